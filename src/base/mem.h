@@ -1,0 +1,14 @@
+/* Allocation that cannot fail: out of memory ends the process with a line on stderr, and the lease and
+ * the attempt count do the rest. For sizes that the program bounds itself. */
+#ifndef BASE_MEM_H
+#define BASE_MEM_H
+
+#include <stddef.h>
+
+void *mem_alloc(size_t size);
+void *mem_zalloc(size_t size);
+void *mem_resize(void *piece, size_t size);
+char *mem_strdup(const char *text);
+char *mem_strndup(const char *text, size_t length);
+
+#endif
