@@ -1,0 +1,461 @@
+#include "config/settings.h"
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "config/conninfo.h"
+#include "config/settings_core.h"
+#include "config/settings_file.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char settings_default_file[] = "/etc/errand/errand.conf";
+enum { SETTINGS_NAMES_MAX = 256, SETTINGS_VALUE_MAX = 65536 };
+
+struct settings_slot {
+    const struct settings_section *section;
+    const struct errand_setting *setting;
+    char *value;  /* NULL: unset */
+    char *origin; /* NULL: default */
+    char *flag;   /* given before the load; NULL: none */
+    char *flag_name;
+};
+
+struct settings {
+    struct settings_section *sections;
+    size_t section_count;
+    struct settings_slot *slots;
+    size_t slot_count;
+    char *file;
+    struct buf shown;
+};
+
+/* ---- Life ---- */
+
+static void settings_add_section(struct settings *settings, const struct settings_section *section)
+{
+    settings->sections[settings->section_count] = *section;
+    const struct settings_section *kept = &settings->sections[settings->section_count++];
+    for (size_t i = 0; i < kept->count; i++)
+        settings->slots[settings->slot_count++] =
+            (struct settings_slot){.section = kept, .setting = &kept->table[i]};
+}
+
+struct settings *settings_new(const struct settings_section *modules, size_t count)
+{
+    struct settings *settings = mem_zalloc(sizeof *settings);
+    size_t slots = settings_core.count;
+    for (size_t i = 0; i < count; i++)
+        slots += modules[i].count;
+    settings->sections = mem_zalloc((count + 1) * sizeof *settings->sections);
+    settings->slots = mem_zalloc(slots * sizeof *settings->slots);
+    settings_add_section(settings, &settings_core);
+    for (size_t i = 0; i < count; i++)
+        settings_add_section(settings, &modules[i]);
+    buf_init(&settings->shown, 0);
+    return settings;
+}
+
+void settings_free(struct settings *settings)
+{
+    if (!settings)
+        return;
+    for (size_t i = 0; i < settings->slot_count; i++) {
+        free(settings->slots[i].value);
+        free(settings->slots[i].origin);
+        free(settings->slots[i].flag);
+        free(settings->slots[i].flag_name);
+    }
+    buf_clear(&settings->shown);
+    free(settings->slots);
+    free(settings->sections);
+    free(settings->file);
+    free(settings);
+}
+
+/* ---- Finding ---- */
+
+static struct settings_slot *settings_find(const struct settings *settings, const char *section,
+                                           const char *key)
+{
+    for (size_t i = 0; i < settings->slot_count; i++) {
+        struct settings_slot *slot = &settings->slots[i];
+        if (strcmp(slot->section->name, section) == 0 && strcmp(slot->setting->name, key) == 0)
+            return slot;
+    }
+    return NULL;
+}
+
+static const struct settings_section *settings_section(const struct settings *settings,
+                                                       const char *name)
+{
+    for (size_t i = 0; i < settings->section_count; i++)
+        if (strcmp(settings->sections[i].name, name) == 0)
+            return &settings->sections[i];
+    return NULL;
+}
+
+static const char *settings_nearest_section(const struct settings *settings, const char *name)
+{
+    const char *names[SETTINGS_NAMES_MAX];
+    size_t count = 0;
+    while (count < settings->section_count && count < SETTINGS_NAMES_MAX) {
+        names[count] = settings->sections[count].name;
+        count++;
+    }
+    return str_nearest(name, names, count);
+}
+
+static const char *settings_nearest_key(const struct settings_section *section, const char *key)
+{
+    const char *names[SETTINGS_NAMES_MAX];
+    size_t count = 0;
+    while (count < section->count && count < SETTINGS_NAMES_MAX) {
+        names[count] = section->table[count].name;
+        count++;
+    }
+    return str_nearest(key, names, count);
+}
+
+/* The slot of a name that a person wrote; an unknown one is his fault, and the nearest may be what
+ * he meant. */
+static struct settings_slot *settings_named(const struct settings *settings, const char *where,
+                                            const char *section, const char *key, struct err *err)
+{
+    const struct settings_section *known = settings_section(settings, section);
+    struct settings_slot *slot = settings_find(settings, section, key);
+    if (slot)
+        return slot;
+    const char *near =
+        known ? settings_nearest_key(known, key) : settings_nearest_section(settings, section);
+    const char *open = near ? "; did you mean '" : "; `errand config` lists all";
+    if (known)
+        err_set(err, ERR_CONFIG, "%s: section [%s] has no setting '%.80s'%s%s%s", where, section,
+                key, open, near ? near : "", near ? "'?" : "");
+    else
+        err_set(err, ERR_CONFIG, "%s: there is no section [%.80s]%s%s%s", where, section, open,
+                near ? near : "", near ? "'?" : "");
+    return NULL;
+}
+
+/* ---- Taking a value ---- */
+
+static bool settings_boolean_parse(const char *text, bool *value)
+{
+    static const char *const yes[] = {"true", "yes", "on", "1"};
+    static const char *const no[] = {"false", "no", "off", "0"};
+    for (size_t i = 0; i < sizeof yes / sizeof *yes; i++) {
+        *value = strcmp(text, yes[i]) == 0;
+        if (*value || strcmp(text, no[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool settings_integer_parse(const char *text, long long *value)
+{
+    char *end;
+    errno = 0;
+    *value = strtoll(text, &end, 10);
+    return errno == 0 && end != text && *end == '\0' && !isspace((unsigned char)*text);
+}
+
+static bool settings_check(const struct settings_slot *slot, const char *where, const char *value,
+                           struct err *err)
+{
+    const struct errand_setting *setting = slot->setting;
+    const char *section = slot->section->name, *allowed = NULL;
+    long long number;
+    bool truth;
+    if (strlen(value) > SETTINGS_VALUE_MAX)
+        return err_set(err, ERR_CONFIG, "%s: %s.%s is longer than %d bytes", where, section,
+                       setting->name, SETTINGS_VALUE_MAX);
+    if (setting->type == ERRAND_SETTING_BOOLEAN && !settings_boolean_parse(value, &truth))
+        return err_set(err, ERR_CONFIG, "%s: %s.%s is '%.80s'; allowed: true or false", where,
+                       section, setting->name, value);
+    if (setting->type == ERRAND_SETTING_INTEGER &&
+        (!settings_integer_parse(value, &number) || number < setting->min || number > setting->max))
+        return err_set(err, ERR_CONFIG,
+                       "%s: %s.%s is '%.80s'; allowed: a whole number from %lld to %lld", where,
+                       section, setting->name, value, setting->min, setting->max);
+    if (strcmp(section, settings_core.name) == 0 && *value &&
+        !settings_core_accepts(setting->name, value, &allowed))
+        return err_set(err, ERR_CONFIG, "%s: %s.%s is '%.80s'; allowed: %s", where, section,
+                       setting->name, value, allowed);
+    return true;
+}
+
+static bool settings_is_url(const struct settings_slot *slot)
+{
+    return strcmp(slot->section->name, settings_core.name) == 0 &&
+           strcmp(slot->setting->name, "database_url") == 0;
+}
+
+static bool settings_take(struct settings_slot *slot, const char *where, const char *value,
+                          struct err *err)
+{
+    if (slot->setting->type == ERRAND_SETTING_SECRET)
+        log_secret(value);
+    if (settings_is_url(slot))
+        conninfo_register(value);
+    if (!settings_check(slot, where, value, err))
+        return false;
+    free(slot->value);
+    free(slot->origin);
+    slot->value = *value ? mem_strdup(value) : NULL;
+    slot->origin = mem_strdup(where);
+    return true;
+}
+
+/* ---- Sources, the lowest first ---- */
+
+static void settings_take_default(struct settings_slot *slot)
+{
+    free(slot->value);
+    free(slot->origin);
+    slot->value = slot->setting->initial ? mem_strdup(slot->setting->initial) : NULL;
+    slot->origin = NULL;
+}
+
+static bool settings_on_pair(void *context, const char *where, const char *section, const char *key,
+                             const char *value, struct err *err)
+{
+    struct settings_slot *slot = settings_named(context, where, section, key, err);
+    return slot && settings_take(slot, where, value, err);
+}
+
+static bool settings_load_file(struct settings *settings, const char *file, struct err *err)
+{
+    const char *path = file;
+    if (!path || !*path)
+        path = getenv("ERRAND_CONFIG");
+    if (!path || !*path) {
+        path = settings_default_file;
+        if (access(path, F_OK) != 0)
+            return true;
+    }
+    free(settings->file);
+    settings->file = mem_strdup(path);
+    return settings_file_read(path, settings_on_pair, settings, err);
+}
+
+/* 1: read; 0: there is none; -1: err is set. The trailing newline that editors leave is not part of
+ * it. */
+static int settings_credential_read(const char *directory, const struct settings_slot *slot,
+                                    char *text, size_t size, struct err *err)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s.%s", directory, slot->section->name, slot->setting->name);
+    FILE *stream = fopen(path, "re");
+    if (!stream && errno == ENOENT)
+        return 0;
+    size_t length = stream ? fread(text, 1, size - 1, stream) : 0;
+    bool failed = !stream || ferror(stream);
+    int error = errno;
+    if (stream)
+        fclose(stream);
+    if (failed) {
+        err_set(err, ERR_CONFIG, "cannot read credential %s: %s", path, strerror(error));
+        return -1;
+    }
+    while (length > 0 && (text[length - 1] == '\n' || text[length - 1] == '\r'))
+        length--;
+    text[length] = '\0';
+    return 1;
+}
+
+static bool settings_load_credential(struct settings_slot *slot, struct err *err)
+{
+    const char *directory = getenv("CREDENTIALS_DIRECTORY");
+    if (!directory || !*directory)
+        return true;
+    char *text = mem_alloc(SETTINGS_VALUE_MAX + 2);
+    char where[256];
+    snprintf(where, sizeof where, "credential %s.%s", slot->section->name, slot->setting->name);
+    int found = settings_credential_read(directory, slot, text, SETTINGS_VALUE_MAX + 2, err);
+    bool ok = found >= 0 && (found == 0 || !*text || settings_take(slot, where, text, err));
+    explicit_bzero(text, SETTINGS_VALUE_MAX + 2);
+    free(text);
+    return ok;
+}
+
+static void settings_variable(const struct settings_slot *slot, char *name, size_t size)
+{
+    if (strcmp(slot->section->name, settings_core.name) == 0)
+        snprintf(name, size, "ERRAND_%s", slot->setting->name);
+    else
+        snprintf(name, size, "ERRAND_%s_%s", slot->section->name, slot->setting->name);
+    for (; *name; name++)
+        *name = (char)toupper((unsigned char)*name);
+}
+
+static bool settings_load_environment(struct settings_slot *slot, struct err *err)
+{
+    char name[160], where[192];
+    settings_variable(slot, name, sizeof name);
+    const char *source = name;
+    const char *value = getenv(name);
+    if ((!value || !*value) && slot->setting->environment) {
+        source = slot->setting->environment;
+        value = getenv(source);
+    }
+    if (!value || !*value)
+        return true;
+    snprintf(where, sizeof where, "environment %s", source);
+    return settings_take(slot, where, value, err);
+}
+
+static bool settings_load_flag(struct settings_slot *slot, struct err *err)
+{
+    return !slot->flag || settings_take(slot, slot->flag_name, slot->flag, err);
+}
+
+bool settings_load(struct settings *settings, const char *file, struct err *err)
+{
+    for (size_t i = 0; i < settings->slot_count; i++)
+        settings_take_default(&settings->slots[i]);
+    if (!settings_load_file(settings, file, err))
+        return false;
+    for (size_t i = 0; i < settings->slot_count; i++) {
+        struct settings_slot *slot = &settings->slots[i];
+        if (!settings_load_credential(slot, err) || !settings_load_environment(slot, err) ||
+            !settings_load_flag(slot, err))
+            return false;
+    }
+    if (getenv("PGPASSWORD"))
+        log_secret(getenv("PGPASSWORD"));
+    return true;
+}
+
+/* ---- Flags ---- */
+
+static void settings_keep_flag(struct settings_slot *slot, const char *name, const char *value)
+{
+    free(slot->flag);
+    free(slot->flag_name);
+    slot->flag = mem_strdup(value);
+    slot->flag_name = mem_strdup(name);
+}
+
+bool settings_flag(struct settings *settings, const char *assignment, struct err *err)
+{
+    const char *equals = strchr(assignment, '=');
+    const char *dot = strchr(assignment, '.');
+    if (!equals || !dot || dot > equals)
+        return err_set(err, ERR_CONFIG, "flag --set: it takes section.key=value");
+    char *section = mem_strndup(assignment, (size_t)(dot - assignment));
+    char *key = mem_strndup(dot + 1, (size_t)(equals - dot - 1));
+    struct settings_slot *slot = settings_named(settings, "flag --set", section, key, err);
+    if (slot)
+        settings_keep_flag(slot, "flag --set", equals + 1);
+    free(section);
+    free(key);
+    return slot != NULL;
+}
+
+bool settings_flag_core(struct settings *settings, const char *key, const char *value,
+                        struct err *err)
+{
+    char name[96];
+    struct settings_slot *slot = settings_named(settings, "flag", settings_core.name, key, err);
+    if (!slot)
+        return false;
+    snprintf(name, sizeof name, "flag --%s", key);
+    for (char *at = name; *at; at++)
+        if (*at == '_')
+            *at = '-';
+    settings_keep_flag(slot, name, value);
+    return true;
+}
+
+bool settings_is_core(const char *key)
+{
+    for (size_t i = 0; i < settings_core.count; i++)
+        if (strcmp(settings_core.table[i].name, key) == 0)
+            return true;
+    return false;
+}
+
+const char *settings_nearest_core(const char *key)
+{
+    return settings_nearest_key(&settings_core, key);
+}
+
+/* ---- Getters ---- */
+
+static const struct settings_slot *settings_get(const struct settings *settings,
+                                                const char *section, const char *key)
+{
+    const struct settings_slot *slot = settings_find(settings, section, key);
+    assert(slot && "a setting that is in no table");
+    return slot;
+}
+
+const char *settings_text(const struct settings *settings, const char *section, const char *key)
+{
+    return settings_get(settings, section, key)->value;
+}
+
+long long settings_integer(const struct settings *settings, const char *section, const char *key)
+{
+    const struct settings_slot *slot = settings_get(settings, section, key);
+    long long number = 0;
+    assert(slot->setting->type == ERRAND_SETTING_INTEGER);
+    bool is_number = slot->value && settings_integer_parse(slot->value, &number);
+    assert(is_number || !slot->value);
+    return is_number ? number : 0;
+}
+
+bool settings_boolean(const struct settings *settings, const char *section, const char *key)
+{
+    const struct settings_slot *slot = settings_get(settings, section, key);
+    bool truth = false;
+    assert(slot->setting->type == ERRAND_SETTING_BOOLEAN);
+    return slot->value && settings_boolean_parse(slot->value, &truth) && truth;
+}
+
+const char *settings_origin(const struct settings *settings, const char *section, const char *key)
+{
+    const struct settings_slot *slot = settings_get(settings, section, key);
+    return slot->origin ? slot->origin : "default";
+}
+
+const char *settings_file(const struct settings *settings)
+{
+    return settings->file;
+}
+
+size_t settings_count(const struct settings *settings)
+{
+    return settings->slot_count;
+}
+
+static const char *settings_shown(struct settings *settings, const struct settings_slot *slot)
+{
+    if (!slot->value)
+        return NULL;
+    if (slot->setting->type == ERRAND_SETTING_SECRET)
+        return "***";
+    buf_reset(&settings->shown);
+    if (settings_is_url(slot))
+        conninfo_mask(&settings->shown, slot->value);
+    else
+        buf_add_text(&settings->shown, slot->value);
+    return buf_text(&settings->shown);
+}
+
+struct settings_view settings_at(struct settings *settings, size_t index)
+{
+    assert(index < settings->slot_count);
+    const struct settings_slot *slot = &settings->slots[index];
+    return (struct settings_view){slot->section->name, slot->setting,
+                                  settings_shown(settings, slot),
+                                  slot->origin ? slot->origin : "default"};
+}

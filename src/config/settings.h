@@ -1,0 +1,68 @@
+/* What errand was told: one table a section (`errand` itself, and a section per module), filled
+ * from flags, the environment, systemd credentials, the configuration file and defaults, in this
+ * order of precedence.
+ *
+ *     section.key      flag           environment          credential file   configuration file
+ *     errand.listen    --listen       ERRAND_LISTEN        errand.listen     [errand] listen =
+ * false email.api_key    --set email.api_key=... ERRAND_EMAIL_API_KEY email.api_key     [email]
+ * api_key = ...
+ *
+ * Where a setting names another variable (RESEND_API_KEY), that one is read when its own is not
+ * set. An empty variable or credential counts as not set; an empty text in the file or a flag means
+ * "none". Every secret, and the password inside database_url, is handed to log_secret as it is
+ * loaded. */
+#ifndef CONFIG_SETTINGS_H
+#define CONFIG_SETTINGS_H
+
+#include "base/err.h"
+
+#include <errand/errand.h>
+
+struct settings;
+
+struct settings_section {
+    const char *name; /* [a-z][a-z0-9_]* */
+    const struct errand_setting *table;
+    size_t count;
+};
+
+/* The core section comes by itself. The tables are borrowed for the life of the settings. */
+struct settings *settings_new(const struct settings_section *modules, size_t count);
+void settings_free(struct settings *settings);
+
+/* Before settings_load: `section.key=value` as --set has it; and a core key by itself. */
+bool settings_flag(struct settings *settings, const char *assignment, struct err *err);
+bool settings_flag_core(struct settings *settings, const char *key, const char *value,
+                        struct err *err);
+bool settings_is_core(const char *key);
+const char *settings_nearest_core(const char *key); /* NULL: none is near */
+
+/* Reads everything. file NULL: ERRAND_CONFIG, else /etc/errand/errand.conf if that exists. Every
+ * fault is ERR_CONFIG and says where (file:line, variable, flag), what is allowed, and the nearest
+ * name. */
+bool settings_load(struct settings *settings, const char *file, struct err *err);
+
+/* Borrowed until settings_free. An unknown section or key, or a getter of another type, is a bug of
+ * the caller. */
+const char *settings_text(const struct settings *settings, const char *section,
+                          const char *key); /* NULL: unset */
+long long settings_integer(const struct settings *settings, const char *section, const char *key);
+bool settings_boolean(const struct settings *settings, const char *section, const char *key);
+
+/* "default", "flag --listen", "environment ERRAND_LISTEN", "credential errand.listen",
+ * "/etc/...:12". */
+const char *settings_origin(const struct settings *settings, const char *section, const char *key);
+const char *settings_file(const struct settings *settings); /* that was read; NULL: none */
+
+/* All of them, section by section, for listing. shown has secrets as *** and lives until the next
+ * call. */
+struct settings_view {
+    const char *section;
+    const struct errand_setting *setting;
+    const char *shown; /* NULL: unset */
+    const char *origin;
+};
+size_t settings_count(const struct settings *settings);
+struct settings_view settings_at(struct settings *settings, size_t index);
+
+#endif

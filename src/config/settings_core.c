@@ -1,0 +1,76 @@
+#include "config/settings_core.h"
+
+#include "base/log.h"
+
+#include <string.h>
+
+static const struct errand_setting settings_core_table[] = {
+    {"database_url", ERRAND_SETTING_TEXT, NULL, "DATABASE_URL", 0, 0,
+     "PostgreSQL to use, as a URL or as key=value; unset: libpq's PG* variables apply"},
+    {"queues", ERRAND_SETTING_TEXT, "*", NULL, 0, 0,
+     "queues that this runner serves, separated by commas; * serves all"},
+    {"concurrency", ERRAND_SETTING_INTEGER, "100", NULL, 1, 10000,
+     "jobs that run at the same time"},
+    {"stop_timeout_ms", ERRAND_SETTING_INTEGER, "20000", NULL, 0, 3600000,
+     "how long running jobs may finish after SIGTERM, milliseconds"},
+    {"lease_ttl_ms", ERRAND_SETTING_INTEGER, "10000", NULL, 2000, 600000,
+     "how long a silent runner keeps its lanes, milliseconds"},
+    {"listen", ERRAND_SETTING_BOOLEAN, "true", NULL, 0, 0,
+     "wake by LISTEN/NOTIFY; false behind a transaction pooler, where polling must do"},
+    {"log_level", ERRAND_SETTING_TEXT, "info", NULL, 0, 0,
+     "least level that is logged: debug, info, warn or error"},
+    {"log_format", ERRAND_SETTING_TEXT, "logfmt", NULL, 0, 0,
+     "form of the log lines on stderr: logfmt or json"},
+    {"name", ERRAND_SETTING_TEXT, NULL, NULL, 0, 0,
+     "the runner's name, as operators see it; unset: host:pid"},
+    {"history_days", ERRAND_SETTING_INTEGER, "14", NULL, 1, 3650,
+     "days that finished jobs stay in the history"},
+};
+
+const struct settings_section settings_core = {
+    "errand", settings_core_table, sizeof settings_core_table / sizeof *settings_core_table};
+
+static bool queue_name_is_valid(const char *name, size_t length)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789_.-";
+    return length > 0 && length <= 63 && strspn(name, allowed) >= length;
+}
+
+static bool queues_are_valid(const char *list)
+{
+    if (strcmp(list, "*") == 0)
+        return true;
+    for (const char *at = list;; at++) {
+        at += strspn(at, " ");
+        size_t length = strcspn(at, ", ");
+        if (!queue_name_is_valid(at, length))
+            return false;
+        at += length;
+        at += strspn(at, " ");
+        if (*at != ',')
+            return *at == '\0';
+    }
+}
+
+bool settings_core_accepts(const char *key, const char *value, const char **allowed)
+{
+    enum log_level level;
+    enum log_format format;
+    if (strcmp(key, "log_level") == 0) {
+        *allowed = "debug, info, warn or error";
+        return log_level_parse(value, &level);
+    }
+    if (strcmp(key, "log_format") == 0) {
+        *allowed = "logfmt or json";
+        return log_format_parse(value, &format);
+    }
+    if (strcmp(key, "queues") == 0) {
+        *allowed = "* or queue names ([a-z0-9_.-], at most 63 bytes) separated by commas";
+        return queues_are_valid(value);
+    }
+    if (strcmp(key, "name") == 0) {
+        *allowed = "at most 200 bytes";
+        return strlen(value) <= 200;
+    }
+    return true;
+}

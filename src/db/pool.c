@@ -1,0 +1,146 @@
+#include "db/pool.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "db/conn.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+static void pool_on_expiry(void *owner);
+
+void db_pool_init(struct db_pool *pool, struct loop *loop, const struct db_pool_options *options)
+{
+    *pool = (struct db_pool){.loop = loop, .options = *options};
+    pool->last = &pool->first;
+    pool->conns = mem_zalloc(options->size * sizeof(struct db_conn *));
+    for (size_t i = 0; i < options->size; i++)
+        pool->conns[i] = conn_new(pool);
+    loop_timer_init(&pool->expiry, loop, pool_on_expiry, pool);
+    if (options->keep)
+        conn_open(pool->conns[0]);
+}
+
+static struct db_unit *pool_take(struct db_pool *pool)
+{
+    struct db_unit *unit = pool->first;
+    if (!unit)
+        return NULL;
+    pool->first = unit->next;
+    if (!pool->first)
+        pool->last = &pool->first;
+    pool->waiting--;
+    unit->next = NULL;
+    return unit;
+}
+
+void db_pool_clear(struct db_pool *pool)
+{
+    pool->closed = true;
+    for (size_t i = 0; i < pool->options.size; i++)
+        conn_free(pool->conns[i]);
+    free(pool->conns);
+    for (struct db_unit *unit; (unit = pool_take(pool));) {
+        err_set(&unit->err, ERR_CANCELLED, "the connection pool is closed");
+        unit->on_done(unit, unit->owner);
+        db_unit_free(unit);
+    }
+    loop_timer_stop(&pool->expiry);
+}
+
+/* Sends what waits to an idle connection, or opens one more for it. */
+static void pool_feed(struct db_pool *pool)
+{
+    for (size_t i = 0; i < pool->options.size && pool->first; i++)
+        if (conn_state(pool->conns[i]) == CONN_IDLE)
+            conn_submit(pool->conns[i], pool_take(pool));
+    size_t opening = 0;
+    for (size_t i = 0; i < pool->options.size; i++) {
+        enum conn_state state = conn_state(pool->conns[i]);
+        opening += state > CONN_DOWN && state < CONN_IDLE;
+    }
+    for (size_t i = 0; i < pool->options.size && opening < pool->waiting; i++)
+        if (conn_state(pool->conns[i]) == CONN_DOWN) {
+            conn_open(pool->conns[i]);
+            opening++;
+        }
+}
+
+void db_pool_submit(struct db_pool *pool, struct db_unit *unit, int timeout_ms)
+{
+    assert(!pool->closed);
+    unit->deadline_us = clock_mono_us() + (int64_t)timeout_ms * 1000;
+    unit->next = NULL;
+    *pool->last = unit;
+    pool->last = &unit->next;
+    pool->waiting++;
+    loop_timer_set_least(&pool->expiry, unit->deadline_us);
+    pool_feed(pool);
+}
+
+/* Deadlines of units that were never sent; one on a connection is watched by the connection. */
+static void pool_on_expiry(void *owner)
+{
+    struct db_pool *pool = owner;
+    int64_t now_us = clock_mono_us(), next_us = INT64_MAX;
+    struct db_unit *expired = NULL, **expired_last = &expired;
+    struct db_unit **at = &pool->first;
+    while (*at) {
+        struct db_unit *unit = *at;
+        if (unit->deadline_us > now_us) {
+            next_us = unit->deadline_us < next_us ? unit->deadline_us : next_us;
+            at = &unit->next;
+            continue;
+        }
+        *at = unit->next;
+        unit->next = NULL;
+        *expired_last = unit;
+        expired_last = &unit->next;
+        pool->waiting--;
+    }
+    pool->last = at;
+    loop_timer_set(&pool->expiry, next_us);
+    while (expired) {
+        struct db_unit *unit = expired;
+        expired = unit->next;
+        err_set(&unit->err, ERR_TEMPORARY, "no connection to the database in time");
+        unit->on_done(unit, unit->owner);
+        db_unit_free(unit);
+    }
+}
+
+void pool_on_conn_idle(struct db_pool *pool, struct db_conn *conn, bool fresh)
+{
+    if (fresh && pool->options.on_up && conn == pool->conns[0])
+        pool->options.on_up(pool, pool->options.owner);
+    if (!pool->closed)
+        pool_feed(pool);
+}
+
+void pool_on_conn_down(struct db_pool *pool, struct db_conn *conn, const struct err *err)
+{
+    if (pool->closed)
+        return;
+    if (pool->options.on_down && conn == pool->conns[0])
+        pool->options.on_down(pool, err, pool->options.owner);
+    if (pool->waiting || (pool->options.keep && conn == pool->conns[0]))
+        conn_open(conn);
+}
+
+bool db_pool_is_up(const struct db_pool *pool)
+{
+    for (size_t i = 0; i < pool->options.size; i++)
+        if (conn_state(pool->conns[i]) >= CONN_IDLE)
+            return true;
+    return false;
+}
+
+bool db_pool_is_pooled(const struct db_pool *pool)
+{
+    return conn_is_pooled(pool->conns[0]);
+}
+
+int db_pool_backend_pid(const struct db_pool *pool)
+{
+    return conn_is_pooled(pool->conns[0]) ? 0 : conn_backend_pid(pool->conns[0]);
+}

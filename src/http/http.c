@@ -1,0 +1,316 @@
+#include "http/http.h"
+
+#include "base/clock.h"
+#include "base/failpoint.h"
+#include "base/mem.h"
+
+#include <assert.h>
+#include <curl/curl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { HTTP_TIMEOUT_MS = 30000, HTTP_MAX_BODY_BYTES = 1 << 20, HTTP_MAX_HEADER_BYTES = 64 * 1024, HTTP_IDLE_CONNECTIONS = 16 };
+
+struct http {
+    struct loop *loop;
+    CURLM *multi;
+    struct loop_timer timer;
+    struct loop_deferred reap; /* messages are read outside of curl's callbacks */
+};
+
+struct http_socket {
+    struct ev_io io;
+    struct http *http;
+};
+
+struct http_call {
+    struct http *http;
+    CURL *easy;
+    struct curl_slist *headers;
+    char *sent_body;
+    size_t sent_body_bytes;
+    char *failpoint;
+    struct buf body, header; /* header: lines as received, of the last response */
+    struct http_answer answer;
+    char curl_error[CURL_ERROR_SIZE];
+    bool too_large, running;
+    void (*on_done)(struct http_call *call, void *owner);
+    void *owner;
+};
+
+/* ---- Between curl and the loop ---- */
+
+static void http_act(struct http *http, curl_socket_t socket, int events)
+{
+    int running;
+    curl_multi_socket_action(http->multi, socket, events, &running);
+    loop_defer(http->loop, &http->reap);
+}
+
+static void on_socket_ready(struct ev_loop *ev, struct ev_io *watcher, int events)
+{
+    struct http_socket *socket = watcher->data;
+    (void)ev;
+    http_act(socket->http, watcher->fd,
+             (events & EV_READ ? CURL_CSELECT_IN : 0) | (events & EV_WRITE ? CURL_CSELECT_OUT : 0));
+}
+
+static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *owner, void *known)
+{
+    struct http *http = owner;
+    struct http_socket *socket = known;
+    (void)easy;
+    if (socket)
+        ev_io_stop(http->loop->ev, &socket->io);
+    if (what == CURL_POLL_REMOVE) {
+        free(socket);
+        return 0;
+    }
+    if (!socket) {
+        socket = mem_zalloc(sizeof *socket);
+        socket->http = http;
+        ev_init(&socket->io, on_socket_ready);
+        socket->io.data = socket;
+        curl_multi_assign(http->multi, fd, socket);
+    }
+    ev_io_set(&socket->io, fd, (what & CURL_POLL_IN ? EV_READ : 0) | (what & CURL_POLL_OUT ? EV_WRITE : 0));
+    ev_io_start(http->loop->ev, &socket->io);
+    return 0;
+}
+
+static int on_curl_timer(CURLM *multi, long timeout_ms, void *owner)
+{
+    struct http *http = owner;
+    (void)multi;
+    loop_timer_set(&http->timer, timeout_ms < 0 ? INT64_MAX : clock_mono_us() + (int64_t)timeout_ms * 1000);
+    return 0;
+}
+
+static void on_timer(void *owner)
+{
+    http_act(owner, CURL_SOCKET_TIMEOUT, 0);
+}
+
+/* ---- The end of a call ---- */
+
+static void call_set_result(struct http_call *call, CURLcode code)
+{
+    struct http_answer *answer = &call->answer;
+    long status = 0, connected = 0;
+    curl_off_t sent = 0;
+    curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &connected);
+    curl_easy_getinfo(call->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+    bool was_sent = connected > 0 || sent > 0;
+    answer->status = (int)status;
+    answer->body = buf_text(&call->body);
+    answer->body_bytes = call->body.length;
+    if (code == CURLE_OK) {
+        answer->result = ERRAND_HTTP_OK;
+        return;
+    }
+    if (call->too_large)
+        answer->result = ERRAND_HTTP_TOO_LARGE;
+    else if (!was_sent)
+        answer->result = ERRAND_HTTP_NOT_SENT;
+    else
+        answer->result = code == CURLE_OPERATION_TIMEDOUT ? ERRAND_HTTP_TIMEOUT : ERRAND_HTTP_LOST;
+    snprintf(answer->error, sizeof answer->error, "%s",
+             call->too_large ? "the answer is larger than allowed"
+                             : call->curl_error[0] ? call->curl_error : curl_easy_strerror(code));
+}
+
+static void http_reap(void *owner)
+{
+    struct http *http = owner;
+    int left;
+    for (CURLMsg *message; (message = curl_multi_info_read(http->multi, &left));) {
+        if (message->msg != CURLMSG_DONE)
+            continue;
+        struct http_call *call = NULL;
+        CURLcode code = message->data.result;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &call);
+        call_set_result(call, code);
+        curl_multi_remove_handle(http->multi, call->easy);
+        call->running = false;
+        call->on_done(call, call->owner);
+    }
+}
+
+/* ---- Data ---- */
+
+static size_t on_body(char *data, size_t size, size_t count, void *owner)
+{
+    struct http_call *call = owner;
+    size_t length = size * count;
+    if (buf_add(&call->body, data, length))
+        return length;
+    call->too_large = true;
+    return 0;
+}
+
+static size_t on_header(char *data, size_t size, size_t count, void *owner)
+{
+    struct http_call *call = owner;
+    size_t length = size * count;
+    if (length > 5 && memcmp(data, "HTTP/", 5) == 0)
+        buf_reset(&call->header);
+    if (!buf_add(&call->header, data, length)) {
+        call->too_large = true;
+        return 0;
+    }
+    return length;
+}
+
+/* Only for the failpoint "after_send": the whole request has left. */
+static int on_progress(void *owner, curl_off_t down_total, curl_off_t down, curl_off_t up_total, curl_off_t up)
+{
+    struct http_call *call = owner;
+    (void)down_total, (void)down, (void)up_total;
+    if (up >= (curl_off_t)call->sent_body_bytes)
+        failpoint_reach(call->failpoint, "after_send");
+    return 0;
+}
+
+const char *http_call_header(const struct http_call *call, const char *name)
+{
+    static _Thread_local char value[1024];
+    size_t length = strlen(name);
+    bool found = false;
+    for (const char *line = buf_text(&call->header); *line;) {
+        size_t line_length = strcspn(line, "\r\n");
+        if (line_length > length && strncasecmp(line, name, length) == 0 && line[length] == ':') {
+            const char *at = line + length + 1 + strspn(line + length + 1, " \t");
+            snprintf(value, sizeof value, "%.*s", (int)(line + line_length - at), at);
+            found = true;
+        }
+        line += line_length;
+        line += strspn(line, "\r\n");
+    }
+    return found ? value : NULL;
+}
+
+const struct http_answer *http_call_answer(const struct http_call *call)
+{
+    return &call->answer;
+}
+
+/* ---- Starting ---- */
+
+static void http_set_up(struct http *http)
+{
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    http->multi = curl_multi_init();
+    assert(http->multi);
+    curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
+    curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
+    curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
+    curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http);
+    curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, (long)HTTP_IDLE_CONNECTIONS);
+}
+
+struct http *http_new(struct loop *loop)
+{
+    struct http *http = mem_zalloc(sizeof *http);
+    http->loop = loop;
+    http->reap = (struct loop_deferred){.run = http_reap, .owner = http};
+    loop_timer_init(&http->timer, loop, on_timer, http);
+    return http;
+}
+
+void http_free(struct http *http)
+{
+    loop_timer_stop(&http->timer);
+    loop_defer_cancel(http->loop, &http->reap);
+    if (http->multi) {
+        curl_multi_cleanup(http->multi);
+        curl_global_cleanup();
+    }
+    free(http);
+}
+
+static void call_set_headers(struct http_call *call, const struct errand_request *request)
+{
+    char line[8192];
+    bool agent = false;
+    for (size_t i = 0; i < request->header_count; i++) {
+        agent |= strcasecmp(request->headers[i].name, "user-agent") == 0;
+        snprintf(line, sizeof line, "%s: %s", request->headers[i].name, request->headers[i].value);
+        call->headers = curl_slist_append(call->headers, line);
+    }
+    /* curl would wait a second for "100 Continue" before a body of some size. */
+    call->headers = curl_slist_append(call->headers, "Expect:");
+    if (!agent)
+        curl_easy_setopt(call->easy, CURLOPT_USERAGENT, "errand/" ERRAND_VERSION);
+    curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->headers);
+}
+
+static void call_set_body(struct http_call *call, const struct errand_request *request)
+{
+    bool get = !request->method || strcmp(request->method, "GET") == 0;
+    if (get && !request->body_bytes)
+        return;
+    call->sent_body = mem_strndup(request->body_bytes ? request->body : "", request->body_bytes);
+    call->sent_body_bytes = request->body_bytes;
+    curl_easy_setopt(call->easy, CURLOPT_POSTFIELDS, call->sent_body);
+    curl_easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_bytes);
+    curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, request->method);
+}
+
+static void call_set_options(struct http_call *call, const struct errand_request *request)
+{
+    CURL *easy = call->easy;
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
+    curl_easy_setopt(easy, CURLOPT_URL, request->url);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(request->timeout_ms > 0 ? request->timeout_ms : HTTP_TIMEOUT_MS));
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->curl_error);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
+    if (failpoint_enabled() && call->failpoint) {
+        curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
+        curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
+        curl_easy_setopt(easy, CURLOPT_XFERINFODATA, call);
+    }
+    call_set_headers(call, request);
+    call_set_body(call, request);
+}
+
+struct http_call *http_start(struct http *http, const struct errand_request *request,
+                             void (*on_done)(struct http_call *call, void *owner), void *owner)
+{
+    if (!http->multi)
+        http_set_up(http);
+    struct http_call *call = mem_zalloc(sizeof *call);
+    call->http = http;
+    call->on_done = on_done;
+    call->owner = owner;
+    call->failpoint = request->failpoint ? mem_strdup(request->failpoint) : NULL;
+    buf_init(&call->body, request->max_response_bytes ? request->max_response_bytes : HTTP_MAX_BODY_BYTES);
+    buf_init(&call->header, HTTP_MAX_HEADER_BYTES);
+    call->easy = curl_easy_init();
+    assert(call->easy);
+    call_set_options(call, request);
+    call->running = true;
+    curl_multi_add_handle(http->multi, call->easy);
+    return call;
+}
+
+void http_call_free(struct http_call *call)
+{
+    if (call->running)
+        curl_multi_remove_handle(call->http->multi, call->easy);
+    curl_easy_cleanup(call->easy);
+    curl_slist_free_all(call->headers);
+    buf_clear(&call->body);
+    buf_clear(&call->header);
+    free(call->sent_body);
+    free(call->failpoint);
+    free(call);
+}

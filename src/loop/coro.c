@@ -1,0 +1,175 @@
+#include "loop/coro.h"
+
+#include "base/mem.h"
+
+#include <assert.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/common_interface_defs.h>
+#endif
+
+enum { CORO_IDLE_MAX = 128 };
+
+struct coro {
+    ucontext_t self, outside;
+    struct coro_pool *pool;
+    struct coro *next;
+    void (*body)(void *owner);
+    void *owner;
+    char *map, *stack;
+    size_t map_bytes;
+    bool ended;
+#if defined(__SANITIZE_ADDRESS__)
+    void *fake_stack, *outside_fake_stack;
+    const void *outside_stack;
+    size_t outside_stack_bytes;
+#endif
+};
+
+static struct coro *current;
+
+struct coro *coro_current(void)
+{
+    return current;
+}
+
+/* The sanitizer must be told of every change of stack, on both sides of it. */
+static void coro_enter(struct coro *coro)
+{
+    assert(!current && !coro->ended);
+    current = coro;
+#if defined(__SANITIZE_ADDRESS__)
+    __sanitizer_start_switch_fiber(&coro->outside_fake_stack, coro->stack, CORO_STACK_BYTES);
+#endif
+    swapcontext(&coro->outside, &coro->self);
+#if defined(__SANITIZE_ADDRESS__)
+    __sanitizer_finish_switch_fiber(coro->outside_fake_stack, NULL, NULL);
+#endif
+}
+
+static void coro_leave(struct coro *coro)
+{
+    current = NULL;
+#if defined(__SANITIZE_ADDRESS__)
+    __sanitizer_start_switch_fiber(coro->ended ? NULL : &coro->fake_stack, coro->outside_stack,
+                                   coro->outside_stack_bytes);
+#endif
+    swapcontext(&coro->self, &coro->outside);
+#if defined(__SANITIZE_ADDRESS__)
+    __sanitizer_finish_switch_fiber(coro->fake_stack, &coro->outside_stack, &coro->outside_stack_bytes);
+#endif
+}
+
+/* makecontext passes ints only. */
+static void coro_trampoline(unsigned high, unsigned low)
+{
+    struct coro *coro = (struct coro *)(((uintptr_t)high << 32) | low);
+#if defined(__SANITIZE_ADDRESS__)
+    __sanitizer_finish_switch_fiber(NULL, &coro->outside_stack, &coro->outside_stack_bytes);
+#endif
+    coro->body(coro->owner);
+    coro->ended = true;
+    coro_leave(coro);
+    abort();
+}
+
+static struct coro *coro_new(void)
+{
+    struct coro *coro = mem_zalloc(sizeof *coro);
+    size_t guard = (size_t)sysconf(_SC_PAGESIZE);
+    coro->map_bytes = guard + CORO_STACK_BYTES;
+    coro->map = mmap(NULL, coro->map_bytes, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (coro->map == MAP_FAILED)
+        abort();
+    mprotect(coro->map, guard, PROT_NONE);
+    coro->stack = coro->map + guard;
+    return coro;
+}
+
+static void coro_free(struct coro *coro)
+{
+    munmap(coro->map, coro->map_bytes);
+    free(coro);
+}
+
+void coro_pool_init(struct coro_pool *pool)
+{
+    *pool = (struct coro_pool){0};
+}
+
+void coro_pool_clear(struct coro_pool *pool)
+{
+    assert(pool->live_count == 0);
+    while (pool->idle) {
+        struct coro *next = pool->idle->next;
+        coro_free(pool->idle);
+        pool->idle = next;
+    }
+    pool->idle_count = 0;
+}
+
+static struct coro *coro_pool_take(struct coro_pool *pool)
+{
+    struct coro *coro = pool->idle;
+    if (coro) {
+        pool->idle = coro->next;
+        pool->idle_count--;
+    } else {
+        coro = coro_new();
+    }
+    pool->live_count++;
+    return coro;
+}
+
+static void coro_pool_put(struct coro_pool *pool, struct coro *coro)
+{
+    pool->live_count--;
+    if (pool->idle_count >= CORO_IDLE_MAX) {
+        coro_free(coro);
+        return;
+    }
+    coro->next = pool->idle;
+    pool->idle = coro;
+    pool->idle_count++;
+}
+
+static void coro_run(struct coro *coro)
+{
+    coro_enter(coro);
+    if (coro->ended)
+        coro_pool_put(coro->pool, coro);
+}
+
+struct coro *coro_start(struct coro_pool *pool, void (*body)(void *owner), void *owner)
+{
+    struct coro *coro = coro_pool_take(pool);
+    coro->pool = pool;
+    coro->body = body;
+    coro->owner = owner;
+    coro->ended = false;
+    getcontext(&coro->self);
+    coro->self.uc_stack.ss_sp = coro->stack;
+    coro->self.uc_stack.ss_size = CORO_STACK_BYTES;
+    coro->self.uc_link = NULL;
+    uintptr_t self = (uintptr_t)coro;
+    makecontext(&coro->self, (void (*)(void))coro_trampoline, 2, (unsigned)(self >> 32), (unsigned)self);
+    coro_run(coro);
+    return coro;
+}
+
+void coro_wait(void)
+{
+    assert(current);
+    coro_leave(current);
+}
+
+void coro_resume(struct coro *coro)
+{
+    coro_run(coro);
+}

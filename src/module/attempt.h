@@ -1,0 +1,113 @@
+/* One run of a handler: a coroutine with its jobs, what it waits for, and the outcome of each job. Knows nothing of lanes; the queue
+ * starts it, is told of its end, and keeps it until the outcomes are committed. */
+#ifndef MODULE_ATTEMPT_H
+#define MODULE_ATTEMPT_H
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "db/pool.h"
+#include "http/http.h"
+#include "loop/coro.h"
+#include "module/registry.h"
+
+enum outcome_code {
+    OUTCOME_NONE, /* still running */
+    OUTCOME_DONE,
+    OUTCOME_CANCELLED,
+    OUTCOME_UNKNOWN,
+    OUTCOME_DEAD,
+    OUTCOME_RETRY,
+    OUTCOME_SNOOZE
+};
+
+/* A statement that commits with the completion. */
+struct effect {
+    const struct errand_statement *statement;
+    size_t count;
+    const char **params;
+    struct effect *next;
+};
+
+struct outcome {
+    enum outcome_code code;
+    int64_t delay_ms;  /* RETRY: negative means the kind's backoff */
+    int64_t run_at_us; /* SNOOZE */
+    const char *text;  /* why; NULL for DONE */
+    struct effect *effects, **effects_last;
+};
+
+/* A job as its handler sees it. */
+struct errand_job {
+    struct attempt *attempt;
+    int64_t id, run_at_us;
+    int number, max_attempts; /* number: of this attempt, from 1 */
+    const char *queue, *args_text;
+    json_t *args;
+    bool args_parsed, cancelled;
+    struct outcome outcome;
+    void *owner; /* the queue's */
+};
+
+struct attempt_host;
+
+/* What the queue does for a handler. */
+struct attempt_queue_calls {
+    void (*rate)(void *queue, double per_second, double burst);
+    void (*hold)(void *queue, int64_t ms);
+    void (*pause)(void *queue, int64_t ms, const char *reason);
+    /* True: granted at once. False: attempt_wake will come. */
+    bool (*rate_wait)(void *queue, struct attempt *attempt);
+    void (*rate_wait_cancel)(void *queue, struct attempt *attempt);
+};
+
+struct attempt_host {
+    struct loop *loop;
+    struct db_pool *db;
+    struct http *http;
+    struct coro_pool coros;
+    const struct clock_offset *clock;
+    const struct settings *settings;
+    const struct attempt_queue_calls *queue_calls;
+    /* Every job has an outcome and the handler has returned. */
+    void (*on_finished)(struct attempt *attempt);
+    size_t running;
+};
+
+enum attempt_wait { WAIT_NONE, WAIT_QUERY, WAIT_HTTP, WAIT_TIME, WAIT_RATE };
+
+struct attempt {
+    struct attempt_host *host;
+    const struct kind *kind;
+    void *queue; /* the queue's */
+    struct arena arena;
+    struct coro *coro;
+    struct loop_timer timer, sleep;
+    enum attempt_wait waiting;
+    struct http_call *call;   /* of the last errand_http */
+    struct attempt_rows *rows;
+    enum errand_sql_class sql_class;
+    struct err err;
+    int64_t started_us; /* database's clock */
+    bool cancelled;     /* time is up, or errand stops */
+    bool returned;
+    struct attempt *next; /* the queue's lists */
+    size_t unsettled;     /* the queue's: jobs whose outcome is not committed */
+    size_t count;
+    struct errand_job jobs[];
+};
+
+/* An attempt with room for count jobs, to be filled in by the caller (id, number, args_text ...; args_text lives as long as the
+ * attempt). */
+struct attempt *attempt_new(struct attempt_host *host, const struct kind *kind, size_t count, void *queue);
+/* Runs the handler until it first waits. on_finished may come inside. */
+void attempt_start(struct attempt *attempt, int timeout_ms);
+/* Asks it to end: what it waits for ends at once, errand_is_cancelled is true. */
+void attempt_cancel(struct attempt *attempt);
+/* What it waited for has come. */
+void attempt_wake(struct attempt *attempt);
+void attempt_free(struct attempt *attempt); /* after on_finished */
+
+/* For the job API, inside the coroutine: waits until attempt_wake. */
+void attempt_sleep(struct attempt *attempt, enum attempt_wait what);
+
+#endif

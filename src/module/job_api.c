@@ -1,0 +1,206 @@
+/* The public job API of include/errand/errand.h that only looks at a job or tells something of it: identity, memory, telling,
+ * finishing. What waits is in job_wait.c. */
+#include "module/attempt.h"
+
+#include "base/failpoint.h"
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+int64_t errand_id(const struct errand_job *job)
+{
+    return job->id;
+}
+
+const char *errand_kind_name(const struct errand_job *job)
+{
+    return job->attempt->kind->name;
+}
+
+const char *errand_queue_name(const struct errand_job *job)
+{
+    return job->queue;
+}
+
+int errand_attempt(const struct errand_job *job)
+{
+    return job->number;
+}
+
+int errand_max_attempts(const struct errand_job *job)
+{
+    return job->max_attempts;
+}
+
+int64_t errand_run_at_us(const struct errand_job *job)
+{
+    return job->run_at_us;
+}
+
+int64_t errand_now_us(const struct errand_job *job)
+{
+    return clock_database_us(job->attempt->host->clock);
+}
+
+const char *errand_args_text(const struct errand_job *job)
+{
+    return job->args_text;
+}
+
+const json_t *errand_args(struct errand_job *job)
+{
+    if (!job->args_parsed) {
+        json_error_t error;
+        job->args_parsed = true;
+        job->args = json_loads(job->args_text, JSON_DECODE_ANY, &error);
+    }
+    return job->args;
+}
+
+bool errand_is_cancelled(const struct errand_job *job)
+{
+    return job->cancelled || job->attempt->cancelled;
+}
+
+void *errand_alloc(struct errand_job *job, size_t size)
+{
+    return arena_zalloc(&job->attempt->arena, size);
+}
+
+char *errand_strdup(struct errand_job *job, const char *text)
+{
+    return arena_strdup(&job->attempt->arena, text);
+}
+
+char *errand_printf(struct errand_job *job, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    char *text = arena_vprintf(&job->attempt->arena, format, args);
+    va_end(args);
+    return text;
+}
+
+void errand_effect(struct errand_job *job, int statement, size_t count, const char *const *params)
+{
+    struct arena *arena = &job->attempt->arena;
+    struct effect *effect = arena_alloc(arena, sizeof *effect);
+    *effect = (struct effect){
+        .statement = &job->attempt->kind->module->statements[statement],
+        .count = count,
+        .params = arena_alloc(arena, (count + 1) * sizeof *effect->params),
+    };
+    for (size_t i = 0; i < count; i++)
+        effect->params[i] = params[i] ? arena_strdup(arena, params[i]) : NULL;
+    *job->outcome.effects_last = effect;
+    job->outcome.effects_last = &effect->next;
+}
+
+void errand_queue_rate(struct errand_job *job, double per_second, double burst)
+{
+    job->attempt->host->queue_calls->rate(job->attempt->queue, per_second, burst);
+}
+
+void errand_queue_hold(struct errand_job *job, int64_t ms)
+{
+    job->attempt->host->queue_calls->hold(job->attempt->queue, ms);
+}
+
+void errand_queue_pause(struct errand_job *job, int64_t ms, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    char *reason = arena_vprintf(&job->attempt->arena, format, args);
+    va_end(args);
+    job->attempt->host->queue_calls->pause(job->attempt->queue, ms, reason);
+}
+
+void errand_log(struct errand_job *job, enum errand_level level, const char *format, ...)
+{
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    log_event((enum log_level)level, text, "kind", job->attempt->kind->name, "job", log_int(job->id), NULL);
+}
+
+const char *errand_setting(struct errand_job *job, const char *name)
+{
+    return settings_text(job->attempt->host->settings, job->attempt->kind->module->name, name);
+}
+
+void errand_failpoint(struct errand_job *job, const char *name)
+{
+    failpoint_reach(job->attempt->kind->module->name, name);
+}
+
+/* ---- Finishing ---- */
+
+/* A second finish is a handler's bug: the first one stands, and the log says so. */
+static struct outcome *job_finish(struct errand_job *job, enum outcome_code code)
+{
+    if (job->outcome.code != OUTCOME_NONE) {
+        log_event(LOG_ERROR, "handler finished a job twice", "kind", job->attempt->kind->name, "job", log_int(job->id),
+                  NULL);
+        return NULL;
+    }
+    job->outcome.code = code;
+    return &job->outcome;
+}
+
+static void job_finish_with(struct errand_job *job, enum outcome_code code, const char *format, va_list args)
+{
+    struct outcome *outcome = job_finish(job, code);
+    if (outcome)
+        outcome->text = arena_vprintf(&job->attempt->arena, format, args);
+}
+
+void errand_done(struct errand_job *job)
+{
+    job_finish(job, OUTCOME_DONE);
+}
+
+void errand_fail(struct errand_job *job, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    job_finish_with(job, OUTCOME_DEAD, format, args);
+    va_end(args);
+}
+
+void errand_cancelled(struct errand_job *job, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    job_finish_with(job, OUTCOME_CANCELLED, format, args);
+    va_end(args);
+}
+
+void errand_unknown(struct errand_job *job, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    job_finish_with(job, OUTCOME_UNKNOWN, format, args);
+    va_end(args);
+}
+
+void errand_retry(struct errand_job *job, int64_t delay_ms, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    job->outcome.delay_ms = job->outcome.code == OUTCOME_NONE ? delay_ms : job->outcome.delay_ms;
+    job_finish_with(job, OUTCOME_RETRY, format, args);
+    va_end(args);
+}
+
+void errand_snooze(struct errand_job *job, int64_t run_at_us, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    job->outcome.run_at_us = job->outcome.code == OUTCOME_NONE ? run_at_us : job->outcome.run_at_us;
+    job_finish_with(job, OUTCOME_SNOOZE, format, args);
+    va_end(args);
+}

@@ -1,0 +1,32 @@
+/* The kinds that this process can run: every plug-in's, checked when it is added. */
+#ifndef MODULE_REGISTRY_H
+#define MODULE_REGISTRY_H
+
+#include "base/err.h"
+#include "config/settings.h"
+
+#include <errand/errand.h>
+
+/* A kind with its defaults filled in. number is its place in the registry. */
+struct kind {
+    const struct errand_kind *errand;
+    const struct errand_module *module;
+    const char *name, *queue;
+    int max_attempts, timeout_ms, batch_max;
+    size_t number;
+};
+
+struct registry {
+    struct kind *kinds;
+    size_t count;
+};
+
+void registry_init(struct registry *registry);
+/* Adds every module's kinds; false names the module, the kind and what is wrong with it. */
+bool registry_add(struct registry *registry, const struct errand_module *const *modules, struct err *err);
+/* Calls the modules' start hooks with their settings. */
+bool registry_start(struct registry *registry, const struct settings *settings, struct err *err);
+void registry_clear(struct registry *registry); /* calls the stop hooks of what was started */
+const struct kind *registry_find(const struct registry *registry, const char *name); /* NULL: not served here */
+
+#endif

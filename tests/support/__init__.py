@@ -1,0 +1,1 @@
+"""What the tests share: a PostgreSQL, the development provider, the errand binary. One noun a file."""
