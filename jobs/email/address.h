@@ -46,8 +46,8 @@ struct address {
 };
 
 /* Reads text (NULL counts as empty). role begins the error: "recipient 'x' has no domain". Quoted
- * local parts, address literals, hosts without a dot and non-ASCII addresses are refused: no
- * provider takes them (an international domain is written as xn--); names may be any UTF-8. */
+ * local parts, address literals, hosts without a dot and addresses outside ASCII are refused (an
+ * international domain is written as xn--); names may be any UTF-8. */
 bool address_parse(struct address *address, const char *text, const char *role,
                    struct email_error *error);
 

@@ -25,20 +25,29 @@ enum answer_transport {
     ANSWER_TOO_LARGE      /* a status, and a body past the limit, of which the beginning is given */
 };
 
-/*                  mail sent?  what now */
+/* Whether mail was sent, and what now. */
 enum answer_action {
-    ANSWER_ACCEPTED,     /* each item by itself, see items   take items[i] as it says */
-    ANSWER_REFUSED,      /* no       fail for good with the reason */
-    ANSWER_SPLIT,        /* no       send the items one by one, each under a new key */
-    ANSWER_KEY_CONFLICT, /* perhaps  fail for good: an earlier send with this key may have succeeded
-                          */
-    ANSWER_BUSY, /* perhaps  the first request with this key still runs: again soon, same key */
-    ANSWER_RATE_LIMITED, /* no       after wait_ms, not an attempt */
-    ANSWER_QUOTA,   /* no       after wait_ms, not an attempt; pause the queue with the reason */
-    ANSWER_BAD_KEY, /* no       pause the queue with the reason: a person must mend the key, the
-                                account, the sender's domain or the base URL */
-    ANSWER_RETRY,   /* unknown  again with the same key and bytes, not before wait_ms */
-    ANSWER_NOT_SENT /* no       again with the same key and bytes */
+    /* each item by itself: see items */
+    ANSWER_ACCEPTED,
+    /* not sent; fail for good with the reason */
+    ANSWER_REFUSED,
+    /* not sent; a batch was refused whole: send its items one by one, each under a new key */
+    ANSWER_SPLIT,
+    /* perhaps, earlier, under this key; fail for good: the reason says so */
+    ANSWER_KEY_CONFLICT,
+    /* perhaps: a request with this key still runs; same key again after wait_ms */
+    ANSWER_BUSY,
+    /* not sent; again after wait_ms, and it was no attempt */
+    ANSWER_RATE_LIMITED,
+    /* not sent; pause the queue with the reason for wait_ms, and it was no attempt */
+    ANSWER_QUOTA,
+    /* not sent; pause the queue with the reason until a person has mended the key, the account, the
+     * sender's domain or the base URL */
+    ANSWER_BAD_KEY,
+    /* unknown; same key and bytes again, not before wait_ms */
+    ANSWER_RETRY,
+    /* not sent; same key and bytes again */
+    ANSWER_NOT_SENT
 };
 
 /* Everything is borrowed for the call. Header values are NULL when absent. */

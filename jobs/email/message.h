@@ -62,8 +62,7 @@ struct message {
     bool has_attachments;
     char recipient[ADDRESS_BARE_BYTES + 1]; /* bare, for the suppression list */
     char subject[EMAIL_LINE_BYTES + 1];
-    json_t
-        *copied; /* array of the bare addresses in cc and bcc, for the suppression list; or NULL */
+    json_t *copied; /* array: the bare addresses in cc and bcc, likewise */
 };
 
 /* Builds the item. Always adds the tag message_id = row->id, by which a provider's event finds its

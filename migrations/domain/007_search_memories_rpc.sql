@@ -13,8 +13,8 @@ $$;
 -- Error 42501 when a user asks for another's.
 --
 -- No index can serve that blended order. Up to p_exact_rows memories are all compared, which is exact. In a larger
--- scope the index proposes the nearest ones, and these are enough when not even an importance of 1 would lift the
--- next one above the last result; else more are fetched, and at last all are compared.
+-- scope the index proposes the 800 nearest, and these are enough when not even an importance of 1 would lift the
+-- next one above the last result; else all are compared.
 --
 -- A zero vector has no direction and its distance is NaN, which would sort above every number: it counts as 1.
 create function public.search_memories(
@@ -32,7 +32,7 @@ language plpgsql stable as $$
 declare
     v_limit constant integer := least(greatest(coalesce(p_limit, 20), 1), 200);
     v_exact_rows constant integer := least(greatest(coalesce(p_exact_rows, 10000), 0), 1000000);
-    v_take integer := 4 * v_limit;
+    v_take constant integer := 800; -- what hnsw.ef_search below lets the index return
     v_rows integer;
     v_top uuid[]; -- null: compare all
 begin
@@ -46,8 +46,7 @@ begin
           and (m.project_id is null or m.project_id = p_project_id)
         limit v_exact_rows + 1) s;
 
-    -- 800: what hnsw.ef_search below lets the index return.
-    while v_rows > v_exact_rows and v_top is null and v_take <= 800 loop
+    if v_rows > v_exact_rows then
         with near as materialized (
             select m.id, m.importance, coalesce(nullif(m.embedding <=> p_query_embedding, 'NaN'), 1) as distance
             from public.memories m
@@ -64,8 +63,7 @@ begin
         select array(select t.id from top t) into v_top
         where (select count(*) from near) = v_take
           and (select min(t.score) from top t) >= (select greatest(1 - max(n.distance), 0) * 0.7 + 0.3 from near n);
-        v_take := 2 * v_take;
-    end loop;
+    end if;
 
     return query
     with candidate as materialized (

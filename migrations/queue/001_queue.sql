@@ -233,7 +233,7 @@ $$;
 --   kind          what to do; names the handler
 --   args          for the handler; a jsonb object by custom, {} by default; at most 16 MB
 --   queue         default: the kind's own, else 'default'
---   run_at        not before; default: at once
+--   run_at        not before; default, and at the earliest: now
 --   priority      0 first, 1, 2 (default), 3 last
 --   key           at most one job of a queue bears a key at a time
 --   on_conflict   what to do when the key stands: 'keep' (default) returns the id of the job that bears it; 'replace' gives
@@ -287,7 +287,8 @@ begin
 end
 $$;
 
--- What enqueue and enqueue_many share; not for callers. One statement inserts, whatever the number of rows.
+-- What enqueue and enqueue_many share; not for callers. One statement inserts, whatever the number of rows. No job gets a
+-- run_at in the past: runners read their lanes forward in time, and what is due before now is due now.
 create function errand.enqueue_rows(
     kind text, args jsonb[], run_at timestamptz[], keys text[], queue text, priority integer,
     on_conflict text, max_attempts integer, timeout interval, trace text
@@ -332,20 +333,20 @@ begin
     if rows = 1 and enqueue_rows.keys is null then
         return query
         insert into errand.job (lane, kind, args, run_at, priority, max_attempts, timeout_ms, trace, created_at)
-        values (chosen[1], enqueue_rows.kind, enqueue_rows.args[1], coalesce(enqueue_rows.run_at[1], now_at),
+        values (chosen[1], enqueue_rows.kind, enqueue_rows.args[1], greatest(enqueue_rows.run_at[1], now_at),
             coalesce(enqueue_rows.priority, 2), enqueue_rows.max_attempts, timeout_ms, enqueue_rows.trace, now_at)
         returning id;
     elsif enqueue_rows.keys is null then
         return query
         insert into errand.job (lane, kind, args, run_at, priority, max_attempts, timeout_ms, trace, created_at)
-        select c.lane, enqueue_rows.kind, c.args, coalesce(c.run_at, now_at), coalesce(enqueue_rows.priority, 2),
+        select c.lane, enqueue_rows.kind, c.args, greatest(c.run_at, now_at), coalesce(enqueue_rows.priority, 2),
             enqueue_rows.max_attempts, timeout_ms, enqueue_rows.trace, now_at
         from rows from (pg_catalog.unnest(chosen), pg_catalog.unnest(enqueue_rows.args),
             pg_catalog.unnest(enqueue_rows.run_at)) c(lane, args, run_at)
         returning id;
     else
         return query
-        select errand.enqueue_keyed(chosen[c.n], enqueue_rows.kind, c.args, coalesce(c.run_at, now_at),
+        select errand.enqueue_keyed(chosen[c.n], enqueue_rows.kind, c.args, greatest(c.run_at, now_at),
             coalesce(enqueue_rows.priority, 2), c.key, enqueue_rows.on_conflict, enqueue_rows.max_attempts,
             timeout_ms, enqueue_rows.trace, now_at)
         from rows from (pg_catalog.unnest(enqueue_rows.args), pg_catalog.unnest(enqueue_rows.run_at),
@@ -429,15 +430,33 @@ declare
 begin
     if lanes_wake.run_at is not null then
         select pg_catalog.min(r.at) into least_at from pg_catalog.unnest(lanes_wake.run_at) r(at);
-        if least_at is not null then
-            since := least_at;
-        end if;
+        since := greatest(since, least_at);
     end if;
     perform pg_catalog.pg_notify('errand_' || l.owner, 'lane ' || l.lane || ' '
-        || case when since = '-infinity' then '0' when since = 'infinity' then '9000000000000000'
+        || case when since = 'infinity' then '9000000000000000'
             else pg_catalog.floor(pg_catalog.date_part('epoch', since) * 1000000)::bigint::text end)
     from errand.lane l
     where l.lane = any (lanes_wake.lanes) and l.armed and l.owner is not null;
+end
+$$;
+
+-- A runner's channel: who enqueues into an armed lane notifies its owner there. Takes effect at commit.
+create function errand.runner_listen(runner bigint) returns void
+language plpgsql set search_path = '' as $$
+begin
+    execute pg_catalog.format('listen %I', 'errand_' || runner_listen.runner);
+end
+$$;
+
+-- Ends the transaction of a completion when a job of it was changed by somebody else meanwhile: expected rows, rows done; expected -1
+-- asks for no check.
+create function errand.completion_check(expected integer, done bigint) returns bigint
+language plpgsql immutable set search_path = '' as $$
+begin
+    if expected >= 0 and expected <> done then
+        raise exception 'a job was changed while it ran' using errcode = 'ER001';
+    end if;
+    return done;
 end
 $$;
 
@@ -563,7 +582,7 @@ grant select on errand.queue, errand.lane, errand.runner, errand.kind, errand.jo
     errand.dead_letter, errand.migration, errand.jobs, errand.queues, errand.runners
     to errand_viewer, errand_operator, errand_runner;
 grant execute on function errand.cancel, errand.queue_create, errand.queue_pause, errand.queue_resume to errand_operator, errand_runner;
-grant execute on function errand.history_maintain to errand_runner;
+grant execute on function errand.history_maintain, errand.runner_listen, errand.completion_check to errand_runner;
 grant insert, update, delete on errand.job, errand.dead_letter, errand.runner, errand.kind to errand_runner;
 grant insert on errand.history, errand.attempt to errand_runner;
 grant update on errand.lane, errand.queue to errand_runner;

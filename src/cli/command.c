@@ -158,10 +158,15 @@ bool command_is_group(const char *word)
 
 const char *command_nearest(const char *name)
 {
-    const char *names[COMMAND_NAMES_MAX];
+    static char groups[COMMAND_NAMES_MAX][COMMAND_NAME_BYTES];
+    const char *names[COMMAND_NAMES_MAX * 2];
     size_t count = 0;
-    for (; count < command_count && count < COMMAND_NAMES_MAX; count++)
-        names[count] = command_table[count].name;
+    for (size_t i = 0; i < command_count && i < COMMAND_NAMES_MAX; i++) {
+        names[count++] = command_table[i].name;
+        snprintf(groups[i], sizeof groups[i], "%.*s", (int)strcspn(command_table[i].name, " "),
+                 command_table[i].name);
+        names[count++] = groups[i];
+    }
     return str_nearest(name, names, count);
 }
 

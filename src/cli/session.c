@@ -37,14 +37,20 @@ static bool session_wait(const struct session *session, short events, int64_t un
 
 /* ---- Connecting ---- */
 
+/* Line ends and tabs become one blank each, none at the end. */
 static void text_to_line(char *text)
 {
-    size_t length = strlen(text);
-    while (length > 0 && strchr(" \t\r\n", text[length - 1]))
-        text[--length] = '\0';
-    for (char *at = text; *at; at++)
-        if (*at == '\n' || *at == '\t' || *at == '\r')
-            *at = ' ';
+    char *out = text;
+    for (const char *at = text; *at; at++) {
+        bool blank = strchr(" \t\r\n", *at) != NULL;
+        if (!blank)
+            *out++ = *at;
+        else if (out > text && out[-1] != ' ')
+            *out++ = ' ';
+    }
+    while (out > text && out[-1] == ' ')
+        out--;
+    *out = '\0';
 }
 
 /* Five capitals and digits; every SQLSTATE has a digit, and FATAL has none. */

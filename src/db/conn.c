@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/random.h"
 #include "db/exchange.h"
 #include "db/target.h"
 #include "db_sql.h"
@@ -11,7 +12,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 /* Pauses between attempts to connect: full jitter below a doubling bound, so that a fleet does not come back as one. The bound stays
  * low, because work waits. */
@@ -88,14 +88,6 @@ static void conn_watch(struct db_conn *conn, int events)
     ev_io_start(ev, &conn->io);
 }
 
-static int64_t random_below(int64_t bound)
-{
-    uint32_t random = 0;
-    if (getrandom(&random, sizeof random, GRND_NONBLOCK) != (ssize_t)sizeof random)
-        random = (uint32_t)clock_mono_us() * 2654435761u;
-    return (int64_t)((uint64_t)bound * random >> 32);
-}
-
 static void conn_close(struct db_conn *conn)
 {
     conn_watch(conn, 0);
@@ -103,6 +95,7 @@ static void conn_close(struct db_conn *conn)
     if (conn->pg)
         PQfinish(conn->pg);
     conn->pg = NULL;
+    conn->broken = false;
     db_exchange_clear(&conn->exchange);
 }
 

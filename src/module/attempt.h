@@ -46,6 +46,8 @@ struct errand_job {
     bool args_parsed, cancelled;
     struct outcome outcome;
     void *owner; /* the queue's */
+    struct errand_job *next; /* the queue's lists */
+    bool alone;              /* the queue's: commits in a transaction of its own */
 };
 
 struct attempt_host;

@@ -252,7 +252,7 @@ def both(db, role, tenant, function, document_query, args):
         return found, cursor.fetchall()
 
 
-# exact 10,000: all are compared. 0: the index proposes; for 40 and for 5 results, so that few are enough and are not.
+# exact 10,000: all are compared. 0: the index is asked first.
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("exact", [10000, 0])
 @pytest.mark.parametrize("limit", [1, 5, 40, 200])
@@ -265,6 +265,30 @@ def test_search_ranks_as_documented(db, role, exact, limit):
             assert [row.id for row in found] == [row.id for row in wanted]
             assert [row.relevance for row in found] == pytest.approx([row.relevance for row in wanted])
             assert {row.user_id for row in found} == {tenant.user}
+
+
+# Both in more rows than are proposed. Spread over all directions, the nearest 800 hold the best. Where importance
+# rises as similarity falls, the best are none of the nearest 800.
+@pytest.mark.parametrize("point, importance, within", [
+    ("cos(i * pi() / 1000), sin(i * pi() / 1000)", "mod(i * 7919, 1000) / 1000.0", True),
+    ("1, i / 2000.0", "i / 1000.0", False),
+])
+@pytest.mark.parametrize("limit", [1, 20, 200])
+def test_search_of_many_rows_is_exact(db, point, importance, within, limit):
+    user, query = db.alice.user, vector([1])
+    with acting(db.connection, "postgres") as cursor:
+        cursor.execute("drop index memories_embedding_idx; delete from memories")
+        cursor.execute(f"""
+            insert into memories (user_id, content, importance, embedding)
+            select %s, 'm', {importance}, (array[{point}] || array_fill(0::double precision, '{{1534}}'))::vector
+            from generate_series(1, 1000) i""", (user,))
+        cursor.execute(MEMORIES, {"user": user, "query": query, "project": None, "limit": limit})
+        wanted = [row.id for row in cursor]
+        cursor.execute("select id from memories order by embedding <=> %s limit 800", (query,))
+        assert (set(wanted) <= {row.id for row in cursor}) == within
+        for exact in [0, 999, 1000]:
+            cursor.execute(SEARCH, {"user": user, "query": query, "project": None, "limit": limit, "exact": exact})
+            assert [row.id for row in cursor] == wanted
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -12,12 +12,13 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import psycopg2
+
+from support.tempdir import make_tempdir
 
 STOP_SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
@@ -99,7 +100,7 @@ class Cluster:
         self.port = free_port() if tcp else 5432
         self.tcp = tcp
         self._numbers = itertools.count(1)
-        self.dir = Path(tempfile.mkdtemp(prefix="errand-pg-")).resolve()
+        self.dir = make_tempdir("pg")
         self.data = self.dir / "data"
         self.log = self.dir / "log"
         self._watchdog = subprocess.Popen(

@@ -10,9 +10,10 @@ import re
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from pathlib import Path
+
+from support.tempdir import make_tempdir
 
 ROOT = Path(__file__).resolve().parents[2]
 SANITIZER_STATUS = 99
@@ -26,7 +27,10 @@ LIBC = ctypes.CDLL(None)
 
 
 def binary():
-    return Path(os.environ.get("ERRAND_BIN") or ROOT / "build" / "debug" / "errand")
+    path = Path(os.environ.get("ERRAND_BIN") or ROOT / "build" / "debug" / "errand")
+    if not path.exists():
+        raise RuntimeError(f"there is no {path}: build it with ./dev build, or set ERRAND_BIN")
+    return path
 
 
 def check_sanitizers(status, text):
@@ -46,9 +50,9 @@ class Errand:
     """
 
     def __init__(self, database_url, provider=None, **env):
-        self.dir = Path(tempfile.mkdtemp(prefix="errand-run-"))
+        self.dir = make_tempdir("run")
         self.runners = []
-        self.env = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+        self.env = {"PATH": os.environ["PATH"], "HOME": str(self.dir)}
         self.env.update(SANITIZER_ENV, TZ="UTC", LC_ALL="C.UTF-8", ERRAND_DATABASE_URL=database_url)
         if provider:
             self.env.update(RESEND_API_KEY=provider.API_KEY, ERRAND_EMAIL_URL=provider.url,

@@ -1,13 +1,15 @@
 """The development provider (contrib/providers/resend.py) as a child of the test, on a free port."""
 
 import json
+import shutil
 import subprocess
-import tempfile
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 from urllib.parse import urlencode
+
+from support.tempdir import make_tempdir
 
 SCRIPT = Path(__file__).resolve().parents[2] / "contrib" / "providers" / "resend.py"
 
@@ -18,8 +20,8 @@ class ResendProvider:
     API_KEY = "re_test_key"
 
     def __init__(self, *args, port=0):
-        self._dir = tempfile.TemporaryDirectory(prefix="errand-provider-")
-        self.ledger_file = Path(self._dir.name) / "ledger.jsonl"
+        self._dir = make_tempdir("provider")
+        self.ledger_file = self._dir / "ledger.jsonl"
         self.args = list(args)
         self.port = port
         self.process = None
@@ -30,11 +32,11 @@ class ResendProvider:
 
     def __exit__(self, *_):
         self.stop()
-        self._dir.cleanup()
+        shutil.rmtree(self._dir, ignore_errors=True)
 
     def start(self, timeout=10):
         """Also after kill() or stop(): the same port, and the ledger goes on."""
-        port_file = Path(self._dir.name) / "port"
+        port_file = self._dir / "port"
         port_file.unlink(missing_ok=True)
         self.process = subprocess.Popen(
             ["/usr/bin/python3", "-B", SCRIPT, "--watch-stdin", "--port", str(self.port), "--port-file", port_file,

@@ -1,9 +1,10 @@
 /* Bad input, a file a case, and beside it NAME.error with the one line that must come out:
  *   bad/message/NAME.json       a row of scheduled_messages; refused with that failure_reason
  *   bad/template/NAME.mustache  rendered with {"name": "Zoë", "list": [1, null]}; that error
- *   bad/answer/NAME.body        what came with a 200; for two mails in a batch when NAME begins
- * with batch-; the outcome is unknown, for that reason The folder is the first argument, or lies
- * beside this file. */
+ *   bad/answer/NAME.body        came with a 200, the outcome is unknown; that reason
+ *
+ * An answer's NAME begins with batch- when two mails went out in a batch. The folder is the first
+ * argument, or lies beside this file. */
 #include "../answer.h"
 #include "../message.h"
 #include "../template.h"

@@ -1,0 +1,78 @@
+/* errand help [COMMAND] */
+#include "cli/cmd.h"
+
+#include "cli/cli.h"
+#include "cli/failure.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void help_flags(const char *title, const struct command_flag *flags)
+{
+    printf("\n%s\n", title);
+    for (; flags && flags->name; flags++) {
+        char left[64];
+        snprintf(left, sizeof left, "--%s%s%s", flags->name, flags->value ? " " : "",
+                 flags->value ? flags->value : "");
+        printf("  %-26s  %s\n", left, flags->help);
+    }
+}
+
+static void help_common_flags(void)
+{
+    help_flags("Flags of every command, before or behind its name:", command_common_flags);
+    printf("  %-26s  %s\n", "--database-url URL",
+           "the database, and so on for every setting of section errand:");
+    printf("  %-26s  %s\n", "", "--log-level, --concurrency, ... (`errand config` lists them)");
+}
+
+static void help_exit_statuses(void)
+{
+    puts("\nExit status: 0 done, 1 failed, 2 usage or settings, 3 not found, 4 database "
+         "unreachable or login refused,\n"
+         "5 schema missing, older or newer than this errand.");
+}
+
+static void help_all(const char *group)
+{
+    size_t length = strlen(group);
+    puts("errand runs the jobs of a PostgreSQL product.\n\nUsage: errand COMMAND [ARGUMENTS] "
+         "[FLAGS]\n");
+    for (size_t i = 0; i < command_count; i++)
+        if (strncmp(command_table[i].name, group, length) == 0)
+            printf("  %-16s  %s\n", command_table[i].name, command_table[i].summary);
+    help_common_flags();
+    help_exit_statuses();
+}
+
+static void help_one(const struct command *command)
+{
+    printf("Usage: errand %s%s%s [FLAGS]\n\n%s.\n", command->name, *command->arguments ? " " : "",
+           command->arguments, command->summary);
+    if (*command->details)
+        printf("%s\n", command->details);
+    if (command->flags)
+        help_flags("Flags:", command->flags);
+    help_common_flags();
+}
+
+int cmd_help(struct cli *cli)
+{
+    char name[128];
+    snprintf(name, sizeof name, "%s%s%s", cli->arg_count ? cli->args[0] : "",
+             cli->arg_count > 1 ? " " : "", cli->arg_count > 1 ? cli->args[1] : "");
+    const struct command *command = command_find(name);
+    if (command) {
+        help_one(command);
+    } else if (!*name || command_is_group(name)) {
+        help_all(name);
+    } else {
+        const char *near = command_nearest(name);
+        char hint[128];
+        snprintf(hint, sizeof hint,
+                 near ? "Did you mean `errand help %s`?" : "`errand help` lists the commands.",
+                 near);
+        return failure_usage(cli, hint, "there is no command '%s'", name);
+    }
+    return FAILURE_OK;
+}

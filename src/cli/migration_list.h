@@ -1,0 +1,53 @@
+/* What became of every migration: the files in the binary set against the records in the database.
+ * Reads only. */
+#ifndef CLI_MIGRATION_LIST_H
+#define CLI_MIGRATION_LIST_H
+
+#include "cli/checksum.h"
+#include "cli/migration_file.h"
+#include "cli/migration_set.h"
+#include "cli/session.h"
+
+enum migration_state {
+    MIGRATION_PENDING,
+    MIGRATION_APPLIED,
+    MIGRATION_ADOPTED,  /* its tables stood already; recorded, nothing changed */
+    MIGRATION_UNNEEDED, /* set auth, where auth.users is somebody else's */
+    MIGRATION_CHANGED,  /* recorded with another checksum: the file was edited afterwards */
+    MIGRATION_NEWER     /* recorded, and unknown to this binary */
+};
+
+struct migration {
+    const struct migration_file *file; /* NULL: MIGRATION_NEWER */
+    enum migration_state state;
+    enum migration_set set; /* MIGRATION_SET_COUNT: one that this binary does not know */
+    int number;
+    char checksum[CHECKSUM_TEXT_BYTES]; /* of the file */
+    char *set_name, *name;              /* owned */
+    char *applied_at, *applied_by;      /* owned; NULL: not recorded */
+};
+
+struct migration_list {
+    struct migration *items; /* in the order of application; newer ones last */
+    size_t count;
+    bool has_records;   /* errand.migration stands */
+    bool has_auth;      /* auth.users stands */
+    bool has_vector;    /* pgvector can be created */
+    bool has_supabase;  /* Supabase's own migration tool was here */
+    long domain_tables; /* how many of the twelve stand */
+    int server_version;
+};
+
+/* On false nothing is to be cleared. */
+bool migration_list_load(struct migration_list *list, struct session *session, struct err *err);
+void migration_list_clear(struct migration_list *list);
+
+const char *migration_state_name(enum migration_state state);
+size_t migration_list_recorded(const struct migration_list *list, enum migration_set set);
+
+/* Whether the tables of one set are those of this binary. False with ERR_CONFIG: missing, older or
+ * newer, and *hint says what to do; with another code or an sqlstate the reading failed. */
+bool migration_list_check(struct session *session, enum migration_set set, const char **hint,
+                          struct err *err);
+
+#endif

@@ -1,0 +1,43 @@
+#include "cli/when.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const long long when_most_ms = 10LL * 366 * 86400 * 1000;
+
+static long long when_unit_ms(const char **text)
+{
+    static const struct {
+        const char *name;
+        long long ms;
+    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+        size_t length = strlen(units[i].name);
+        if (strncmp(*text, units[i].name, length) == 0) {
+            *text += length;
+            return units[i].ms;
+        }
+    }
+    return 0;
+}
+
+bool when_parse_distance(const char *text, long long *ms)
+{
+    *ms = 0;
+    if (*text++ != '+' || !*text)
+        return false;
+    while (*text) {
+        char *end;
+        errno = 0;
+        long long count = *text >= '0' && *text <= '9' ? strtoll(text, &end, 10) : -1;
+        if (count < 0 || errno != 0 || count > when_most_ms)
+            return false;
+        text = end;
+        long long unit = when_unit_ms(&text);
+        if (unit == 0 || count > (when_most_ms - *ms) / unit)
+            return false;
+        *ms += count * unit;
+    }
+    return true;
+}

@@ -1,0 +1,127 @@
+#include "queue/acquire.h"
+
+#include "base/log.h"
+#include "queue/dispatch.h"
+#include "queue/reader.h"
+#include "queue/runner_state.h"
+#include "queue_sql.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ACQUIRE_TIMEOUT_MS = 5000 };
+
+/* What lanes_free told, for the statements that acquire them. */
+struct acquiring {
+    struct runner *runner;
+    int count;
+    struct {
+        int number;
+        bool crashed;
+        char queue[64];
+    } lanes[];
+};
+
+static void runner_add_lane(struct runner *runner, const char *queue, int number, int64_t epoch, bool crashed)
+{
+    struct lane *lane = lane_new(runner, runner_workqueue(runner, queue), number, epoch, crashed);
+    lane->next = runner->lanes;
+    runner->lanes = lane;
+    runner->lane_count++;
+}
+
+static void on_acquired(struct db_unit *unit, void *owner)
+{
+    struct acquiring *acquiring = owner;
+    struct runner *runner = acquiring->runner;
+    int count = 0, crashed = 0;
+    runner->acquiring = false;
+    if (unit->err.code != ERR_NONE) {
+        log_event(LOG_WARN, "acquiring lanes failed", "error", unit->err.text, NULL);
+        return;
+    }
+    for (int i = 0; i < acquiring->count; i++) {
+        const PGresult *rows = db_unit_result(unit, (size_t)i);
+        if (PQntuples(rows) == 0 || runner_lane(runner, acquiring->lanes[i].number))
+            continue; /* somebody was faster */
+        runner_add_lane(runner, acquiring->lanes[i].queue, acquiring->lanes[i].number, db_get_int(rows, 0, 0),
+                        acquiring->lanes[i].crashed);
+        count++;
+        crashed += acquiring->lanes[i].crashed;
+    }
+    log_event(LOG_INFO, "lanes acquired", "lanes", log_int(count), "taken_over", log_int(crashed), NULL);
+    reader_schedule(runner);
+}
+
+static void on_free(struct db_unit *unit, void *owner)
+{
+    struct runner *runner = owner;
+    char epoch[24];
+    if (unit->err.code != ERR_NONE || PQntuples(db_unit_result(unit, 0)) == 0 || runner->phase != RUNNER_RUNNING) {
+        runner->acquiring = false;
+        return;
+    }
+    const PGresult *rows = db_unit_result(unit, 0);
+    int count = PQntuples(rows);
+    struct db_unit *next = db_unit_new(DB_TRANSACTION, on_acquired, NULL);
+    struct acquiring *acquiring =
+        arena_zalloc(&next->arena, sizeof *acquiring + (size_t)count * sizeof acquiring->lanes[0]);
+    acquiring->runner = runner;
+    acquiring->count = count;
+    next->owner = acquiring;
+    for (int row = 0; row < count; row++) {
+        char number[16];
+        acquiring->lanes[row].number = (int)db_get_int(rows, row, 0);
+        snprintf(acquiring->lanes[row].queue, sizeof acquiring->lanes[row].queue, "%s", PQgetvalue(rows, row, 1));
+        acquiring->lanes[row].crashed = db_get_int(rows, row, 3);
+        snprintf(number, sizeof number, "%d", acquiring->lanes[row].number);
+        snprintf(epoch, sizeof epoch, "%" PRId64, db_get_int(rows, row, 2));
+        const char *params[] = {number, runner->id_text, epoch};
+        db_unit_add_binary(next, &queue_sql[QUEUE_SQL_LANE_ACQUIRE], 3, params);
+    }
+    db_pool_submit(&runner->control, next, ACQUIRE_TIMEOUT_MS);
+}
+
+void acquire_start(struct runner *runner)
+{
+    if (runner->acquiring || runner->phase != RUNNER_RUNNING)
+        return;
+    runner->acquiring = true;
+    struct db_unit *unit = db_unit_new(DB_PLAIN, on_free, runner);
+    const char *params[] = {runner->queues};
+    db_unit_add_binary(unit, &queue_sql[QUEUE_SQL_LANES_FREE], 1, params);
+    db_pool_submit(&runner->control, unit, ACQUIRE_TIMEOUT_MS);
+}
+
+static bool rows_have(const PGresult *rows, const struct lane *lane)
+{
+    for (int row = 0; row < PQntuples(rows); row++)
+        if (db_get_int(rows, row, 0) == lane->number && db_get_int(rows, row, 1) == lane->epoch)
+            return true;
+    return false;
+}
+
+static void on_owned(struct db_unit *unit, void *owner)
+{
+    struct runner *runner = owner;
+    if (unit->err.code != ERR_NONE)
+        return;
+    for (struct lane *lane = runner->lanes; lane; lane = lane->next) {
+        if (lane->lost || rows_have(db_unit_result(unit, 0), lane))
+            continue;
+        log_event(LOG_WARN, "lane lost to another runner", "lane", log_int(lane->number), NULL);
+        lane_lose(lane);
+    }
+    reader_schedule(runner);
+    dispatch_schedule(runner);
+}
+
+void acquire_check_owned(struct runner *runner)
+{
+    const char *params[] = {runner->id_text};
+    struct db_unit *unit = db_unit_new(DB_PLAIN, on_owned, runner);
+    db_unit_add_binary(unit, &queue_sql[QUEUE_SQL_LANES_OWNED], 1, params);
+    db_pool_submit(&runner->control, unit, ACQUIRE_TIMEOUT_MS);
+}

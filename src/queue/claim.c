@@ -1,0 +1,202 @@
+#include "queue/claim.h"
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "queue/dispatch.h"
+#include "queue/params.h"
+#include "queue/runner_state.h"
+#include "queue_sql.h"
+
+#include <string.h>
+
+enum { CLAIM_TIMEOUT_MS = 10000, LAZY_EVERY_US = 250000, LAZY_AFTER_US = 1000000 };
+
+static void claim_flush(void *owner);
+static void claim_lazily(void *owner);
+
+void claim_init(struct runner *runner)
+{
+    struct claim *claim = &runner->claim;
+    claim->last = &claim->first;
+    claim->soon = (struct loop_deferred){.run = claim_flush, .owner = runner};
+    loop_timer_init(&claim->lazy, &runner->loop, claim_lazily, runner);
+    loop_timer_set(&claim->lazy, clock_mono_us() + LAZY_EVERY_US);
+}
+
+/* One lane's statement, from the entries in its list. */
+static void lane_add_claim(struct lane *lane, struct db_unit *unit, struct entry *list)
+{
+    struct params params;
+    params_init(&params, lane);
+    params_add_text(&params, lane->runner->id_text);
+    params_add_entries(&params, list);
+    db_unit_add_binary(unit, &queue_sql[QUEUE_SQL_JOB_CLAIM], params.count, params.texts);
+    params_clear(&params);
+}
+
+/* A claim's unit: its lanes in the order of its statements, and the attempts that wait for it (none for a lazy one). */
+struct claiming {
+    struct runner *runner;
+    struct attempt *attempts;
+    size_t count;
+    struct lane *lanes[];
+};
+
+static struct db_unit *claiming_new(struct runner *runner, void (*on_done)(struct db_unit *, void *))
+{
+    struct db_unit *unit = db_unit_new(DB_PLAIN, on_done, NULL);
+    struct claiming *claiming =
+        arena_zalloc(&unit->arena, sizeof *claiming + runner->lane_count * sizeof claiming->lanes[0]);
+    claiming->runner = runner;
+    unit->owner = claiming;
+    return unit;
+}
+
+static void claiming_add_lanes(struct claiming *claiming, struct db_unit *unit)
+{
+    for (struct lane *lane = claiming->runner->lanes; lane; lane = lane->next) {
+        struct entry *list = lane_list_take(lane);
+        if (!list)
+            continue;
+        lane_add_claim(lane, unit, list);
+        claiming->lanes[claiming->count++] = lane;
+    }
+}
+
+static void claiming_mark(struct lane *lane, const PGresult *rows)
+{
+    int count = PQntuples(rows);
+    for (int row = 0; row < count; row++) {
+        struct entry *entry = lane_find(lane, db_get_int(rows, row, 0));
+        if (!entry)
+            continue;
+        entry->claimed = true;
+        entry->attempt++;
+    }
+}
+
+/* ---- First ---- */
+
+/* The row is not what was read: looked at again from where it stood. */
+static void entry_refuse(struct entry *entry)
+{
+    struct lane *lane = entry->lane;
+    int64_t run_at_us = entry->run_at_us;
+    lane_drop(lane, entry);
+    lane_look(lane, run_at_us);
+}
+
+static void claiming_begin(struct runner *runner, struct attempt *attempt)
+{
+    for (size_t i = 0; i < attempt->count; i++) {
+        struct entry *entry = attempt->jobs[i].owner;
+        if (entry->claimed)
+            continue;
+        attempt->jobs[i].owner = NULL;
+        entry_refuse(entry);
+    }
+    dispatch_begin(runner, attempt);
+}
+
+static void claim_on_done(struct db_unit *unit, void *owner)
+{
+    struct claiming *claiming = owner;
+    struct runner *runner = claiming->runner;
+    runner->claim.under_way = false;
+    if (unit->err.code != ERR_NONE)
+        log_event(LOG_WARN, "claiming jobs failed", "error", unit->err.text, NULL);
+    else
+        for (size_t i = 0; i < claiming->count; i++)
+            claiming_mark(claiming->lanes[i], db_unit_result(unit, i));
+    for (struct attempt *attempt = claiming->attempts; attempt;) {
+        struct attempt *next = attempt->next;
+        attempt->next = NULL;
+        claiming_begin(runner, attempt);
+        attempt = next;
+    }
+    if (runner->claim.first)
+        loop_defer(&runner->loop, &runner->claim.soon);
+}
+
+static void attempt_list_entries(struct attempt *attempt)
+{
+    for (size_t i = 0; i < attempt->count; i++) {
+        struct entry *entry = attempt->jobs[i].owner;
+        entry->state = ENTRY_CLAIMING;
+        entry->claimed = false;
+        entry->started_us = clock_database_us(&entry->lane->runner->clock);
+        lane_list(entry->lane, entry);
+    }
+}
+
+static void claim_flush(void *owner)
+{
+    struct runner *runner = owner;
+    struct claim *claim = &runner->claim;
+    if (claim->under_way || !claim->first)
+        return;
+    struct db_unit *unit = claiming_new(runner, claim_on_done);
+    struct claiming *claiming = unit->owner;
+    claiming->attempts = claim->first;
+    claim->first = NULL;
+    claim->last = &claim->first;
+    for (struct attempt *attempt = claiming->attempts; attempt; attempt = attempt->next)
+        attempt_list_entries(attempt);
+    claiming_add_lanes(claiming, unit);
+    claim->under_way = true;
+    db_pool_submit(&runner->writes, unit, CLAIM_TIMEOUT_MS);
+}
+
+void claim_add(struct runner *runner, struct attempt *attempt)
+{
+    attempt->next = NULL;
+    *runner->claim.last = attempt;
+    runner->claim.last = &attempt->next;
+    loop_defer(&runner->loop, &runner->claim.soon);
+}
+
+/* ---- Lazily ---- */
+
+static void lazy_on_done(struct db_unit *unit, void *owner)
+{
+    struct claiming *claiming = owner;
+    struct runner *runner = claiming->runner;
+    for (size_t i = 0; i < claiming->count; i++) {
+        struct lane *lane = claiming->lanes[i];
+        if (unit->err.code == ERR_NONE)
+            claiming_mark(lane, db_unit_result(unit, i));
+        for (struct entry *entry = lane->held; entry; entry = entry->hh.next)
+            entry->claim_under_way = false;
+    }
+    completion_schedule(runner);
+}
+
+static bool lane_list_long_running(struct lane *lane, int64_t now_us)
+{
+    bool any = false;
+    for (struct entry *entry = lane->held; entry; entry = entry->hh.next) {
+        if (entry->state != ENTRY_RUNNING || entry->claimed || entry->claim_under_way ||
+            now_us - entry->started_us < LAZY_AFTER_US)
+            continue;
+        entry->claim_under_way = true;
+        lane_list(lane, entry);
+        any = true;
+    }
+    return any;
+}
+
+static void claim_lazily(void *owner)
+{
+    struct runner *runner = owner;
+    bool any = false;
+    loop_timer_set(&runner->claim.lazy, clock_mono_us() + LAZY_EVERY_US);
+    if (!runner->host.running)
+        return;
+    for (struct lane *lane = runner->lanes; lane; lane = lane->next)
+        any |= lane_list_long_running(lane, clock_database_us(&runner->clock));
+    if (!any)
+        return;
+    struct db_unit *unit = claiming_new(runner, lazy_on_done);
+    claiming_add_lanes(unit->owner, unit);
+    db_pool_submit(&runner->writes, unit, CLAIM_TIMEOUT_MS);
+}

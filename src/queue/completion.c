@@ -1,0 +1,348 @@
+#include "queue/completion.h"
+
+#include "base/failpoint.h"
+#include "base/log.h"
+#include "queue/backoff.h"
+#include "queue/dispatch.h"
+#include "queue/params.h"
+#include "queue/runner_state.h"
+#include "queue_sql.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum {
+    COMPLETION_TIMEOUT_MS = 30000,
+    COMPLETION_AGAIN_US = 100000,
+    BATCH_JOBS = 4096,        /* of one transaction */
+    BATCH_EFFECT_JOBS = 256   /* of one with effects */
+};
+
+static void completion_flush(void *owner);
+
+void completion_init(struct runner *runner)
+{
+    struct completion *completion = &runner->completion;
+    completion->last = &completion->first;
+    completion->soon = (struct loop_deferred){.run = completion_flush, .owner = runner};
+    loop_timer_init(&completion->again, &runner->loop, completion_flush, runner);
+}
+
+void completion_schedule(struct runner *runner)
+{
+    if (runner->completion.first && !runner->completion.under_way)
+        loop_defer(&runner->loop, &runner->completion.soon);
+}
+
+static void completion_append(struct completion *completion, struct errand_job *job)
+{
+    job->next = NULL;
+    *completion->last = job;
+    completion->last = &job->next;
+}
+
+static struct entry *job_entry(const struct errand_job *job)
+{
+    return job->owner;
+}
+
+/* What the outcome means for the row, settled when it is added: a retry becomes a time, or the end. */
+static void job_settle_outcome(struct runner *runner, struct errand_job *job)
+{
+    struct outcome *outcome = &job->outcome;
+    if (outcome->code != OUTCOME_RETRY)
+        return;
+    if (job->number >= job->max_attempts) {
+        outcome->code = OUTCOME_DEAD;
+        return;
+    }
+    int64_t delay_ms = outcome->delay_ms >= 0 ? outcome->delay_ms : backoff_ms(job->number);
+    outcome->run_at_us = clock_database_us(&runner->clock) + delay_ms * 1000;
+}
+
+void completion_add(struct runner *runner, struct errand_job *job)
+{
+    job_settle_outcome(runner, job);
+    completion_append(&runner->completion, job);
+    runner->completion.count++;
+    completion_schedule(runner);
+}
+
+/* ---- Putting a unit together ---- */
+
+struct completing {
+    struct runner *runner;
+    struct errand_job *jobs;
+    size_t count;
+};
+
+static bool outcome_is_end(enum outcome_code code)
+{
+    return code == OUTCOME_CANCELLED || code == OUTCOME_UNKNOWN || code == OUTCOME_DEAD;
+}
+
+static bool outcome_is_again(enum outcome_code code)
+{
+    return code == OUTCOME_RETRY || code == OUTCOME_SNOOZE;
+}
+
+static bool outcome_is_done(enum outcome_code code)
+{
+    return code == OUTCOME_DONE;
+}
+
+static const char *outcome_name(enum outcome_code code)
+{
+    return code == OUTCOME_CANCELLED ? "cancelled" : code == OUTCOME_UNKNOWN ? "unknown" : "dead";
+}
+
+/* The entries of the list whose outcome is of the sort, as a list of their own; the others stay. */
+static struct entry *list_split(struct entry **list, bool (*is_of_sort)(enum outcome_code code), size_t *count)
+{
+    struct entry *taken = NULL, **last = &taken, **at = list;
+    *count = 0;
+    while (*at) {
+        struct entry *entry = *at;
+        if (!is_of_sort(entry->job->outcome.code)) {
+            at = &entry->next;
+            continue;
+        }
+        *at = entry->next;
+        entry->next = NULL;
+        *last = entry;
+        last = &entry->next;
+        ++*count;
+    }
+    return taken;
+}
+
+static void params_add_end(struct params *params, const struct entry *list)
+{
+    struct buf *buf = params_open_array(params);
+    for (const struct entry *entry = list; entry; entry = entry->next)
+        buf_array_text(buf, outcome_name(entry->job->outcome.code));
+    params_close_array(params);
+    buf = params_open_array(params);
+    for (const struct entry *entry = list; entry; entry = entry->next)
+        buf_array_text(buf, entry->job->outcome.text ? entry->job->outcome.text : "");
+    params_close_array(params);
+}
+
+/* The attempt to be written down: a claim has counted it already; a snooze takes it back. */
+static int entry_next_attempt(const struct entry *entry)
+{
+    bool failed = entry->job->outcome.code == OUTCOME_RETRY;
+    return entry->attempt + (failed ? 1 : 0) - (entry->claimed ? 1 : 0);
+}
+
+static void params_add_again(struct params *params, const struct entry *list)
+{
+    struct buf *buf = params_open_array(params);
+    for (const struct entry *entry = list; entry; entry = entry->next)
+        buf_array_int(buf, entry_next_attempt(entry));
+    params_close_array(params);
+    buf = params_open_array(params);
+    for (const struct entry *entry = list; entry; entry = entry->next)
+        buf_array_int(buf, entry->job->outcome.run_at_us);
+    params_close_array(params);
+    buf = params_open_array(params);
+    for (const struct entry *entry = list; entry; entry = entry->next)
+        buf_array_text(buf, entry->job->outcome.text);
+    params_close_array(params);
+    buf = params_open_array(params);
+    for (const struct entry *entry = list; entry; entry = entry->next)
+        buf_array_text(buf, entry->job->outcome.code == OUTCOME_RETRY ? "t" : "f");
+    params_close_array(params);
+}
+
+static void lane_add_statement(struct lane *lane, struct db_unit *unit, int statement, struct entry *list, size_t count,
+                               bool checked, void (*add)(struct params *params, const struct entry *list))
+{
+    struct params params;
+    if (!list)
+        return;
+    params_init(&params, lane);
+    params_add_int(&params, checked ? (long long)count : -1);
+    params_add_entries(&params, list);
+    params_add_text(&params, lane->runner->id_text);
+    if (add)
+        add(&params, list);
+    db_unit_add(unit, &queue_sql[statement], params.count, params.texts);
+    params_clear(&params);
+}
+
+static void lane_add_completions(struct lane *lane, struct db_unit *unit, bool checked)
+{
+    size_t count;
+    struct entry *list = lane_list_take(lane);
+    struct entry *done = list_split(&list, outcome_is_done, &count);
+    lane_add_statement(lane, unit, QUEUE_SQL_JOB_DONE, done, count, checked, NULL);
+    struct entry *ended = list_split(&list, outcome_is_end, &count);
+    lane_add_statement(lane, unit, QUEUE_SQL_JOB_END, ended, count, checked, params_add_end);
+    struct entry *again = list_split(&list, outcome_is_again, &count);
+    lane_add_statement(lane, unit, QUEUE_SQL_JOB_AGAIN, again, count, checked, params_add_again);
+    assert(!list);
+}
+
+static void unit_add_effects(struct db_unit *unit, const struct errand_job *jobs)
+{
+    for (const struct errand_job *job = jobs; job; job = job->next)
+        for (const struct effect *effect = job->outcome.effects; effect; effect = effect->next)
+            db_unit_add(unit, effect->statement, effect->count, effect->params);
+}
+
+/* The jobs of the next batch: the first that may go, and those behind it of the same sort. */
+static struct errand_job *completion_take(struct completion *completion, size_t *count)
+{
+    struct errand_job *taken = NULL, **last = &taken, **at = &completion->first;
+    *count = 0;
+    while (*at) {
+        struct errand_job *job = *at;
+        bool effects = job->outcome.effects != NULL;
+        bool fits = !taken || (!job->alone && !taken->alone && effects == (taken->outcome.effects != NULL));
+        if (job_entry(job)->claim_under_way || !fits) {
+            at = &job->next;
+            continue;
+        }
+        *at = job->next;
+        job->next = NULL;
+        *last = job;
+        last = &job->next;
+        if (++*count == (effects ? BATCH_EFFECT_JOBS : BATCH_JOBS) || job->alone)
+            break;
+    }
+    for (completion->last = &completion->first; *completion->last;)
+        completion->last = &(*completion->last)->next;
+    return taken;
+}
+
+static void completing_on_done(struct db_unit *unit, void *owner);
+
+static void jobs_reach_failpoint(const struct errand_job *jobs, const char *name)
+{
+    if (failpoint_enabled() && jobs->outcome.effects)
+        failpoint_reach(jobs->attempt->kind->module->name, name);
+}
+
+static void completion_flush(void *owner)
+{
+    struct runner *runner = owner;
+    struct completion *completion = &runner->completion;
+    size_t count;
+    if (completion->under_way || !completion->first)
+        return;
+    struct errand_job *jobs = completion_take(completion, &count);
+    if (!jobs)
+        return;
+    struct db_unit *unit = db_unit_new(DB_TRANSACTION, completing_on_done, NULL);
+    struct completing *completing = arena_alloc(&unit->arena, sizeof *completing);
+    *completing = (struct completing){.runner = runner, .jobs = jobs, .count = count};
+    unit->owner = completing;
+    for (struct errand_job *job = jobs; job; job = job->next)
+        lane_list(job_entry(job)->lane, job_entry(job));
+    for (struct lane *lane = runner->lanes; lane; lane = lane->next)
+        if (lane->listed)
+            lane_add_completions(lane, unit, jobs->outcome.effects != NULL || jobs->alone);
+    unit_add_effects(unit, jobs);
+    jobs_reach_failpoint(jobs, "before_commit");
+    completion->under_way = true;
+    db_pool_submit(&runner->writes, unit, COMPLETION_TIMEOUT_MS);
+}
+
+/* ---- The answer ---- */
+
+static void job_leave(struct runner *runner, struct errand_job *job)
+{
+    struct entry *entry = job_entry(job);
+    struct lane *lane = entry->lane;
+    struct attempt *attempt = job->attempt;
+    bool again = outcome_is_again(job->outcome.code);
+    int64_t run_at_us = job->outcome.run_at_us;
+    lane_drop(lane, entry);
+    if (again)
+        lane_look(lane, run_at_us);
+    runner->completion.count--;
+    if (--attempt->unsettled == 0)
+        attempt_free(attempt);
+}
+
+static void job_log(const struct errand_job *job)
+{
+    static const enum log_level levels[] = {LOG_DEBUG, LOG_DEBUG, LOG_INFO, LOG_ERROR, LOG_ERROR, LOG_WARN, LOG_DEBUG};
+    static const char *const events[] = {"",         "job done", "job cancelled", "job unknown",
+                                         "job dead", "job again", "job snoozed"};
+    const struct outcome *outcome = &job->outcome;
+    if (!log_enabled(levels[outcome->code]))
+        return;
+    log_event(levels[outcome->code], events[outcome->code], "kind", job->attempt->kind->name, "job", log_int(job->id),
+              "attempt", log_int(job->number), "reason", outcome->text, NULL);
+}
+
+static void jobs_leave(struct runner *runner, struct errand_job *jobs)
+{
+    while (jobs) {
+        struct errand_job *next = jobs->next;
+        job_log(jobs);
+        job_leave(runner, jobs);
+        jobs = next;
+    }
+}
+
+/* Back to the front, in their order. */
+static void jobs_put_back(struct completion *completion, struct errand_job *jobs, bool alone)
+{
+    struct errand_job *last = jobs;
+    for (;; last = last->next) {
+        last->alone = alone;
+        if (!last->next)
+            break;
+    }
+    last->next = completion->first;
+    if (!completion->first)
+        completion->last = &last->next;
+    completion->first = jobs;
+}
+
+/* One job by itself was refused: changed by somebody else meanwhile (then nothing of this attempt counts), or by an effect (then the attempt
+ * failed with its message). */
+static void job_on_refused(struct runner *runner, struct errand_job *job, const struct err *err)
+{
+    struct entry *entry = job_entry(job);
+    if (strcmp(err->sqlstate, "ER001") == 0 || !job->outcome.effects) {
+        log_event(LOG_INFO, "job changed while it ran", "kind", job->attempt->kind->name, "job", log_int(job->id), "error",
+                  err->text, NULL);
+        job->outcome.code = OUTCOME_SNOOZE; /* looked at again from where it stood */
+        job->outcome.run_at_us = entry->run_at_us;
+        job_leave(runner, job);
+        return;
+    }
+    job->outcome = (struct outcome){.code = OUTCOME_RETRY, .delay_ms = -1};
+    job->outcome.text = arena_printf(&job->attempt->arena, "completing the job failed: %s", err->text);
+    job_settle_outcome(runner, job);
+    jobs_put_back(&runner->completion, job, true);
+}
+
+static void completing_on_done(struct db_unit *unit, void *owner)
+{
+    struct completing *completing = owner;
+    struct runner *runner = completing->runner;
+    struct completion *completion = &runner->completion;
+    const struct err *err = &unit->err;
+    completion->under_way = false;
+    if (err->code == ERR_NONE) {
+        jobs_reach_failpoint(completing->jobs, "after_commit");
+        jobs_leave(runner, completing->jobs);
+    } else if (err->code == ERR_TEMPORARY || err->code == ERR_UNKNOWN_OUTCOME || err->code == ERR_CANCELLED) {
+        log_event(LOG_WARN, "committing failed, trying again", "jobs", log_int((long long)completing->count), "error", err->text,
+                  NULL);
+        jobs_put_back(completion, completing->jobs, completing->jobs->alone);
+        loop_timer_set(&completion->again, clock_mono_us() + COMPLETION_AGAIN_US);
+        return;
+    } else if (completing->count > 1) {
+        jobs_put_back(completion, completing->jobs, true);
+    } else {
+        job_on_refused(runner, completing->jobs, err);
+    }
+    completion_schedule(runner);
+    dispatch_schedule(runner);
+}

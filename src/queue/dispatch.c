@@ -1,0 +1,183 @@
+#include "queue/dispatch.h"
+
+#include "queue/lease.h"
+#include "queue/reader.h"
+#include "queue/runner_state.h"
+
+#include <assert.h>
+
+enum {
+    STALE_US = 1000000,      /* what was read longer ago is claimed, and so looked at again, before it starts */
+    UNCOMMITTED_MAX = 32768  /* jobs that ended and are not committed: no more starts until they are fewer */
+};
+
+static void dispatch_run(void *owner);
+
+void dispatch_init(struct runner *runner)
+{
+    loop_timer_init(&runner->dispatch.timer, &runner->loop, dispatch_run, runner);
+    runner->dispatch.soon = (struct loop_deferred){.run = dispatch_run, .owner = runner};
+}
+
+void dispatch_schedule(struct runner *runner)
+{
+    loop_defer(&runner->loop, &runner->dispatch.soon);
+}
+
+struct runner *dispatch_runner(const struct attempt *attempt)
+{
+    const struct workqueue *queue = attempt->queue;
+    return queue->runner;
+}
+
+/* ---- One attempt ---- */
+
+static void job_fill(struct errand_job *job, struct entry *entry)
+{
+    job->id = entry->id;
+    job->run_at_us = entry->run_at_us;
+    job->number = entry->claimed ? entry->attempt : entry->attempt + 1;
+    job->max_attempts = entry->max_attempts;
+    job->queue = entry->lane->queue->name;
+    job->args_text = entry->args;
+    job->cancelled = entry->cancel_requested;
+    job->owner = entry;
+    entry->job = job;
+}
+
+void dispatch_begin(struct runner *runner, struct attempt *attempt)
+{
+    size_t kept = 0;
+    int timeout_ms = 0;
+    int64_t now_us = clock_database_us(&runner->clock);
+    for (size_t i = 0; i < attempt->count; i++) {
+        struct entry *entry = attempt->jobs[i].owner;
+        if (!entry)
+            continue;
+        entry->state = ENTRY_RUNNING;
+        entry->started_us = now_us;
+        timeout_ms = entry->timeout_ms > timeout_ms ? entry->timeout_ms : timeout_ms;
+        job_fill(&attempt->jobs[kept++], entry);
+    }
+    attempt->count = attempt->unsettled = kept;
+    if (kept) {
+        attempt_start(attempt, timeout_ms);
+        return;
+    }
+    runner->dispatch.in_flight--;
+    attempt_free(attempt);
+    dispatch_schedule(runner);
+}
+
+void dispatch_on_finished(struct attempt *attempt)
+{
+    struct runner *runner = dispatch_runner(attempt);
+    runner->dispatch.in_flight--;
+    for (size_t i = 0; i < attempt->count; i++) {
+        struct entry *entry = attempt->jobs[i].owner;
+        entry->state = ENTRY_ENDED;
+        completion_add(runner, &attempt->jobs[i]);
+    }
+    dispatch_schedule(runner);
+}
+
+/* ---- Choosing ---- */
+
+/* A job that must not run: it ends as it is. */
+static bool dispatch_end_unstarted(struct entry *entry)
+{
+    enum outcome_code code = OUTCOME_NONE;
+    const char *text = NULL;
+    if (entry->cancel_requested) {
+        code = OUTCOME_CANCELLED;
+        text = "cancelled by errand.cancel";
+    } else if (entry->lost_before && entry->attempt >= entry->max_attempts) {
+        code = OUTCOME_DEAD;
+        text = "the runner ended during the last attempt";
+    }
+    if (code == OUTCOME_NONE)
+        return false;
+    struct attempt *attempt = attempt_new(&entry->lane->runner->host, entry->kind, 1, entry->lane->queue);
+    attempt->unsettled = 1;
+    entry->claimed = entry->lost_before;
+    entry->state = ENTRY_ENDED;
+    job_fill(&attempt->jobs[0], entry);
+    attempt->jobs[0].outcome.code = code;
+    attempt->jobs[0].outcome.text = text;
+    completion_add(entry->lane->runner, &attempt->jobs[0]);
+    return true;
+}
+
+static bool entry_needs_claim(const struct entry *entry, int64_t mono_us)
+{
+    return entry->kind->errand->claim == ERRAND_CLAIM_FIRST || entry->cautious || entry->lost_before ||
+           mono_us - entry->read_us > STALE_US;
+}
+
+static struct entry *workqueue_take(struct workqueue *queue)
+{
+    struct entry *entry = entry_from_heap(heap_top(&queue->due));
+    workqueue_remove(queue, entry);
+    reader_on_taken(entry->lane);
+    return entry;
+}
+
+/* The first due job, and for a kind that takes several the ones behind it. */
+static void workqueue_start_one(struct workqueue *queue)
+{
+    struct runner *runner = queue->runner;
+    struct entry *entry = workqueue_take(queue);
+    if (dispatch_end_unstarted(entry))
+        return;
+    const struct kind *kind = entry->kind;
+    struct attempt *attempt = attempt_new(&runner->host, kind, (size_t)kind->batch_max, queue);
+    bool claim = false;
+    attempt->count = 0;
+    for (;;) {
+        claim |= entry_needs_claim(entry, clock_mono_us());
+        attempt->jobs[attempt->count++].owner = entry;
+        struct heap_item *top = heap_top(&queue->due);
+        if (attempt->count == (size_t)kind->batch_max || !top || entry_from_heap(top)->kind != kind ||
+            entry_from_heap(top)->cancel_requested || entry_from_heap(top)->lost_before)
+            break;
+        entry = workqueue_take(queue);
+    }
+    runner->dispatch.in_flight++;
+    workqueue_take_token(queue);
+    if (claim)
+        claim_add(runner, attempt);
+    else
+        dispatch_begin(runner, attempt);
+}
+
+static bool dispatch_has_room(const struct runner *runner)
+{
+    return runner->dispatch.in_flight < (size_t)runner->concurrency && runner->completion.count < UNCOMMITTED_MAX;
+}
+
+static void dispatch_run(void *owner)
+{
+    struct runner *runner = owner;
+    int64_t next_us = INT64_MAX;
+    if (runner->phase != RUNNER_RUNNING)
+        return;
+    for (struct workqueue *queue = runner->workqueues; queue; queue = queue->next) {
+        int64_t look_us = INT64_MAX;
+        workqueue_move_due(queue, clock_database_us(&runner->clock));
+        workqueue_serve_waiting(queue);
+        while (lease_holds(runner) && dispatch_has_room(runner) && heap_top(&queue->due) &&
+               workqueue_may_start(queue, &look_us))
+            workqueue_start_one(queue);
+        if (!heap_top(&queue->due) && !queue->waiting_first)
+            look_us = INT64_MAX;
+        else if (queue->waiting_first)
+            workqueue_may_start(queue, &look_us);
+        int64_t due_us = workqueue_next_due_us(queue);
+        if (due_us != INT64_MAX)
+            due_us = clock_database_to_mono_us(&runner->clock, due_us);
+        look_us = due_us < look_us ? due_us : look_us;
+        next_us = look_us < next_us ? look_us : next_us;
+    }
+    /* A full house is looked at again when an attempt ends, a lost lease when it is renewed. */
+    loop_timer_set(&runner->dispatch.timer, next_us);
+}

@@ -1,0 +1,18 @@
+/* Starting of jobs: which, when there is a free slot, its queue allows it and the lease holds. */
+#ifndef QUEUE_DISPATCH_H
+#define QUEUE_DISPATCH_H
+
+#include "module/attempt.h"
+
+struct entry;
+struct runner;
+
+void dispatch_init(struct runner *runner);
+void dispatch_schedule(struct runner *runner); /* soon: after the present callbacks */
+/* The attempt's jobs are claimed, or need no claim: runs the handler. Jobs without an owner are left out. */
+void dispatch_begin(struct runner *runner, struct attempt *attempt);
+/* attempt_host's on_finished. */
+void dispatch_on_finished(struct attempt *attempt);
+struct runner *dispatch_runner(const struct attempt *attempt);
+
+#endif

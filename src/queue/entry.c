@@ -1,0 +1,57 @@
+#include "queue/entry.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "db/unit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct entry *entry_from_heap(struct heap_item *item)
+{
+    return (struct entry *)(void *)((char *)item - offsetof(struct entry, in_heap));
+}
+
+static const struct entry *entry_from_item(const struct heap_item *item)
+{
+    return (const struct entry *)(const void *)((const char *)item - offsetof(struct entry, in_heap));
+}
+
+bool entry_is_due_before(const struct heap_item *a, const struct heap_item *b)
+{
+    const struct entry *x = entry_from_item(a), *y = entry_from_item(b);
+    return x->run_at_us != y->run_at_us ? x->run_at_us < y->run_at_us : x->id < y->id;
+}
+
+bool entry_is_before(const struct heap_item *a, const struct heap_item *b)
+{
+    const struct entry *x = entry_from_item(a), *y = entry_from_item(b);
+    return x->priority != y->priority ? x->priority < y->priority : entry_is_due_before(a, b);
+}
+
+struct entry *entry_new(struct lane *lane, const struct kind *kind, const PGresult *rows, int row)
+{
+    size_t length = (size_t)PQgetlength(rows, row, READ_ARGS);
+    struct entry *entry = mem_zalloc(sizeof *entry + length + 1);
+    entry->lane = lane;
+    entry->kind = kind;
+    entry->id = db_get_int(rows, row, READ_ID);
+    entry->run_at_us = db_get_time_us(rows, row, READ_RUN_AT);
+    entry->read_us = clock_mono_us();
+    entry->attempt = (int)db_get_int(rows, row, READ_ATTEMPT);
+    entry->revision = (int)db_get_int(rows, row, READ_REVISION);
+    entry->priority = (short)db_get_int(rows, row, READ_PRIORITY);
+    entry->max_attempts = PQgetisnull(rows, row, READ_MAX_ATTEMPTS) ? kind->max_attempts
+                                                                    : (int)db_get_int(rows, row, READ_MAX_ATTEMPTS);
+    entry->timeout_ms =
+        PQgetisnull(rows, row, READ_TIMEOUT_MS) ? kind->timeout_ms : (int)db_get_int(rows, row, READ_TIMEOUT_MS);
+    entry->lost_before = entry->claimed = !PQgetisnull(rows, row, READ_CLAIMED_BY);
+    entry->cancel_requested = db_get_int(rows, row, READ_CANCEL_REQUESTED);
+    memcpy(entry->args, PQgetvalue(rows, row, READ_ARGS), length + 1);
+    return entry;
+}
+
+void entry_free(struct entry *entry)
+{
+    free(entry);
+}

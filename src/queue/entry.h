@@ -1,0 +1,67 @@
+/* A job that this runner holds in memory, from the read that found it until its outcome is committed.
+ *
+ *   LATER ---due---> DUE ---dispatch---> CLAIMING ---claimed---> RUNNING ---handler ends---> ENDED ---commit---> (freed)
+ *                     |                                            ^
+ *                     +------ no claim needed first ---------------+
+ */
+#ifndef QUEUE_ENTRY_H
+#define QUEUE_ENTRY_H
+
+#include "base/heap.h"
+#include "module/registry.h"
+
+#include <libpq-fe.h>
+#include <uthash.h>
+
+struct lane;
+
+enum entry_state { ENTRY_LATER, ENTRY_DUE, ENTRY_CLAIMING, ENTRY_RUNNING, ENTRY_ENDED };
+
+struct entry {
+    struct heap_item in_heap; /* LATER or DUE, of its queue */
+    UT_hash_handle hh;        /* in its lane, by id */
+    struct lane *lane;
+    const struct kind *kind;
+    int64_t id, run_at_us;    /* database's clock */
+    int64_t read_us;          /* monotonic: older ones are looked at again, by a claim, before they start */
+    int64_t started_us;       /* database's clock; 0: not started */
+    int attempt, revision;    /* as the row has them */
+    int max_attempts, timeout_ms;
+    short priority;
+    enum entry_state state;
+    bool claimed;             /* the row says that it runs */
+    bool claim_under_way;     /* a lazy claim was sent: the row's attempt is not known until it answers */
+    bool cautious;            /* it may have ended its runner before: claimed first */
+    bool lost_before;         /* the row says that it runs, by a runner that is gone */
+    bool cancel_requested;
+    bool gone;                /* ended; kept until the read under way returns */
+    struct errand_job *job;   /* CLAIMING and later */
+    struct entry *next;       /* of its lane's list in use */
+    char args[];
+};
+
+/* From a row of lane_read that is not a later one. */
+struct entry *entry_new(struct lane *lane, const struct kind *kind, const PGresult *rows, int row);
+void entry_free(struct entry *entry);
+
+bool entry_is_before(const struct heap_item *a, const struct heap_item *b);       /* by priority, run_at, id */
+bool entry_is_due_before(const struct heap_item *a, const struct heap_item *b);   /* by run_at, id */
+struct entry *entry_from_heap(struct heap_item *item);
+
+/* Columns of lane_read. */
+enum lane_read_column {
+    READ_PRIORITY,
+    READ_RUN_AT,
+    READ_ID,
+    READ_ATTEMPT,
+    READ_REVISION,
+    READ_MAX_ATTEMPTS,
+    READ_TIMEOUT_MS,
+    READ_CLAIMED_BY,
+    READ_CANCEL_REQUESTED,
+    READ_KIND,
+    READ_ARGS,
+    READ_LATER
+};
+
+#endif

@@ -1,0 +1,146 @@
+#include "queue/lane.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "queue/reader.h"
+#include "queue/runner_state.h"
+#include "queue/workqueue.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum {
+    LANE_FIRST_LIMIT = 128,
+    LANE_CAUTIOUS_ROWS = 8192, /* no runner holds more of a lane */
+    NOTIFY_MAX_PER_SECOND = 100
+};
+
+struct lane *lane_new(struct runner *runner, struct workqueue *queue, int number, int64_t epoch, bool crashed)
+{
+    struct lane *lane = mem_zalloc(sizeof *lane);
+    lane->runner = runner;
+    lane->queue = queue;
+    lane->number = number;
+    lane->epoch = epoch;
+    lane->limit = LANE_FIRST_LIMIT;
+    lane->cautious_left = crashed ? LANE_CAUTIOUS_ROWS : 0;
+    for (int i = 0; i < LANE_CLASSES; i++)
+        lane->classes[i] = (struct lane_class){.cursor_us = INT64_MIN, .cursor_id = INT64_MIN};
+    lane->pass_every_us = READER_PASS_FIRST_US;
+    lane->pass_at_us = clock_mono_us();
+    lane->read_at_us = clock_mono_us();
+    return lane;
+}
+
+void lane_free(struct lane *lane)
+{
+    struct entry *entry, *next;
+    HASH_ITER(hh, lane->held, entry, next) {
+        HASH_DEL(lane->held, entry);
+        if (entry->in_heap.place)
+            workqueue_remove(lane->queue, entry);
+        entry_free(entry);
+    }
+    free(lane);
+}
+
+struct entry *lane_find(const struct lane *lane, int64_t id)
+{
+    struct entry *entry;
+    HASH_FIND(hh, lane->held, &id, sizeof id, entry);
+    return entry;
+}
+
+void lane_hold(struct lane *lane, struct entry *entry)
+{
+    HASH_ADD(hh, lane->held, id, sizeof entry->id, entry);
+    workqueue_add(lane->queue, entry);
+}
+
+void lane_drop(struct lane *lane, struct entry *entry)
+{
+    if (entry->in_heap.place)
+        workqueue_remove(lane->queue, entry);
+    if (lane->reading) {
+        entry->gone = true;
+        entry->next = lane->gone;
+        lane->gone = entry;
+        return;
+    }
+    HASH_DEL(lane->held, entry);
+    entry_free(entry);
+}
+
+void lane_drop_gone(struct lane *lane)
+{
+    while (lane->gone) {
+        struct entry *entry = lane->gone;
+        lane->gone = entry->next;
+        HASH_DEL(lane->held, entry);
+        entry_free(entry);
+    }
+}
+
+void lane_lose(struct lane *lane)
+{
+    struct entry *entry, *next;
+    lane->lost = true;
+    lane->read_at_us = INT64_MAX;
+    HASH_ITER(hh, lane->held, entry, next)
+        if (entry->in_heap.place)
+            lane_drop(lane, entry);
+}
+
+bool lane_list(struct lane *lane, struct entry *entry)
+{
+    bool first = !lane->listed;
+    if (first)
+        lane->listed_last = &lane->listed;
+    entry->next = NULL;
+    *lane->listed_last = entry;
+    lane->listed_last = &entry->next;
+    return first;
+}
+
+struct entry *lane_list_take(struct lane *lane)
+{
+    struct entry *first = lane->listed;
+    lane->listed = NULL;
+    return first;
+}
+
+void lane_read_at_least(struct lane *lane, int64_t mono_us)
+{
+    if (lane->lost)
+        return;
+    if (mono_us < lane->read_at_us)
+        lane->read_at_us = mono_us;
+    reader_schedule(lane->runner);
+}
+
+void lane_look(struct lane *lane, int64_t run_at_us)
+{
+    for (int i = 0; i < LANE_CLASSES; i++) {
+        struct lane_class *class = &lane->classes[i];
+        if (class->cursor_us >= run_at_us) {
+            class->cursor_us = run_at_us;
+            class->cursor_id = INT64_MIN;
+        }
+    }
+    int64_t due_us = clock_database_to_mono_us(&lane->runner->clock, run_at_us);
+    int64_t now_us = clock_mono_us();
+    lane_read_at_least(lane, due_us - READER_LEAD_US > now_us ? due_us - READER_LEAD_US : now_us);
+}
+
+void lane_on_notify(struct lane *lane, int64_t run_at_us)
+{
+    int64_t now_us = clock_mono_us();
+    if (now_us - lane->notify_window_us > 1000000) {
+        lane->notify_window_us = now_us;
+        lane->notify_count = 0;
+    }
+    lane->notify_count++;
+    lane_look(lane, run_at_us);
+    if (lane->armed && !lane->arming && lane->notify_count > NOTIFY_MAX_PER_SECOND)
+        reader_arm(lane, false);
+}

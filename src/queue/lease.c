@@ -1,0 +1,277 @@
+#include "queue/lease.h"
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "queue/acquire.h"
+#include "queue/dispatch.h"
+#include "queue/reader.h"
+#include "queue/runner_state.h"
+#include "queue_sql.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LEASE_TIMEOUT_MS = 5000, LEASE_BEATS = 5, LEASE_MARGIN_PERCENT = 10 };
+
+static void on_timer(void *owner)
+{
+    lease_beat(owner);
+}
+
+void lease_init(struct runner *runner, long long ttl_ms)
+{
+    runner->lease.ttl_us = ttl_ms * 1000;
+    loop_timer_init(&runner->lease.timer, &runner->loop, on_timer, runner);
+}
+
+bool lease_holds(const struct runner *runner)
+{
+    return clock_mono_us() < runner->lease.valid_until_us;
+}
+
+static void lease_confirm(struct runner *runner, const struct db_unit *unit, int64_t database_us)
+{
+    struct lease *lease = &runner->lease;
+    clock_offset_sample(&runner->clock, unit->sent_us, unit->received_us, database_us);
+    lease->valid_until_us = unit->sent_us + lease->ttl_us - lease->ttl_us * LEASE_MARGIN_PERCENT / 100;
+    loop_timer_set(&lease->timer, clock_mono_us() + lease->ttl_us / LEASE_BEATS);
+}
+
+static const char *lease_ttl_text(const struct runner *runner, char text[24])
+{
+    snprintf(text, 24, "%" PRId64, runner->lease.ttl_us / 1000);
+    return text;
+}
+
+/* ---- Registering ---- */
+
+static void unit_add_kinds(struct db_unit *unit, const struct registry *registry)
+{
+    struct buf names, queues, attempts, timeouts;
+    struct buf *bufs[] = {&names, &queues, &attempts, &timeouts};
+    for (size_t i = 0; i < 4; i++) {
+        buf_init(bufs[i], 0);
+        buf_array_open(bufs[i]);
+    }
+    for (size_t i = 0; i < registry->count; i++) {
+        const struct kind *kind = &registry->kinds[i];
+        buf_array_text(&names, kind->name);
+        buf_array_text(&queues, kind->queue);
+        buf_array_int(&attempts, kind->max_attempts);
+        buf_array_int(&timeouts, kind->timeout_ms);
+    }
+    for (size_t i = 0; i < 4; i++)
+        buf_array_close(bufs[i]);
+    const char *missing[] = {buf_text(&queues)};
+    const char *params[] = {buf_text(&names), buf_text(&queues), buf_text(&attempts), buf_text(&timeouts)};
+    db_unit_add(unit, &queue_sql[QUEUE_SQL_QUEUES_MISSING], 1, missing);
+    db_unit_add(unit, &queue_sql[QUEUE_SQL_KINDS_REGISTER], 4, params);
+    for (size_t i = 0; i < 4; i++)
+        buf_clear(bufs[i]);
+}
+
+static void on_listening(struct db_unit *unit, void *owner)
+{
+    struct runner *runner = owner;
+    runner->listen = unit->err.code == ERR_NONE;
+    if (!runner->listen)
+        log_event(LOG_WARN, "listening failed, polling instead", "error", unit->err.text, NULL);
+    reader_pass_all(runner);
+}
+
+static void lease_listen(struct runner *runner)
+{
+    const char *params[] = {runner->id_text};
+    if (!settings_boolean(runner->settings, "errand", "listen") || db_pool_is_pooled(&runner->control)) {
+        log_event(LOG_INFO, "polling without notifications", "pooled",
+                  db_pool_is_pooled(&runner->control) ? "true" : "false", NULL);
+        reader_pass_all(runner);
+        return;
+    }
+    struct db_unit *unit = db_unit_new(DB_TRANSACTION, on_listening, runner);
+    db_unit_add(unit, &queue_sql[QUEUE_SQL_RUNNER_LISTEN], 1, params);
+    db_pool_submit(&runner->control, unit, LEASE_TIMEOUT_MS);
+}
+
+static void on_registered(struct db_unit *unit, void *owner)
+{
+    struct runner *runner = owner;
+    if (unit->err.code == ERR_CONFIG || unit->err.code == ERR_PERMANENT) {
+        runner_fail(runner, &unit->err);
+        return;
+    }
+    if (unit->err.code != ERR_NONE) {
+        log_event(LOG_WARN, "registering failed, trying again", "error", unit->err.text, NULL);
+        loop_timer_set(&runner->lease.timer, clock_mono_us() + 200000);
+        return;
+    }
+    const PGresult *rows = db_unit_result(unit, 0);
+    runner->id = db_get_int(rows, 0, 0);
+    snprintf(runner->id_text, sizeof runner->id_text, "%" PRId64, runner->id);
+    lease_confirm(runner, unit, db_get_time_us(rows, 0, 1));
+    if (runner->phase != RUNNER_STARTING)
+        return;
+    runner->phase = RUNNER_RUNNING;
+    log_event(LOG_INFO, "runner started", "runner", runner->id_text, "name", runner->name, "version", ERRAND_VERSION, NULL);
+    lease_listen(runner);
+    acquire_start(runner);
+}
+
+void lease_register(struct runner *runner)
+{
+    char ttl[24], concurrency[16];
+    struct db_unit *unit = db_unit_new(DB_TRANSACTION, on_registered, runner);
+    snprintf(concurrency, sizeof concurrency, "%d", runner->concurrency);
+    const char *params[] = {runner->name,
+                            ERRAND_VERSION,
+                            runner->queues ? runner->queues : "{*}",
+                            concurrency,
+                            lease_ttl_text(runner, ttl),
+                            db_pool_is_pooled(&runner->control) ? "false" : "true"};
+    db_unit_add_binary(unit, &queue_sql[QUEUE_SQL_RUNNER_REGISTER], 6, params);
+    unit_add_kinds(unit, &runner->registry);
+    db_pool_submit(&runner->control, unit, LEASE_TIMEOUT_MS);
+}
+
+/* ---- Renewing ---- */
+
+static void lease_take_queue(struct runner *runner, const PGresult *rows, int row)
+{
+    struct workqueue *queue = runner_workqueue(runner, PQgetvalue(rows, row, 2));
+    int64_t until_us = PQgetisnull(rows, row, 3) ? INT64_MIN : db_get_time_us(rows, row, 3);
+    if (until_us == queue->paused_until_us)
+        return;
+    queue->paused_until_us = until_us;
+    dispatch_schedule(runner);
+}
+
+static void on_beat(struct db_unit *unit, void *owner)
+{
+    struct runner *runner = owner;
+    struct lease *lease = &runner->lease;
+    bool lapsed = !lease_holds(runner), free_lanes = false;
+    lease->sent_us = 0;
+    if (unit->err.code != ERR_NONE) {
+        log_event(LOG_WARN, "renewing the lease failed", "error", unit->err.text, NULL);
+        loop_timer_set(&lease->timer, clock_mono_us() + lease->ttl_us / (4 * LEASE_BEATS));
+        return;
+    }
+    const PGresult *rows = db_unit_result(unit, 0);
+    int count = PQntuples(rows);
+    if (count && db_get_int(rows, 0, 1) == 0) {
+        struct err err;
+        err_set(&err, ERR_TEMPORARY, "the runner's row is gone from the database; start errand again");
+        runner_fail(runner, &err);
+        return;
+    }
+    for (int row = 0; row < count; row++) {
+        lease_take_queue(runner, rows, row);
+        free_lanes |= db_get_int(rows, row, 5) != 0;
+    }
+    if (count)
+        lease_confirm(runner, unit, db_get_time_us(rows, 0, 0));
+    if (lapsed)
+        acquire_check_owned(runner);
+    if (free_lanes)
+        acquire_start(runner);
+    if (lapsed)
+        dispatch_schedule(runner);
+}
+
+void lease_beat(struct runner *runner)
+{
+    char ttl[24], running[24];
+    if (runner->phase == RUNNER_STARTING && !runner->id) {
+        if (db_pool_is_up(&runner->control))
+            lease_register(runner);
+        return;
+    }
+    if (runner->lease.sent_us || runner->phase >= RUNNER_LEAVING)
+        return;
+    runner->lease.sent_us = clock_mono_us();
+    snprintf(running, sizeof running, "%zu", runner->dispatch.in_flight);
+    const char *params[] = {runner->id_text, lease_ttl_text(runner, ttl), running,
+                            runner->phase == RUNNER_STOPPING ? "true" : "false", runner->queues};
+    struct db_unit *unit = db_unit_new(DB_PLAIN, on_beat, runner);
+    db_unit_add_binary(unit, &queue_sql[QUEUE_SQL_RUNNER_BEAT], 5, params);
+    db_pool_submit(&runner->control, unit, LEASE_TIMEOUT_MS);
+}
+
+static void on_reconnected(struct db_unit *unit, void *owner)
+{
+    struct runner *runner = owner;
+    if (unit->err.code == ERR_NONE)
+        lease_listen(runner);
+    lease_beat(runner);
+}
+
+void lease_on_reconnect(struct runner *runner)
+{
+    const char *params[] = {runner->id_text, db_pool_is_pooled(&runner->control) ? "false" : "true"};
+    struct db_unit *unit = db_unit_new(DB_PLAIN, on_reconnected, runner);
+    db_unit_add(unit, &queue_sql[QUEUE_SQL_RUNNER_RECONNECT], 2, params);
+    db_pool_submit(&runner->control, unit, LEASE_TIMEOUT_MS);
+}
+
+/* ---- Leaving ---- */
+
+static void on_left(struct db_unit *unit, void *owner)
+{
+    struct runner *runner = owner;
+    if (unit->err.code != ERR_NONE)
+        log_event(LOG_WARN, "giving the lanes back failed, the lease ends by itself", "error", unit->err.text, NULL);
+    runner->phase = RUNNER_STOPPED;
+    loop_stop(&runner->loop);
+}
+
+static void unit_add_lane_release(struct db_unit *unit, const struct lane *lane)
+{
+    char number[16], epoch[24];
+    snprintf(number, sizeof number, "%d", lane->number);
+    snprintf(epoch, sizeof epoch, "%" PRId64, lane->epoch);
+    const char *params[] = {number, epoch};
+    db_unit_add(unit, &queue_sql[QUEUE_SQL_LANE_RELEASE], 2, params);
+}
+
+/* Claims of handlers that did not end are given back with the lanes, in one transaction. */
+static void unit_add_hand_back(struct db_unit *unit, const struct lane *lane)
+{
+    char number[16], epoch[24];
+    struct buf ids;
+    bool any = false;
+    buf_init(&ids, 0);
+    buf_array_open(&ids);
+    for (const struct entry *entry = lane->held; entry; entry = entry->hh.next)
+        if (entry->claimed && !entry->gone) {
+            buf_array_int(&ids, entry->id);
+            any = true;
+        }
+    buf_array_close(&ids);
+    snprintf(number, sizeof number, "%d", lane->number);
+    snprintf(epoch, sizeof epoch, "%" PRId64, lane->epoch);
+    const char *params[] = {number, epoch, buf_text(&ids)};
+    if (any)
+        db_unit_add(unit, &queue_sql[QUEUE_SQL_JOB_HAND_BACK], 3, params);
+    buf_clear(&ids);
+}
+
+void lease_leave(struct runner *runner)
+{
+    const char *params[] = {runner->id_text};
+    runner->phase = RUNNER_LEAVING;
+    loop_timer_stop(&runner->lease.timer);
+    if (!runner->id) {
+        runner->phase = RUNNER_STOPPED;
+        loop_stop(&runner->loop);
+        return;
+    }
+    struct db_unit *unit = db_unit_new(DB_TRANSACTION, on_left, runner);
+    for (struct lane *lane = runner->lanes; lane; lane = lane->next) {
+        unit_add_hand_back(unit, lane);
+        unit_add_lane_release(unit, lane);
+    }
+    db_unit_add(unit, &queue_sql[QUEUE_SQL_RUNNER_LEAVE], 1, params);
+    db_pool_submit(&runner->control, unit, LEASE_TIMEOUT_MS);
+}

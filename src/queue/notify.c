@@ -1,0 +1,41 @@
+#include "queue/notify.h"
+
+#include "base/log.h"
+#include "queue/dispatch.h"
+#include "queue/lease.h"
+#include "queue/runner_state.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Waiting: it is not started. Running: its handler is told. Claimed rows of ours were kept by errand.cancel. */
+static void notify_cancel(struct lane *lane, int64_t id)
+{
+    struct entry *entry = lane_find(lane, id);
+    if (!entry || entry->gone)
+        return;
+    if (entry->in_heap.place)
+        lane_drop(lane, entry);
+    else if (entry->state == ENTRY_RUNNING)
+        entry->job->cancelled = true;
+}
+
+void notify_on_message(const char *channel, const char *payload, void *owner)
+{
+    struct runner *runner = owner;
+    int64_t number, what;
+    struct lane *lane;
+    (void)channel;
+    if (strcmp(payload, "queue") == 0) {
+        lease_beat(runner);
+    } else if (sscanf(payload, "lane %" SCNd64 " %" SCNd64, &number, &what) == 2) {
+        if ((lane = runner_lane(runner, (int)number)))
+            lane_on_notify(lane, what);
+    } else if (sscanf(payload, "cancel %" SCNd64 " %" SCNd64, &number, &what) == 2) {
+        if ((lane = runner_lane(runner, (int)number)))
+            notify_cancel(lane, what);
+    } else {
+        log_event(LOG_WARN, "notification not understood", "payload", payload, NULL);
+    }
+}

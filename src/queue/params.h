@@ -1,0 +1,26 @@
+/* The parameters of one statement on jobs of a lane: lane, epoch, then what is added. Arrays in the form PostgreSQL reads. */
+#ifndef QUEUE_PARAMS_H
+#define QUEUE_PARAMS_H
+
+#include "base/buf.h"
+#include "queue/lane.h"
+
+enum { PARAMS_MAX = 12 };
+
+struct params {
+    const char *texts[PARAMS_MAX];
+    size_t count;
+    struct buf bufs[PARAMS_MAX];
+};
+
+void params_init(struct params *params, const struct lane *lane);
+void params_clear(struct params *params);
+void params_add_text(struct params *params, const char *text); /* borrowed */
+void params_add_int(struct params *params, long long value);
+/* Four arrays: ids, attempts, revisions, start times in us. */
+void params_add_entries(struct params *params, const struct entry *list);
+/* For arrays that a caller fills itself: open, buf_array_int/text ..., params_close_array. */
+struct buf *params_open_array(struct params *params);
+void params_close_array(struct params *params);
+
+#endif

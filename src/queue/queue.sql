@@ -1,0 +1,207 @@
+-- Statements of the runner. $1 is the lane wherever one is read or written, so that each goes to one place.
+
+-- name: runner_register
+-- $1 name, $2 version, $3 queues, $4 concurrency, $5 lease in ms, $6 true on a direct connection: the backend is named too.
+insert into errand.runner (name, version, queues, concurrency, lease_until, backend_pid, backend_start)
+select $1, $2, $3::text[], $4::integer, pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $5::double precision / 1000),
+    a.pid, a.backend_start
+from (select 1) one left join pg_catalog.pg_stat_activity a on a.pid = pg_catalog.pg_backend_pid() and $6::boolean
+returning id, pg_catalog.clock_timestamp()
+
+-- name: runner_reconnect
+-- The control connection is a new one: $1 runner, $2 direct.
+update errand.runner r set backend_pid = a.pid, backend_start = a.backend_start
+from (select 1) one left join pg_catalog.pg_stat_activity a on a.pid = pg_catalog.pg_backend_pid() and $2::boolean
+where r.id = $1::bigint
+
+-- name: runner_listen
+select errand.runner_listen($1::bigint)
+
+-- name: runner_beat
+-- Renews the lease: $1 runner, $2 lease in ms, $3 running, $4 stopping, $5 queues served (null: all). A row per queue, with the time,
+-- whether the lease still stood, and whether a lane of ours to be is free.
+with t as materialized (
+    select pg_catalog.clock_timestamp() as now,
+        pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $2::double precision / 1000) as lease_until
+), beat as (
+    update errand.runner r set lease_until = t.lease_until, running = $3::integer, stopping = $4::boolean
+    from t where r.id = $1::bigint
+    returning r.id
+)
+select t.now, (select pg_catalog.count(*) from beat) as alive, q.name, q.paused_until, q.pause_reason,
+    exists (
+        select from errand.lane l left join errand.runner r on r.id = l.owner
+        where l.queue = q.name and (l.owner is null or r.id is null or r.lease_until < t.now
+            or (r.backend_pid is not null and not exists (
+                select from pg_catalog.pg_stat_activity a
+                where a.pid = r.backend_pid and (a.backend_start = r.backend_start or a.backend_start is null))))
+    ) as free
+from t cross join errand.queue q
+where $5::text[] is null or q.name = any ($5::text[])
+
+-- name: runner_leave
+delete from errand.runner where id = $1::bigint
+
+-- name: runners_forget
+-- Runners that are long gone and own nothing.
+delete from errand.runner r
+where r.lease_until < pg_catalog.now() - interval '1 hour'
+    and not exists (select from errand.lane l where l.owner = r.id)
+
+-- name: kinds_register
+-- $1 names, $2 queues, $3 max_attempts, $4 timeouts in ms.
+insert into errand.kind as k (name, queue, max_attempts, timeout_ms)
+select n.name, n.queue, n.max_attempts, n.timeout_ms
+from unnest($1::text[], $2::text[], $3::smallint[], $4::integer[]) n(name, queue, max_attempts, timeout_ms)
+on conflict (name) do update set queue = excluded.queue, max_attempts = excluded.max_attempts, timeout_ms = excluded.timeout_ms
+where (k.queue, k.max_attempts, k.timeout_ms) is distinct from (excluded.queue, excluded.max_attempts, excluded.timeout_ms)
+
+-- name: queues_missing
+-- Makes the queues that kinds name and that nobody made: $1 names.
+select errand.queue_create(n.name) from (select distinct x.name from unnest($1::text[]) x(name)) n
+where not exists (select from errand.queue q where q.name = n.name)
+
+-- name: lanes_free
+-- Lanes that nobody owns, or whose owner is gone: $1 queues served (null: all). crashed: it was not let go in order.
+select l.lane, l.queue, l.epoch, l.owner is not null as crashed
+from errand.lane l left join errand.runner r on r.id = l.owner
+where ($1::text[] is null or l.queue = any ($1::text[]))
+    and (l.owner is null or r.id is null or r.lease_until < pg_catalog.clock_timestamp()
+        or (r.backend_pid is not null and not exists (
+            select from pg_catalog.pg_stat_activity a
+            where a.pid = r.backend_pid and (a.backend_start = r.backend_start or a.backend_start is null))))
+order by l.lane
+
+-- name: lanes_owned
+select l.lane, l.epoch from errand.lane l where l.owner = $1::bigint
+
+-- name: lane_acquire
+-- $2 runner, $3 epoch seen.
+update errand.lane l set owner = $2::bigint, epoch = l.epoch + 1, armed = false, acquired_at = t.now
+from (select pg_catalog.clock_timestamp() as now) t
+where l.lane = $1::integer and l.epoch = $3::bigint
+returning l.epoch
+
+-- name: lane_arm
+-- $2 epoch, $3 armed.
+update errand.lane l set armed = $3::boolean where l.lane = $1::integer and l.epoch = $2::bigint and l.armed <> $3::boolean
+
+-- name: lane_release
+-- $2 epoch.
+update errand.lane l set owner = null, armed = false where l.lane = $1::integer and l.epoch = $2::bigint
+
+-- name: lane_read
+-- What a lane holds after the cursors, one priority class at a time, due by the horizon: $2 classes, $3 and $4 cursors (run_at, id), $5
+-- limits, $6 horizon. And of each class the next one after the horizon (later true; it is told, not held).
+select c.priority, j.run_at, j.id, j.attempt, j.revision, j.max_attempts, j.timeout_ms, j.claimed_by, j.cancel_requested,
+    j.kind, j.args::text, false as later
+from unnest($2::smallint[], $3::timestamptz[], $4::bigint[], $5::integer[]) c(priority, run_at, id, n)
+cross join lateral (
+    select j.* from errand.job j
+    where j.lane = $1::integer and j.priority = c.priority and (j.run_at, j.id) > (c.run_at, c.id)
+        and j.run_at <= $6::timestamptz
+    order by j.run_at, j.id limit c.n
+) j
+union all
+select c.priority, j.run_at, j.id, null, null, null, null, null, null, null, null, true
+from unnest($2::smallint[]) c(priority)
+cross join lateral (
+    select j.run_at, j.id from errand.job j
+    where j.lane = $1::integer and j.priority = c.priority and j.run_at > $6::timestamptz and j.run_at < 'infinity'
+    order by j.run_at limit 1
+) j
+
+-- name: job_claim
+-- Writes jobs down as running: $2 epoch, $3 runner, $4 ids, $5 attempts seen, $6 revisions seen, $7 start times in us. Of those that a cancel was asked
+-- for it changes none.
+update errand.job j set attempt = j.attempt + 1::smallint, claimed_by = $3::bigint, started_at = d.started_at
+from (
+    select d.id, d.attempt, d.revision, pg_catalog.to_timestamp(d.started_us::double precision / 1000000) as started_at
+    from unnest($4::bigint[], $5::smallint[], $6::integer[], $7::bigint[]) d(id, attempt, revision, started_us)
+) d
+where j.lane = $1::integer and j.id = d.id and j.attempt = d.attempt and j.revision = d.revision and not j.cancel_requested
+    and exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint)
+returning j.id
+
+-- name: job_done
+-- Jobs that are done: $2 epoch, $3 expected number (-1: no check), $4 ids, $5 attempts, $6 revisions, $7 start times in us, $8 runner.
+with gone as (
+    delete from errand.job j
+    using unnest($4::bigint[], $5::smallint[], $6::integer[], $7::bigint[]) d(id, attempt, revision, started_us)
+    where j.lane = $1::integer and j.id = d.id and j.attempt = d.attempt and j.revision = d.revision
+        and exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint)
+    returning j.lane, j.attempt, j.priority, j.id, j.run_at, j.created_at, j.claimed_by, d.started_us, j.kind, j.key, j.args, j.trace
+), told as (
+    insert into errand.history (lane, attempt, priority, id, run_at, created_at, started_at, finished_at, runner, outcome, kind, key,
+        args, trace)
+    select g.lane, case when g.claimed_by is null then g.attempt + 1 else g.attempt end, g.priority, g.id, g.run_at, g.created_at,
+        pg_catalog.to_timestamp(g.started_us::double precision / 1000000), pg_catalog.now(), $8::bigint, 'done', g.kind, g.key,
+        g.args, g.trace
+    from gone g
+    returning 1
+)
+select errand.completion_check($3::integer, (select pg_catalog.count(*) from told))
+
+-- name: job_end
+-- Jobs that end otherwise: as job_done, and $9 outcomes, $10 reasons. Those with outcome dead become dead letters.
+with gone as (
+    delete from errand.job j
+    using unnest($4::bigint[], $5::smallint[], $6::integer[], $7::bigint[], $9::text[], $10::text[])
+        d(id, attempt, revision, started_us, outcome, error)
+    where j.lane = $1::integer and j.id = d.id and j.attempt = d.attempt and j.revision = d.revision
+        and exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint)
+    returning j.lane, case when j.claimed_by is null and d.started_us is not null then j.attempt + 1 else j.attempt end as attempt,
+        j.priority, j.id, j.run_at, j.created_at, d.started_us, j.kind, j.key, j.args, j.trace, j.timeout_ms, j.max_attempts,
+        d.outcome, d.error
+), dead as (
+    insert into errand.dead_letter (lane, attempt, priority, id, run_at, created_at, timeout_ms, max_attempts, died_at, kind, key,
+        args, error, trace)
+    select g.lane, g.attempt, g.priority, g.id, g.run_at, g.created_at, g.timeout_ms, g.max_attempts, pg_catalog.now(), g.kind,
+        g.key, g.args, g.error, g.trace
+    from gone g where g.outcome = 'dead'
+), told as (
+    insert into errand.history (lane, attempt, priority, id, run_at, created_at, started_at, finished_at, runner, outcome, kind, key,
+        args, error, trace)
+    select g.lane, g.attempt, g.priority, g.id, g.run_at, g.created_at,
+        pg_catalog.to_timestamp(g.started_us::double precision / 1000000), pg_catalog.now(), $8::bigint, g.outcome, g.kind, g.key,
+        g.args, g.error, g.trace
+    from gone g
+    returning 1
+)
+select errand.completion_check($3::integer, (select pg_catalog.count(*) from told))
+
+-- name: job_again
+-- Jobs that run again: as job_done, and $9 the attempts to be written down, $10 the next run_at in us, $11 reasons, $12 whether the attempt failed (a
+-- snooze did not).
+with again as (
+    update errand.job j set attempt = d.next_attempt, run_at = d.run_at, claimed_by = null, started_at = null,
+        last_error = coalesce(d.error, j.last_error)
+    from (
+        select d.id, d.attempt, d.revision, d.started_us, d.next_attempt, d.error, d.failed,
+            pg_catalog.to_timestamp(d.run_us::double precision / 1000000) as run_at
+        from unnest($4::bigint[], $5::smallint[], $6::integer[], $7::bigint[], $9::smallint[], $10::bigint[], $11::text[],
+            $12::boolean[]) d(id, attempt, revision, started_us, next_attempt, run_us, error, failed)
+    ) d
+    where j.lane = $1::integer and j.id = d.id and j.attempt = d.attempt and j.revision = d.revision
+        and exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint)
+    returning j.lane, j.attempt, j.id, d.started_us, d.error, d.failed
+), told as (
+    insert into errand.attempt (lane, attempt, id, started_at, finished_at, runner, error)
+    select a.lane, a.attempt, a.id, pg_catalog.to_timestamp(a.started_us::double precision / 1000000), pg_catalog.now(), $8::bigint,
+        a.error
+    from again a where a.failed
+)
+select errand.completion_check($3::integer, (select pg_catalog.count(*) from again))
+
+-- name: job_hand_back
+-- Jobs whose handler did not end in time while the runner stops: free for the next runner, the attempt counted. $2 epoch, $3 ids.
+update errand.job j set claimed_by = null, started_at = null
+where j.lane = $1::integer and j.id = any ($3::bigint[])
+    and exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint)
+
+-- name: queue_pause
+-- $1 queue, $2 reason, $3 until.
+select errand.queue_pause($1, $2, $3::timestamptz)
+
+-- name: history_maintain
+select errand.history_maintain($1::integer)

@@ -1,0 +1,310 @@
+#include "queue/reader.h"
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "queue/dispatch.h"
+#include "queue/lease.h"
+#include "queue/runner_state.h"
+#include "queue_sql.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { READ_TIMEOUT_MS = 10000, READ_RETRY_US = 200000, WAITING_MAX = 4 * READER_LIMIT_MAX, PASS_SPARE_ROWS = 1024 };
+
+static void reader_on_timer(void *owner);
+
+void reader_init(struct runner *runner)
+{
+    loop_timer_init(&runner->reader.timer, &runner->loop, reader_on_timer, runner);
+}
+
+void reader_schedule(struct runner *runner)
+{
+    if (runner->reader.under_way || runner->phase != RUNNER_RUNNING)
+        return;
+    int64_t next_us = INT64_MAX;
+    for (struct lane *lane = runner->lanes; lane; lane = lane->next)
+        if (lane->read_at_us < next_us)
+            next_us = lane->read_at_us;
+    loop_timer_set(&runner->reader.timer, next_us);
+}
+
+void reader_pass_all(struct runner *runner)
+{
+    for (struct lane *lane = runner->lanes; lane; lane = lane->next) {
+        lane->pass_at_us = clock_mono_us();
+        lane->pass_every_us = READER_PASS_FIRST_US;
+        lane_read_at_least(lane, lane->pass_at_us);
+    }
+}
+
+static bool lane_wants_more(const struct lane *lane)
+{
+    for (int i = 0; i < LANE_CLASSES; i++)
+        if (lane->classes[i].more)
+            return true;
+    return false;
+}
+
+void reader_on_taken(struct lane *lane)
+{
+    if (lane->waiting <= (size_t)lane->limit / 2 && !lane->reading && lane_wants_more(lane))
+        lane_read_at_least(lane, clock_mono_us());
+}
+
+/* ---- Sending ---- */
+
+static void lane_add_read(struct lane *lane, struct db_unit *unit, int64_t horizon_us)
+{
+    static _Thread_local struct buf cursors, ids, limits;
+    char number[16], horizon[DB_TIME_BYTES], at[DB_TIME_BYTES];
+    size_t limit = lane->pass ? HASH_COUNT(lane->held) + PASS_SPARE_ROWS : (size_t)lane->limit;
+    buf_array_open(&cursors);
+    buf_array_open(&ids);
+    buf_array_open(&limits);
+    for (int i = 0; i < LANE_CLASSES; i++) {
+        const struct lane_class *class = &lane->classes[i];
+        buf_array_text(&cursors, db_time_text(at, lane->pass ? INT64_MIN : class->cursor_us));
+        buf_array_int(&ids, lane->pass ? INT64_MIN : class->cursor_id);
+        buf_array_int(&limits, (long long)limit);
+    }
+    buf_array_close(&cursors);
+    buf_array_close(&ids);
+    buf_array_close(&limits);
+    snprintf(number, sizeof number, "%d", lane->number);
+    const char *params[] = {number,          "{0,1,2,3}",       buf_text(&cursors),
+                            buf_text(&ids), buf_text(&limits), db_time_text(horizon, horizon_us)};
+    db_unit_add_binary(unit, &queue_sql[QUEUE_SQL_LANE_READ], 6, params);
+}
+
+/* A reader's unit: which lanes, in the order of its statements. */
+struct reading {
+    struct runner *runner;
+    int64_t now_us; /* database's clock, when it was sent */
+    size_t count;
+    struct lane *lanes[];
+};
+
+static void reading_on_done(struct db_unit *unit, void *owner);
+
+
+static void reader_on_timer(void *owner)
+{
+    struct runner *runner = owner;
+    int64_t now_us = clock_mono_us();
+    if (runner->reader.under_way || runner->phase != RUNNER_RUNNING)
+        return;
+    struct db_unit *unit = db_unit_new(DB_PLAIN, reading_on_done, NULL);
+    struct reading *reading =
+        arena_zalloc(&unit->arena, sizeof *reading + runner->lane_count * sizeof reading->lanes[0]);
+    *reading = (struct reading){.runner = runner, .now_us = clock_database_us(&runner->clock)};
+    unit->owner = reading;
+    for (struct lane *lane = runner->lanes; lane; lane = lane->next) {
+        if (lane->read_at_us > now_us)
+            continue;
+        lane->read_at_us = INT64_MAX;
+        if (lane->waiting >= WAITING_MAX)
+            continue; /* reader_on_taken comes back */
+        lane->pass = lane->pass_at_us <= now_us;
+        lane->reading = true;
+        lane_add_read(lane, unit, reading->now_us + READER_HORIZON_US);
+        reading->lanes[reading->count++] = lane;
+    }
+    if (!reading->count) {
+        db_unit_free(unit);
+        reader_schedule(runner);
+        return;
+    }
+    runner->reader.under_way = true;
+    db_pool_submit(&runner->reads, unit, READ_TIMEOUT_MS);
+}
+
+/* ---- What was found ---- */
+
+struct found {
+    int rows[LANE_CLASSES];
+    int64_t last_us[LANE_CLASSES], last_id[LANE_CLASSES];
+    int fresh;
+    int64_t later_us; /* the first after the horizon; INT64_MAX: none */
+};
+
+static void lane_take_row(struct lane *lane, const PGresult *rows, int row, struct found *found)
+{
+    int priority = (int)db_get_int(rows, row, READ_PRIORITY);
+    int64_t run_at_us = db_get_time_us(rows, row, READ_RUN_AT), id = db_get_int(rows, row, READ_ID);
+    if (priority < 0 || priority >= LANE_CLASSES)
+        return;
+    if (db_get_int(rows, row, READ_LATER)) {
+        if (run_at_us < found->later_us)
+            found->later_us = run_at_us;
+        return;
+    }
+    found->rows[priority]++;
+    found->last_us[priority] = run_at_us;
+    found->last_id[priority] = id;
+    if (lane_find(lane, id))
+        return;
+    const struct kind *kind = registry_find(&lane->runner->registry, PQgetvalue(rows, row, READ_KIND));
+    if (!kind)
+        return; /* somebody else's, or of a version to come: left alone */
+    struct entry *entry = entry_new(lane, kind, rows, row);
+    if (lane->cautious_left > 0) {
+        lane->cautious_left--;
+        entry->cautious = true;
+    }
+    found->fresh++;
+    lane_hold(lane, entry);
+}
+
+static void lane_move_cursors(struct lane *lane, const struct found *found, int limit, int64_t now_us)
+{
+    for (int i = 0; i < LANE_CLASSES; i++) {
+        struct lane_class *class = &lane->classes[i];
+        bool ahead = found->rows[i] && (found->last_us[i] > class->cursor_us ||
+                                        (found->last_us[i] == class->cursor_us && found->last_id[i] > class->cursor_id));
+        bool was_full = found->rows[i] >= limit;
+        if (was_full && ahead) {
+            class->cursor_us = found->last_us[i];
+            class->cursor_id = found->last_id[i];
+        }
+        if (!was_full) {
+            class->cursor_us = now_us - READER_OVERLAP_US;
+            class->cursor_id = INT64_MIN;
+        }
+        class->more = was_full;
+    }
+}
+
+/* The number of rows follows how fast they are used up: a lane of slow jobs must not hold what others could see first. */
+static void lane_adapt_limit(struct lane *lane, int64_t mono_us)
+{
+    if (lane_wants_more(lane)) {
+        int64_t since_us = mono_us - lane->last_full_us;
+        lane->last_full_us = mono_us;
+        if (since_us < 500000)
+            lane->limit *= 2;
+        else if (since_us > 2000000)
+            lane->limit /= 2;
+    }
+    lane->limit = lane->limit > READER_LIMIT_MAX ? READER_LIMIT_MAX : lane->limit < 128 ? 128 : lane->limit;
+}
+
+static void lane_plan_pass(struct lane *lane, const struct found *found, int64_t mono_us, int64_t took_us)
+{
+    if (!lane->pass)
+        return;
+    int64_t longest_us = lane->armed ? READER_PASS_IDLE_US : READER_PASS_BUSY_US;
+    lane->pass_every_us = found->fresh ? READER_PASS_FIRST_US : lane->pass_every_us * 2;
+    if (lane->pass_every_us > longest_us)
+        lane->pass_every_us = longest_us;
+    if (lane->pass_every_us < 30 * took_us) /* where passes are dear, they are rare */
+        lane->pass_every_us = 30 * took_us;
+    lane->pass_at_us = mono_us + lane->pass_every_us;
+}
+
+static void lane_plan_next(struct lane *lane, const struct found *found, int64_t mono_us)
+{
+    struct runner *runner = lane->runner;
+    int64_t next_us = lane->pass_at_us;
+    if (lane_wants_more(lane)) {
+        /* Read on at once while there is room; else reader_on_taken does. */
+        if (lane->waiting <= (size_t)lane->limit)
+            next_us = mono_us;
+        lane->poll_us = READER_POLL_FIRST_US;
+    } else if (!lane->armed) {
+        lane->poll_us = found->fresh ? READER_POLL_FIRST_US : lane->poll_us * 2;
+        if (lane->poll_us < READER_POLL_FIRST_US)
+            lane->poll_us = READER_POLL_FIRST_US;
+        if (lane->poll_us > READER_POLL_MAX_US)
+            lane->poll_us = READER_POLL_MAX_US;
+        if (runner->listen && lane->poll_us > READER_POLL_ARM_US) {
+            lane->poll_us = READER_POLL_ARM_US;
+            reader_arm(lane, true);
+        }
+        if (mono_us + lane->poll_us < next_us)
+            next_us = mono_us + lane->poll_us;
+    }
+    if (found->later_us != INT64_MAX) {
+        int64_t lead_us = clock_database_to_mono_us(&runner->clock, found->later_us) - READER_LEAD_US;
+        if (lead_us < next_us)
+            next_us = lead_us > mono_us ? lead_us : mono_us;
+    }
+    if (next_us < lane->read_at_us)
+        lane->read_at_us = next_us;
+}
+
+static void lane_take_rows(struct lane *lane, const PGresult *rows, const struct reading *reading, int64_t took_us)
+{
+    struct found found = {.later_us = INT64_MAX};
+    int limit = lane->pass ? (int)HASH_COUNT(lane->held) + PASS_SPARE_ROWS : lane->limit;
+    int64_t mono_us = clock_mono_us();
+    int count = PQntuples(rows);
+    for (int row = 0; row < count; row++)
+        lane_take_row(lane, rows, row, &found);
+    lane_move_cursors(lane, &found, limit, reading->now_us);
+    lane_adapt_limit(lane, mono_us);
+    lane_plan_pass(lane, &found, mono_us, took_us);
+    lane_plan_next(lane, &found, mono_us);
+}
+
+static void reading_on_done(struct db_unit *unit, void *owner)
+{
+    struct reading *reading = owner;
+    struct runner *runner = reading->runner;
+    bool failed = unit->err.code != ERR_NONE;
+    runner->reader.under_way = false;
+    if (failed && unit->err.code != ERR_CANCELLED)
+        log_event(LOG_WARN, "reading lanes failed", "error", unit->err.text, NULL);
+    for (size_t i = 0; i < reading->count; i++) {
+        struct lane *lane = reading->lanes[i];
+        lane->reading = false;
+        if (failed)
+            lane_read_at_least(lane, clock_mono_us() + READ_RETRY_US);
+        else if (!lane->lost && runner->phase == RUNNER_RUNNING)
+            lane_take_rows(lane, db_unit_result(unit, i), reading, unit->received_us - unit->sent_us);
+        lane_drop_gone(lane);
+    }
+    reader_schedule(runner);
+    dispatch_schedule(runner);
+}
+
+/* ---- Arming ---- */
+
+struct arming {
+    struct lane *lane;
+    bool armed;
+};
+
+static void arming_on_done(struct db_unit *unit, void *owner)
+{
+    struct arming *arming = owner;
+    struct lane *lane = arming->lane;
+    lane->arming = false;
+    if (unit->err.code != ERR_NONE || lane->lost)
+        return;
+    lane->armed = arming->armed;
+    lane->poll_us = READER_POLL_FIRST_US;
+    /* What was enqueued before the arming was seen did not notify: the last look comes after it, and a full pass soon. */
+    lane->pass_every_us = READER_PASS_FIRST_US;
+    lane->pass_at_us = clock_mono_us() + READER_PASS_FIRST_US;
+    lane_read_at_least(lane, clock_mono_us());
+}
+
+void reader_arm(struct lane *lane, bool armed)
+{
+    char number[16], epoch[24];
+    if (lane->arming || lane->armed == armed)
+        return;
+    lane->arming = true;
+    struct db_unit *unit = db_unit_new(DB_PLAIN, arming_on_done, NULL);
+    struct arming *arming = arena_alloc(&unit->arena, sizeof *arming);
+    *arming = (struct arming){.lane = lane, .armed = armed};
+    unit->owner = arming;
+    snprintf(number, sizeof number, "%d", lane->number);
+    snprintf(epoch, sizeof epoch, "%" PRId64, lane->epoch);
+    const char *params[] = {number, epoch, armed ? "true" : "false"};
+    db_unit_add(unit, &queue_sql[QUEUE_SQL_LANE_ARM], 3, params);
+    db_pool_submit(&lane->runner->control, unit, READ_TIMEOUT_MS);
+}

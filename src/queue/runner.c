@@ -1,0 +1,264 @@
+#include "queue/runner.h"
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "queue/dispatch.h"
+#include "queue/lease.h"
+#include "queue/notify.h"
+#include "queue/reader.h"
+#include "queue/runner_state.h"
+#include "queue_sql.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { WORK_CONNECTIONS = 4, WRITE_CONNECTIONS = 2, UPKEEP_FIRST_US = 1000000 };
+
+static const int64_t UPKEEP_EVERY_US = INT64_C(3600) * 1000000;
+
+struct lane *runner_lane(const struct runner *runner, int number)
+{
+    for (struct lane *lane = runner->lanes; lane; lane = lane->next)
+        if (lane->number == number)
+            return lane;
+    return NULL;
+}
+
+struct workqueue *runner_workqueue(struct runner *runner, const char *name)
+{
+    for (struct workqueue *queue = runner->workqueues; queue; queue = queue->next)
+        if (strcmp(queue->name, name) == 0)
+            return queue;
+    struct workqueue *queue = workqueue_new(runner, name);
+    queue->next = runner->workqueues;
+    runner->workqueues = queue;
+    return queue;
+}
+
+void runner_fail(struct runner *runner, const struct err *err)
+{
+    log_event(LOG_ERROR, "errand cannot go on", "error", err->text, NULL);
+    runner->exit_code = 1;
+    runner->phase = RUNNER_STOPPED;
+    loop_stop(&runner->loop);
+}
+
+/* ---- The control connection ---- */
+
+static void on_up(struct db_pool *pool, void *owner)
+{
+    struct runner *runner = owner;
+    (void)pool;
+    if (!runner->id)
+        lease_register(runner);
+    else if (runner->phase < RUNNER_LEAVING)
+        lease_on_reconnect(runner);
+}
+
+static void on_down(struct db_pool *pool, const struct err *err, void *owner)
+{
+    struct runner *runner = owner;
+    (void)pool, (void)err;
+    runner->listen = false;
+    /* What was armed is not heard any more: poll until it is. */
+    for (struct lane *lane = runner->lanes; lane; lane = lane->next)
+        lane->armed = false;
+}
+
+/* ---- Stopping ---- */
+
+static void runner_check_stopped(struct runner *runner)
+{
+    if (runner->phase == RUNNER_STOPPING && !runner->dispatch.in_flight && !runner->completion.count)
+        lease_leave(runner);
+}
+
+/* Asked again and again while stopping, by a timer: what it waits for has many ends. */
+static void on_grace(void *owner)
+{
+    struct runner *runner = owner;
+    int64_t now_us = clock_mono_us();
+    runner_check_stopped(runner);
+    if (runner->phase != RUNNER_STOPPING)
+        return;
+    if (now_us < runner->stop_by_us) {
+        loop_timer_set(&runner->grace, now_us + 10000 < runner->stop_by_us ? now_us + 10000 : runner->stop_by_us);
+        return;
+    }
+    log_event(LOG_WARN, "stopping before every job ended", "jobs",
+              log_int((long long)(runner->dispatch.in_flight + runner->completion.count)), NULL);
+    lease_leave(runner);
+}
+
+static void on_signal(struct ev_loop *ev, struct ev_signal *watcher, int events)
+{
+    struct runner *runner = watcher->data;
+    (void)ev, (void)events;
+    if (runner->phase >= RUNNER_STOPPING) {
+        runner->exit_code = 130;
+        loop_stop(&runner->loop);
+        return;
+    }
+    log_event(LOG_INFO, "stopping", "running", log_int((long long)runner->dispatch.in_flight), NULL);
+    runner->phase = RUNNER_STOPPING;
+    runner->stop_by_us =
+        clock_mono_us() + settings_integer(runner->settings, "errand", "stop_timeout_ms") * 1000;
+    loop_timer_set(&runner->grace, clock_mono_us());
+}
+
+/* ---- Upkeep ---- */
+
+static void on_upkept(struct db_unit *unit, void *owner)
+{
+    (void)owner;
+    if (unit->err.code != ERR_NONE)
+        log_event(LOG_WARN, "upkeep failed", "error", unit->err.text, NULL);
+}
+
+static void on_upkeep(void *owner)
+{
+    struct runner *runner = owner;
+    char days[24];
+    loop_timer_set(&runner->upkeep, clock_mono_us() + UPKEEP_EVERY_US);
+    if (runner->phase != RUNNER_RUNNING)
+        return;
+    snprintf(days, sizeof days, "%lld", settings_integer(runner->settings, "errand", "history_days"));
+    const char *params[] = {days};
+    struct db_unit *unit = db_unit_new(DB_PLAIN, on_upkept, runner);
+    db_unit_add(unit, &queue_sql[QUEUE_SQL_HISTORY_MAINTAIN], 1, params);
+    db_unit_add(unit, &queue_sql[QUEUE_SQL_RUNNERS_FORGET], 0, NULL);
+    db_pool_submit(&runner->work, unit, 60000);
+}
+
+/* ---- Building and tearing down ---- */
+
+static void runner_set_queues(struct runner *runner, const char *list)
+{
+    struct buf array;
+    if (strcmp(list, "*") == 0)
+        return;
+    buf_init(&array, 0);
+    buf_array_open(&array);
+    char *copy = mem_strdup(list), *rest = copy;
+    for (char *name; (name = strsep(&rest, ", "));)
+        if (*name)
+            buf_array_text(&array, name);
+    buf_array_close(&array);
+    free(copy);
+    runner->queues_text = buf_steal(&array);
+    runner->queues = runner->queues_text;
+}
+
+static void runner_set_name(struct runner *runner)
+{
+    char host[128] = "host", name[160];
+    const char *given = settings_text(runner->settings, "errand", "name");
+    gethostname(host, sizeof host - 1);
+    snprintf(name, sizeof name, "%s:%ld", host, (long)getpid());
+    runner->name = mem_strdup(given ? given : name);
+}
+
+static void runner_open_pool(struct runner *runner, struct db_pool *pool, const char *name, size_t size, bool keep)
+{
+    const char *url = settings_text(runner->settings, "errand", "database_url");
+    const struct db_pool_options options = {
+        .name = name,
+        .conninfo = url ? url : "",
+        .size = size,
+        .keep = keep,
+        .on_up = keep ? on_up : NULL,
+        .on_down = keep ? on_down : NULL,
+        .on_notify = keep ? notify_on_message : NULL,
+        .owner = runner,
+    };
+    db_pool_init(pool, &runner->loop, &options);
+}
+
+static void runner_watch_signal(struct runner *runner, struct ev_signal *watcher, int number)
+{
+    ev_signal_init(watcher, on_signal, number);
+    watcher->data = runner;
+    ev_signal_start(runner->loop.ev, watcher);
+}
+
+static void runner_init(struct runner *runner, const struct settings *settings)
+{
+    runner->settings = settings;
+    runner->concurrency = (int)settings_integer(settings, "errand", "concurrency");
+    runner_set_queues(runner, settings_text(settings, "errand", "queues"));
+    runner_set_name(runner);
+    loop_init(&runner->loop);
+    runner->http = http_new(&runner->loop);
+    runner->host = (struct attempt_host){
+        .loop = &runner->loop,
+        .db = &runner->work,
+        .http = runner->http,
+        .clock = &runner->clock,
+        .settings = settings,
+        .queue_calls = &workqueue_calls,
+        .on_finished = dispatch_on_finished,
+    };
+    coro_pool_init(&runner->host.coros);
+    reader_init(runner);
+    dispatch_init(runner);
+    claim_init(runner);
+    completion_init(runner);
+    lease_init(runner, settings_integer(settings, "errand", "lease_ttl_ms"));
+    loop_timer_init(&runner->grace, &runner->loop, on_grace, runner);
+    loop_timer_init(&runner->upkeep, &runner->loop, on_upkeep, runner);
+    loop_timer_set(&runner->upkeep, clock_mono_us() + UPKEEP_FIRST_US);
+    runner_watch_signal(runner, &runner->on_term, SIGTERM);
+    runner_watch_signal(runner, &runner->on_int, SIGINT);
+    runner_open_pool(runner, &runner->control, "errand control", 1, true);
+    runner_open_pool(runner, &runner->reads, "errand reads", 1, false);
+    runner_open_pool(runner, &runner->writes, "errand writes", WRITE_CONNECTIONS, false);
+    runner_open_pool(runner, &runner->work, "errand jobs", WORK_CONNECTIONS, false);
+}
+
+/* Nothing runs any more. */
+static void runner_clear(struct runner *runner)
+{
+    db_pool_clear(&runner->control);
+    db_pool_clear(&runner->reads);
+    db_pool_clear(&runner->writes);
+    db_pool_clear(&runner->work);
+    while (runner->lanes) {
+        struct lane *next = runner->lanes->next;
+        lane_free(runner->lanes);
+        runner->lanes = next;
+    }
+    while (runner->workqueues) {
+        struct workqueue *next = runner->workqueues->next;
+        workqueue_free(runner->workqueues);
+        runner->workqueues = next;
+    }
+    http_free(runner->http);
+    coro_pool_clear(&runner->host.coros);
+    registry_clear(&runner->registry);
+    free(runner->queues_text);
+    free(runner->name);
+    loop_clear(&runner->loop);
+}
+
+int runner_run(const struct settings *settings, const struct errand_module *const *modules, struct err *err)
+{
+    static struct runner runner;
+    err_clear(err);
+    registry_init(&runner.registry);
+    if (!registry_add(&runner.registry, modules, err) || !registry_start(&runner.registry, settings, err)) {
+        registry_clear(&runner.registry);
+        return 1;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    runner_init(&runner, settings);
+    loop_run(&runner.loop);
+    log_event(LOG_INFO, "runner stopped", "runner", runner.id_text, NULL);
+    /* Handlers that did not end still stand on their stacks: the process ends under them, and the attempt they made is counted. */
+    if (runner.dispatch.in_flight || runner.completion.count)
+        _exit(runner.exit_code);
+    runner_clear(&runner);
+    return runner.exit_code;
+}

@@ -1,0 +1,70 @@
+/* The runner's state, shared by the files of this folder and nobody else. */
+#ifndef QUEUE_RUNNER_STATE_H
+#define QUEUE_RUNNER_STATE_H
+
+#include "base/clock.h"
+#include "db/pool.h"
+#include "http/http.h"
+#include "loop/loop.h"
+#include "module/attempt.h"
+#include "queue/completion.h"
+#include "queue/claim.h"
+#include "queue/lane.h"
+#include "queue/workqueue.h"
+
+enum runner_phase {
+    RUNNER_STARTING, /* not registered yet */
+    RUNNER_RUNNING,
+    RUNNER_STOPPING, /* nothing new; what runs may finish */
+    RUNNER_LEAVING,  /* lanes and the runner's row are given back */
+    RUNNER_STOPPED
+};
+
+struct lease {
+    int64_t ttl_us;
+    int64_t valid_until_us; /* monotonic: counted from before the last renewal was sent, less a margin */
+    int64_t sent_us;        /* of the renewal under way; 0: none */
+    struct loop_timer timer;
+};
+
+struct runner {
+    struct loop loop;
+    const struct settings *settings;
+    struct registry registry;
+    struct clock_offset clock;
+    enum runner_phase phase;
+    int64_t id; /* 0: not registered */
+    char id_text[24];
+    const char *queues; /* array literal of the queues served; NULL: all */
+    char *queues_text, *name;
+    int concurrency, exit_code;
+    bool listen;        /* on this connection, now */
+    struct db_pool control, reads, writes, work;
+    struct http *http;
+    struct attempt_host host;
+    struct lease lease;
+    struct lane *lanes;
+    size_t lane_count;
+    struct workqueue *workqueues;
+    struct completion completion;
+    struct claim claim;
+    struct {
+        struct loop_timer timer;
+        bool under_way;
+    } reader;
+    struct {
+        struct loop_timer timer;
+        struct loop_deferred soon;
+        size_t in_flight; /* attempts started or about to be */
+    } dispatch;
+    struct ev_signal on_term, on_int;
+    struct loop_timer grace, upkeep;
+    int64_t stop_by_us; /* monotonic, while stopping */
+    bool acquiring;
+};
+
+struct lane *runner_lane(const struct runner *runner, int number);   /* NULL: not ours */
+struct workqueue *runner_workqueue(struct runner *runner, const char *name); /* made when it is new */
+void runner_fail(struct runner *runner, const struct err *err); /* config errors: ends the process with a message */
+
+#endif

@@ -1,0 +1,43 @@
+/* A queue as this runner sees it: what it holds of all its lanes, ordered, and what keeps it from starting: a pause, a hold, a
+ * rate. */
+#ifndef QUEUE_WORKQUEUE_H
+#define QUEUE_WORKQUEUE_H
+
+#include "base/heap.h"
+#include "module/attempt.h"
+#include "queue/entry.h"
+
+struct runner;
+
+struct workqueue {
+    struct runner *runner;
+    char *name;
+    struct heap due;   /* by priority, run_at, id */
+    struct heap later; /* by run_at */
+    int64_t paused_until_us; /* database's clock; INT64_MIN: not paused */
+    int64_t held_until_us;   /* monotonic */
+    /* A token bucket: tokens as of filled_us, monotonic. per_second 0: no rate. */
+    double per_second, burst, tokens;
+    int64_t filled_us;
+    struct attempt *waiting_first, **waiting_last; /* handlers that wait for a token */
+    struct workqueue *next;
+};
+
+struct workqueue *workqueue_new(struct runner *runner, const char *name);
+void workqueue_free(struct workqueue *queue);
+
+void workqueue_add(struct workqueue *queue, struct entry *entry); /* LATER or DUE, by its run_at */
+void workqueue_remove(struct workqueue *queue, struct entry *entry);
+void workqueue_move_due(struct workqueue *queue, int64_t database_now_us); /* LATER to DUE */
+int64_t workqueue_next_due_us(const struct workqueue *queue); /* database's clock; INT64_MAX: none */
+
+/* Whether a start is allowed now; if not, *next_us (monotonic) says when to look again, INT64_MAX when only a resume can tell. */
+bool workqueue_may_start(struct workqueue *queue, int64_t *next_us);
+void workqueue_take_token(struct workqueue *queue);
+void workqueue_set_rate(struct workqueue *queue, double per_second, double burst);
+/* Grants waiting handlers their tokens, as far as there are any. */
+void workqueue_serve_waiting(struct workqueue *queue);
+
+extern const struct attempt_queue_calls workqueue_calls;
+
+#endif
