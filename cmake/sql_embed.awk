@@ -5,8 +5,9 @@ function flush_statement() {
     if (name == "") return
     sub(/[ \n;]+$/, "", text)
     if (text == "") { print FILENAME ": statement " name " is empty" > "/dev/stderr"; failed = 1; exit 1 }
-    names[count] = name
-    texts[count++] = text
+    names[count + 0] = name
+    texts[count + 0] = text
+    count++
 }
 function c_string(s,    lines, n, i, out) {
     gsub(/\\/, "\\\\", s); gsub(/"/, "\\\"", s)

@@ -21,10 +21,10 @@
 #define ERRAND_ABI 1
 
 #if defined(__GNUC__)
-#define ERRAND_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define ERRAND_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #define ERRAND_EXPORT __attribute__((visibility("default")))
 #else
-#define ERRAND_PRINTF(format, first)
+#define ERRAND_PRINTF(text, first)
 #define ERRAND_EXPORT
 #endif
 
@@ -91,8 +91,10 @@ struct errand_module {
     void (*stop)(void);
 };
 
-/* Within start() only: a setting's text (NULL when unset), and the reason for a refusal. */
+/* Within start() only: a setting's text (NULL when unset); the rate of a queue until a job sets it (see errand_queue_rate); the
+ * reason for a refusal. */
 const char *errand_host_setting(struct errand_host *host, const char *name);
+void errand_host_queue_rate(struct errand_host *host, const char *queue, double per_second, double burst);
 void errand_host_error(struct errand_host *host, const char *format, ...) ERRAND_PRINTF(2, 3);
 
 /* ---- The job ---- */

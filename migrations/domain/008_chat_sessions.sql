@@ -55,7 +55,7 @@ create policy session_messages_own on public.session_messages to authenticated
 
 -- Today's active session, made if there is none; the unique index above makes it one however many ask at once.
 -- p_scope: 'daily' is the only one. Errors: 42501 for another user, or a project that is not the user's; 22023 for
--- another scope.
+-- another scope; 40001 to try again.
 create function public.get_or_create_chat_session(
     p_user_id uuid,
     p_project_id uuid default null,
@@ -79,7 +79,7 @@ begin
         raise exception 'project % is not one of the user''s', p_project_id using errcode = 'insufficient_privilege';
     end if;
 
-    loop
+    for attempt in 1 .. 100 loop
         select s.* into v_session
         from public.chat_sessions s
         where s.user_id = p_user_id
@@ -87,16 +87,21 @@ begin
           and s.session_type = p_session_type
           and (s.started_at at time zone 'UTC')::date = (now() at time zone 'UTC')::date
           and s.status = 'active';
-        exit when found;
+        if found then
+            return v_session;
+        end if;
 
         insert into public.chat_sessions (user_id, project_id, session_type)
         values (p_user_id, p_project_id, p_session_type)
         on conflict do nothing
         returning * into v_session;
-        exit when found;
+        if found then
+            return v_session;
+        end if;
         -- Somebody else made it in between: the next look finds it, unless it was closed again.
     end loop;
-    return v_session;
+    raise exception 'the session of the day is made and closed faster than it can be read'
+        using errcode = 'serialization_failure';
 end
 $$;
 

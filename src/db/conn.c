@@ -311,6 +311,15 @@ static void conn_step_connect(struct db_conn *conn)
     }
 }
 
+static void conn_tell_notifications(struct db_conn *conn)
+{
+    for (PGnotify *told; (told = PQnotifies(conn->pg));) {
+        if (conn->pool->options.on_notify)
+            conn->pool->options.on_notify(told->relname, told->extra, conn->pool->options.owner);
+        PQfreemem(told);
+    }
+}
+
 static void conn_step_exchange(struct db_conn *conn)
 {
     enum db_exchange_state state = db_exchange_step(&conn->exchange, conn->pg);
@@ -328,15 +337,6 @@ static void conn_step_exchange(struct db_conn *conn)
         break;
     case DB_EXCHANGE_BROKEN:
         conn_fail_pg(conn, ERR_TEMPORARY);
-    }
-}
-
-static void conn_tell_notifications(struct db_conn *conn)
-{
-    for (PGnotify *told; (told = PQnotifies(conn->pg));) {
-        if (conn->pool->options.on_notify)
-            conn->pool->options.on_notify(told->relname, told->extra, conn->pool->options.owner);
-        PQfreemem(told);
     }
 }
 

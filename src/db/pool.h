@@ -8,6 +8,7 @@
 #include "loop/loop.h"
 
 struct db_conn;
+struct db_pool;
 
 struct db_pool_options {
     const char *name;     /* behind application_name, and in log lines */

@@ -95,6 +95,7 @@ bool registry_add(struct registry *registry, const struct errand_module *const *
 }
 
 struct errand_host {
+    struct registry *registry;
     const struct settings *settings;
     const struct errand_module *module;
     char error[256];
@@ -103,6 +104,13 @@ struct errand_host {
 const char *errand_host_setting(struct errand_host *host, const char *name)
 {
     return settings_text(host->settings, host->module->name, name);
+}
+
+void errand_host_queue_rate(struct errand_host *host, const char *queue, double per_second, double burst)
+{
+    struct registry *registry = host->registry;
+    registry->rates = mem_resize(registry->rates, (registry->rate_count + 1) * sizeof *registry->rates);
+    registry->rates[registry->rate_count++] = (struct queue_rate){queue, per_second, burst};
 }
 
 void errand_host_error(struct errand_host *host, const char *format, ...)
@@ -118,7 +126,7 @@ bool registry_start(struct registry *registry, const struct settings *settings, 
     for (size_t i = 0; i < registry->count; i++) {
         const struct errand_module *module = registry->kinds[i].module;
         bool again = i > 0 && registry->kinds[i - 1].module == module;
-        struct errand_host host = {.settings = settings, .module = module};
+        struct errand_host host = {.registry = registry, .settings = settings, .module = module};
         if (again || !module->start)
             continue;
         if (!module->start(&host))
@@ -136,5 +144,6 @@ void registry_clear(struct registry *registry)
             module->stop();
     }
     free(registry->kinds);
+    free(registry->rates);
     registry_init(registry);
 }

@@ -16,9 +16,17 @@ struct kind {
     size_t number;
 };
 
+/* What a module's start hook asked for. */
+struct queue_rate {
+    const char *queue;
+    double per_second, burst;
+};
+
 struct registry {
     struct kind *kinds;
     size_t count;
+    struct queue_rate *rates;
+    size_t rate_count;
 };
 
 void registry_init(struct registry *registry);

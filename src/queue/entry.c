@@ -31,23 +31,23 @@ bool entry_is_before(const struct heap_item *a, const struct heap_item *b)
 
 struct entry *entry_new(struct lane *lane, const struct kind *kind, const PGresult *rows, int row)
 {
-    size_t length = (size_t)PQgetlength(rows, row, READ_ARGS);
+    size_t length = (size_t)PQgetlength(rows, row, ROW_ARGS);
     struct entry *entry = mem_zalloc(sizeof *entry + length + 1);
     entry->lane = lane;
     entry->kind = kind;
-    entry->id = db_get_int(rows, row, READ_ID);
-    entry->run_at_us = db_get_time_us(rows, row, READ_RUN_AT);
+    entry->id = db_get_int(rows, row, ROW_ID);
+    entry->run_at_us = db_get_time_us(rows, row, ROW_RUN_AT);
     entry->read_us = clock_mono_us();
-    entry->attempt = (int)db_get_int(rows, row, READ_ATTEMPT);
-    entry->revision = (int)db_get_int(rows, row, READ_REVISION);
-    entry->priority = (short)db_get_int(rows, row, READ_PRIORITY);
-    entry->max_attempts = PQgetisnull(rows, row, READ_MAX_ATTEMPTS) ? kind->max_attempts
-                                                                    : (int)db_get_int(rows, row, READ_MAX_ATTEMPTS);
+    entry->attempt = (int)db_get_int(rows, row, ROW_ATTEMPT);
+    entry->revision = (int)db_get_int(rows, row, ROW_REVISION);
+    entry->priority = (short)db_get_int(rows, row, ROW_PRIORITY);
+    entry->max_attempts = PQgetisnull(rows, row, ROW_MAX_ATTEMPTS) ? kind->max_attempts
+                                                                    : (int)db_get_int(rows, row, ROW_MAX_ATTEMPTS);
     entry->timeout_ms =
-        PQgetisnull(rows, row, READ_TIMEOUT_MS) ? kind->timeout_ms : (int)db_get_int(rows, row, READ_TIMEOUT_MS);
-    entry->lost_before = entry->claimed = !PQgetisnull(rows, row, READ_CLAIMED_BY);
-    entry->cancel_requested = db_get_int(rows, row, READ_CANCEL_REQUESTED);
-    memcpy(entry->args, PQgetvalue(rows, row, READ_ARGS), length + 1);
+        PQgetisnull(rows, row, ROW_TIMEOUT_MS) ? kind->timeout_ms : (int)db_get_int(rows, row, ROW_TIMEOUT_MS);
+    entry->lost_before = entry->claimed = !PQgetisnull(rows, row, ROW_CLAIMED_BY);
+    entry->cancel_requested = db_get_int(rows, row, ROW_CANCEL_REQUESTED);
+    memcpy(entry->args, PQgetvalue(rows, row, ROW_ARGS), length + 1);
     return entry;
 }
 

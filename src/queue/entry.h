@@ -50,18 +50,18 @@ struct entry *entry_from_heap(struct heap_item *item);
 
 /* Columns of lane_read. */
 enum lane_read_column {
-    READ_PRIORITY,
-    READ_RUN_AT,
-    READ_ID,
-    READ_ATTEMPT,
-    READ_REVISION,
-    READ_MAX_ATTEMPTS,
-    READ_TIMEOUT_MS,
-    READ_CLAIMED_BY,
-    READ_CANCEL_REQUESTED,
-    READ_KIND,
-    READ_ARGS,
-    READ_LATER
+    ROW_PRIORITY,
+    ROW_RUN_AT,
+    ROW_ID,
+    ROW_ATTEMPT,
+    ROW_REVISION,
+    ROW_MAX_ATTEMPTS,
+    ROW_TIMEOUT_MS,
+    ROW_CLAIMED_BY,
+    ROW_CANCEL_REQUESTED,
+    ROW_KIND,
+    ROW_ARGS,
+    ROW_LATER
 };
 
 #endif

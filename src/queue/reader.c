@@ -132,11 +132,11 @@ struct found {
 
 static void lane_take_row(struct lane *lane, const PGresult *rows, int row, struct found *found)
 {
-    int priority = (int)db_get_int(rows, row, READ_PRIORITY);
-    int64_t run_at_us = db_get_time_us(rows, row, READ_RUN_AT), id = db_get_int(rows, row, READ_ID);
+    int priority = (int)db_get_int(rows, row, ROW_PRIORITY);
+    int64_t run_at_us = db_get_time_us(rows, row, ROW_RUN_AT), id = db_get_int(rows, row, ROW_ID);
     if (priority < 0 || priority >= LANE_CLASSES)
         return;
-    if (db_get_int(rows, row, READ_LATER)) {
+    if (db_get_int(rows, row, ROW_LATER)) {
         if (run_at_us < found->later_us)
             found->later_us = run_at_us;
         return;
@@ -146,7 +146,7 @@ static void lane_take_row(struct lane *lane, const PGresult *rows, int row, stru
     found->last_id[priority] = id;
     if (lane_find(lane, id))
         return;
-    const struct kind *kind = registry_find(&lane->runner->registry, PQgetvalue(rows, row, READ_KIND));
+    const struct kind *kind = registry_find(&lane->runner->registry, PQgetvalue(rows, row, ROW_KIND));
     if (!kind)
         return; /* somebody else's, or of a version to come: left alone */
     struct entry *entry = entry_new(lane, kind, rows, row);

@@ -33,6 +33,11 @@ struct workqueue *runner_workqueue(struct runner *runner, const char *name)
         if (strcmp(queue->name, name) == 0)
             return queue;
     struct workqueue *queue = workqueue_new(runner, name);
+    for (size_t i = 0; i < runner->registry.rate_count; i++) {
+        const struct queue_rate *rate = &runner->registry.rates[i];
+        if (strcmp(rate->queue, name) == 0)
+            workqueue_set_rate(queue, rate->per_second, rate->burst);
+    }
     queue->next = runner->workqueues;
     runner->workqueues = queue;
     return queue;

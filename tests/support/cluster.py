@@ -52,15 +52,14 @@ def bindir_has_vector(bindir):
 
 
 def find_bindir(vector=True):
-    """The bin directory to test with: the environment's, the private tree's, or the newest installed one."""
+    """The bin directory to test with: the environment's, the newest installed one, or the private tree's."""
     names = ["ERRAND_TEST_PGBIN"] if vector else ["ERRAND_TEST_PGBIN_PLAIN", "ERRAND_TEST_PGBIN"]
     for name in names:
         if os.environ.get(name):
             return Path(os.environ[name])
     private = sorted(cache_dir().glob("postgresql-*/usr/lib/postgresql/*/bin"))
     system = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: int(p.parent.name))
-    found = (system if vector else private) + (private if vector else system)
-    for bindir in reversed(found):
+    for bindir in reversed(private + system):
         if (bindir / "postgres").exists() and (not vector or bindir_has_vector(bindir)):
             return bindir
     what = "PostgreSQL with pgvector" if vector else "PostgreSQL"
