@@ -86,15 +86,28 @@ static void connect_error(PGconn *conn, struct err *err)
     memcpy(err->sqlstate, state, sizeof state);
 }
 
+/* libpq leaves connect_timeout to the callers of PQconnectPoll. */
+static int session_connect_ms(PGconn *conn)
+{
+    int seconds = 0;
+    PQconninfoOption *options = PQconninfo(conn);
+    for (const PQconninfoOption *option = options; option && option->keyword; option++)
+        if (strcmp(option->keyword, "connect_timeout") == 0 && option->val)
+            seconds = atoi(option->val);
+    PQconninfoFree(options);
+    return seconds > 0 && seconds < 3600 ? seconds * 1000 : SESSION_CONNECT_MS;
+}
+
 static bool session_connect_poll(struct session *session, struct err *err)
 {
-    int64_t until_us = clock_mono_us() + (int64_t)SESSION_CONNECT_MS * 1000;
+    int connect_ms = session_connect_ms(session->conn);
+    int64_t until_us = clock_mono_us() + (int64_t)connect_ms * 1000;
     PostgresPollingStatusType state = PGRES_POLLING_WRITING;
     while (state != PGRES_POLLING_OK) {
         short events = state == PGRES_POLLING_READING ? POLLIN : POLLOUT;
         if (!session_wait(session, events, until_us))
             return err_set(err, ERR_TEMPORARY, "no answer from %s within %d s", session->place,
-                           SESSION_CONNECT_MS / 1000);
+                           connect_ms / 1000);
         state = PQconnectPoll(session->conn);
         if (state == PGRES_POLLING_FAILED) {
             connect_error(session->conn, err);
