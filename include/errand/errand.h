@@ -1,14 +1,16 @@
 /* The plug-in ABI of errand: everything that a job in C may use of it.
  *
- * A plug-in serves one or more kinds. For each attempt of a job errand calls the kind's handler, which is
- * straight-line code on a small stack of its own (64 KiB: no large arrays): a call that waits (errand_query,
- * errand_http, errand_sleep, errand_rate_wait) lets other jobs run meanwhile. A handler ends by exactly one
- * finish call for its job: errand_done, errand_fail, errand_retry, errand_snooze, errand_cancelled or
- * errand_unknown; one that returns without any has done its job. It may run more than once for a job; what it
- * adds with errand_effect commits in the same transaction as the job's completion, so it happens once.
+ * A plug-in serves one or more kinds. For each attempt of a job errand calls the kind's handler,
+ * which is straight-line code on a small stack of its own (64 KiB: no large arrays): a call that
+ * waits (errand_query, errand_http, errand_sleep, errand_rate_wait) lets other jobs run meanwhile.
+ * A handler ends by exactly one finish call for its job: errand_done, errand_fail, errand_retry,
+ * errand_snooze, errand_cancelled or errand_unknown; one that returns without any has done its job.
+ * It may run more than once for a job; what it adds with errand_effect commits in the same
+ * transaction as the job's completion, so it happens once.
  *
- * All text is UTF-8. Times are microseconds since 1970 on the database's clock. Nothing here may be called from
- * another thread. The ABI only grows: structs begin with their size, and new members come at the end.
+ * All text is UTF-8. Times are microseconds since 1970 on the database's clock. Nothing here may be
+ * called from another thread. The ABI only grows: structs begin with their size, and new members
+ * come at the end.
  */
 #ifndef ERRAND_ERRAND_H
 #define ERRAND_ERRAND_H
@@ -33,9 +35,9 @@ struct errand_job;
 /* ---- What a plug-in says of itself ---- */
 
 enum errand_claim {
-    ERRAND_CLAIM_LAZY,  /* written down as running only after about a second */
-    ERRAND_CLAIM_FIRST  /* written down, and the attempt counted, before the handler starts: for effects
-                           outside the database */
+    ERRAND_CLAIM_LAZY, /* written down as running only after about a second */
+    ERRAND_CLAIM_FIRST /* written down, and the attempt counted, before the handler starts: for
+                          effects outside the database */
 };
 
 /* One kind. Zero means the default where one is named. */
@@ -48,28 +50,37 @@ struct errand_kind {
     int timeout_ms;   /* of one attempt; default 60,000, at most a day */
     int batch_max;    /* how many due jobs run_batch takes at once, 1 to 1000; default 1 */
 
-    /* Exactly one of the two. run_batch gets jobs that are due together; they share one stack, one arena and one
-     * timeout (any of them may be passed to a call that waits), and each is finished on its own. */
+    /* Exactly one of the two. run_batch gets jobs that are due together; they share one stack, one
+     * arena and one timeout (any of them may be passed to a call that waits), and each is finished
+     * on its own. */
     void (*run)(struct errand_job *job);
     void (*run_batch)(struct errand_job *const *jobs, size_t count);
 };
 
-/* One named statement of the plug-in's queries.sql; CMake's errand_sql() generates the table and an enum. */
+/* One named statement of the plug-in's queries.sql; CMake's errand_sql() generates the table and an
+ * enum. */
 struct errand_statement {
     const char *name;
     const char *text;
 };
 
-enum errand_setting_type { ERRAND_SETTING_TEXT, ERRAND_SETTING_INTEGER, ERRAND_SETTING_BOOLEAN, ERRAND_SETTING_SECRET };
+enum errand_setting_type {
+    ERRAND_SETTING_TEXT,
+    ERRAND_SETTING_INTEGER,
+    ERRAND_SETTING_BOOLEAN,
+    ERRAND_SETTING_SECRET
+};
 
-/* A setting `name` of module `email` is [email] name = ... in the file and ERRAND_EMAIL_NAME in the environment. */
+/* A setting `name` of module `email` is [email] name = ... in the file and ERRAND_EMAIL_NAME in the
+ * environment. */
 struct errand_setting {
     const char *name;
     enum errand_setting_type type;
-    const char *initial;      /* default; NULL: none */
-    const char *environment;  /* another variable that is read when the first is not set; NULL: none */
-    long long min, max;       /* of an integer */
-    const char *help;         /* one line, with unit */
+    const char *initial; /* default; NULL: none */
+    const char
+        *environment;   /* another variable that is read when the first is not set; NULL: none */
+    long long min, max; /* of an integer */
+    const char *help;   /* one line, with unit */
 };
 
 struct errand_host;
@@ -86,15 +97,17 @@ struct errand_module {
     const struct errand_statement *statements;
     size_t statement_count;
 
-    /* Optional. Called once before the first job; false with errand_host_error() keeps errand from starting. */
+    /* Optional. Called once before the first job; false with errand_host_error() keeps errand from
+     * starting. */
     bool (*start)(struct errand_host *host);
     void (*stop)(void);
 };
 
-/* Within start() only: a setting's text (NULL when unset); the rate of a queue until a job sets it (see errand_queue_rate); the
- * reason for a refusal. */
+/* Within start() only: a setting's text (NULL when unset); the rate of a queue until a job sets it
+ * (see errand_queue_rate); the reason for a refusal. */
 const char *errand_host_setting(struct errand_host *host, const char *name);
-void errand_host_queue_rate(struct errand_host *host, const char *queue, double per_second, double burst);
+void errand_host_queue_rate(struct errand_host *host, const char *queue, double per_second,
+                            double burst);
 void errand_host_error(struct errand_host *host, const char *format, ...) ERRAND_PRINTF(2, 3);
 
 /* ---- The job ---- */
@@ -102,13 +115,13 @@ void errand_host_error(struct errand_host *host, const char *format, ...) ERRAND
 int64_t errand_id(const struct errand_job *job);
 const char *errand_kind_name(const struct errand_job *job);
 const char *errand_queue_name(const struct errand_job *job);
-int errand_attempt(const struct errand_job *job);      /* this one: 1, 2, ... */
+int errand_attempt(const struct errand_job *job); /* this one: 1, 2, ... */
 int errand_max_attempts(const struct errand_job *job);
 int64_t errand_run_at_us(const struct errand_job *job);
-int64_t errand_now_us(const struct errand_job *job);   /* database's clock */
+int64_t errand_now_us(const struct errand_job *job);        /* database's clock */
 const char *errand_args_text(const struct errand_job *job); /* PostgreSQL's own text of the jsonb */
-/* The args parsed, borrowed, for the attempt's life; NULL when jansson cannot hold them (an integer past 64 bits,
- * \u0000): then the text is the only form. */
+/* The args parsed, borrowed, for the attempt's life; NULL when jansson cannot hold them (an integer
+ * past 64 bits, \u0000): then the text is the only form. */
 const json_t *errand_args(struct errand_job *job);
 /* Somebody asked for the job to end, or its time is up, or errand is stopping: finish soon. */
 bool errand_is_cancelled(const struct errand_job *job);
@@ -129,18 +142,22 @@ enum errand_sql_class {
     ERRAND_SQL_PERMANENT  /* the statement or its data is wrong */
 };
 
-/* Runs statement number `statement` of the module's table in a transaction of its own and waits for it (at most
- * 30 s). params: count texts, NULL is SQL NULL. False: *error (borrowed, until the attempt ends) says why. When the
- * connection was lost in between, the statement may have been done. */
+/* Runs statement number `statement` of the module's table in a transaction of its own and waits for
+ * it (at most 30 s). params: count texts, NULL is SQL NULL. False: *error (borrowed, until the
+ * attempt ends) says why. When the connection was lost in between, the statement may have been
+ * done. */
 bool errand_query(struct errand_job *job, int statement, size_t count, const char *const *params,
                   const struct errand_rows **rows, const char **error);
-enum errand_sql_class errand_query_class(const struct errand_job *job); /* of the last errand_query */
+enum errand_sql_class
+errand_query_class(const struct errand_job *job); /* of the last errand_query */
 size_t errand_rows_count(const struct errand_rows *rows);
-const char *errand_rows_text(const struct errand_rows *rows, size_t row, size_t column); /* NULL for NULL */
+const char *errand_rows_text(const struct errand_rows *rows, size_t row,
+                             size_t column); /* NULL for NULL */
 size_t errand_rows_length(const struct errand_rows *rows, size_t row, size_t column);
 
-/* Adds a statement to what commits with the job's completion, in the order of the calls; params are copied. A
- * statement that fails then undoes the completion, and the attempt counts as failed with its message. */
+/* Adds a statement to what commits with the job's completion, in the order of the calls; params are
+ * copied. A statement that fails then undoes the completion, and the attempt counts as failed with
+ * its message. */
 void errand_effect(struct errand_job *job, int statement, size_t count, const char *const *params);
 
 /* ---- HTTP ---- */
@@ -150,7 +167,7 @@ struct errand_header {
 };
 
 struct errand_request {
-    size_t size; /* sizeof(struct errand_request) */
+    size_t size;        /* sizeof(struct errand_request) */
     const char *method; /* "POST" */
     const char *url;    /* http or https */
     const struct errand_header *headers;
@@ -163,12 +180,12 @@ struct errand_request {
 };
 
 enum errand_http_result {
-    ERRAND_HTTP_OK,          /* an answer with a status came whole */
-    ERRAND_HTTP_NOT_SENT,    /* nothing of the request can have been acted on: no connection */
-    ERRAND_HTTP_LOST,        /* it was sent, at least in part, and no whole answer came */
-    ERRAND_HTTP_TIMEOUT,     /* the same, because the time was up */
-    ERRAND_HTTP_TOO_LARGE,   /* the answer passed max_response_bytes */
-    ERRAND_HTTP_CANCELLED    /* the job is to end */
+    ERRAND_HTTP_OK,        /* an answer with a status came whole */
+    ERRAND_HTTP_NOT_SENT,  /* nothing of the request can have been acted on: no connection */
+    ERRAND_HTTP_LOST,      /* it was sent, at least in part, and no whole answer came */
+    ERRAND_HTTP_TIMEOUT,   /* the same, because the time was up */
+    ERRAND_HTTP_TOO_LARGE, /* the answer passed max_response_bytes */
+    ERRAND_HTTP_CANCELLED  /* the job is to end */
 };
 
 struct errand_response {
@@ -176,31 +193,36 @@ struct errand_response {
     int status;       /* 0 unless ERRAND_HTTP_OK (or TOO_LARGE after the header) */
     const char *body; /* NUL-terminated behind body_bytes; "" when none; until the attempt ends */
     size_t body_bytes;
-    const char *error; /* one line when not ERRAND_HTTP_OK */
+    const char *error;            /* one line when not ERRAND_HTTP_OK */
     int64_t started_us, ended_us; /* database's clock */
 };
 
-void errand_http(struct errand_job *job, const struct errand_request *request, struct errand_response *response);
-/* The last value of a response header of the last errand_http, by name without case; NULL when absent. */
+void errand_http(struct errand_job *job, const struct errand_request *request,
+                 struct errand_response *response);
+/* The last value of a response header of the last errand_http, by name without case; NULL when
+ * absent. */
 const char *errand_http_header(const struct errand_job *job, const char *name);
 
 /* ---- Time and the queue ---- */
 
 void errand_sleep(struct errand_job *job, int ms);
-/* A queue may have a rate of starts (of a job, or of a batch). Set it from what a provider allows: per_second 0
- * lifts it; burst at least 1. Holds in this runner until it ends or the next call. */
+/* A queue may have a rate of starts (of a job, or of a batch). Set it from what a provider allows:
+ * per_second 0 lifts it; burst at least 1. Holds in this runner until it ends or the next call. */
 void errand_queue_rate(struct errand_job *job, double per_second, double burst);
 /* No start in this queue for so long. */
 void errand_queue_hold(struct errand_job *job, int64_t ms);
-/* Waits for the queue's rate, as a start would: for the second and further requests of one attempt. */
+/* Waits for the queue's rate, as a start would: for the second and further requests of one attempt.
+ */
 void errand_rate_wait(struct errand_job *job);
 /* Pauses the queue with a reason that operators see, for so long (0: until somebody resumes it). */
-void errand_queue_pause(struct errand_job *job, int64_t ms, const char *format, ...) ERRAND_PRINTF(3, 4);
+void errand_queue_pause(struct errand_job *job, int64_t ms, const char *format, ...)
+    ERRAND_PRINTF(3, 4);
 
 /* ---- Telling ---- */
 
 enum errand_level { ERRAND_DEBUG, ERRAND_INFO, ERRAND_WARN, ERRAND_ERROR };
-void errand_log(struct errand_job *job, enum errand_level level, const char *format, ...) ERRAND_PRINTF(3, 4);
+void errand_log(struct errand_job *job, enum errand_level level, const char *format, ...)
+    ERRAND_PRINTF(3, 4);
 const char *errand_setting(struct errand_job *job, const char *name); /* text, NULL when unset */
 /* In debug builds, kills the process here when ERRAND_FAILPOINT names this point. */
 void errand_failpoint(struct errand_job *job, const char *name);
@@ -210,11 +232,13 @@ void errand_failpoint(struct errand_job *job, const char *name);
 void errand_done(struct errand_job *job);
 /* Failed for good: the job becomes a dead letter. */
 void errand_fail(struct errand_job *job, const char *format, ...) ERRAND_PRINTF(2, 3);
-/* This attempt failed; again after delay_ms, or after the kind's backoff when delay_ms is negative; after
- * max_attempts it is a dead letter. */
-void errand_retry(struct errand_job *job, int64_t delay_ms, const char *format, ...) ERRAND_PRINTF(3, 4);
+/* This attempt failed; again after delay_ms, or after the kind's backoff when delay_ms is negative;
+ * after max_attempts it is a dead letter. */
+void errand_retry(struct errand_job *job, int64_t delay_ms, const char *format, ...)
+    ERRAND_PRINTF(3, 4);
 /* Again at run_at_us; not a failed attempt. */
-void errand_snooze(struct errand_job *job, int64_t run_at_us, const char *format, ...) ERRAND_PRINTF(3, 4);
+void errand_snooze(struct errand_job *job, int64_t run_at_us, const char *format, ...)
+    ERRAND_PRINTF(3, 4);
 /* The work is no longer wanted. */
 void errand_cancelled(struct errand_job *job, const char *format, ...) ERRAND_PRINTF(2, 3);
 /* An outside effect may or may not have happened, and nobody can know: ends the job as unknown. */

@@ -1,7 +1,8 @@
 /* The probe: a kind that does what its args say, to see that a runner works and how fast.
  *     probe.run  {}                            does nothing
  *                {"sleep_ms": 500}             waits first
- *                {"outcome": "retry" | "fail" | "snooze" | "cancel" | "unknown", "text": "why", "delay_ms": 100}
+ *                {"outcome": "retry" | "fail" | "snooze" | "cancel" | "unknown", "text": "why",
+ * "delay_ms": 100}
  *                {"times": 2}                  with an outcome: only in the first so many attempts
  *     probe.claim                              the same, claimed before it starts */
 #include <errand/errand.h>
@@ -17,7 +18,8 @@ static const char *args_text(const json_t *args, const char *name)
 static void probe_end(struct errand_job *job, const json_t *args)
 {
     const char *outcome = args_text(args, "outcome"), *text = args_text(args, "text");
-    const json_t *times = json_object_get(args, "times"), *delay = json_object_get(args, "delay_ms");
+    const json_t *times = json_object_get(args, "times"),
+                 *delay = json_object_get(args, "delay_ms");
     int64_t delay_ms = json_is_integer(delay) ? json_integer_value(delay) : -1;
     if (json_is_integer(times) && errand_attempt(job) > json_integer_value(times))
         errand_done(job);
@@ -51,7 +53,10 @@ static void probe_run(struct errand_job *job)
 
 static const struct errand_kind probe_kinds[] = {
     {.size = sizeof(struct errand_kind), .name = "probe.run", .run = probe_run},
-    {.size = sizeof(struct errand_kind), .name = "probe.claim", .claim = ERRAND_CLAIM_FIRST, .run = probe_run},
+    {.size = sizeof(struct errand_kind),
+     .name = "probe.claim",
+     .claim = ERRAND_CLAIM_FIRST,
+     .run = probe_run},
 };
 
 extern const struct errand_module probe_module;

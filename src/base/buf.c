@@ -125,7 +125,8 @@ void buf_array_int(struct buf *buf, long long value)
 {
     char digits[24];
     char *at = digits + sizeof digits;
-    unsigned long long rest = value < 0 ? 0ULL - (unsigned long long)value : (unsigned long long)value;
+    unsigned long long rest =
+        value < 0 ? 0ULL - (unsigned long long)value : (unsigned long long)value;
     buf_array_separate(buf);
     do
         *--at = (char)('0' + rest % 10);

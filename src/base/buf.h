@@ -12,9 +12,10 @@ struct buf {
 };
 
 void buf_init(struct buf *buf, size_t max_bytes);
-void buf_clear(struct buf *buf);  /* frees */
-void buf_reset(struct buf *buf);  /* empties, keeps the memory */
-char *buf_steal(struct buf *buf); /* hands the memory over (never NULL); the buffer is empty again */
+void buf_clear(struct buf *buf); /* frees */
+void buf_reset(struct buf *buf); /* empties, keeps the memory */
+char *
+buf_steal(struct buf *buf); /* hands the memory over (never NULL); the buffer is empty again */
 const char *buf_text(const struct buf *buf); /* "" when empty */
 
 /* False, and nothing added, when max_bytes would be passed. */

@@ -1,5 +1,6 @@
-/* One error: what to do now (the code) and what a person needs to know (the text). Fallible functions
- * return bool and take `struct err *` last, never NULL. An error is handed on or logged, never both. */
+/* One error: what to do now (the code) and what a person needs to know (the text). Fallible
+ * functions return bool and take `struct err *` last, never NULL. An error is handed on or logged,
+ * never both. */
 #ifndef BASE_ERR_H
 #define BASE_ERR_H
 

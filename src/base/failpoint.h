@@ -1,5 +1,6 @@
-/* Places where a test can end the process as a crash would, in builds with ERRAND_FAILPOINTS only. The environment variable
- * ERRAND_FAILPOINT names one, "email.after_send", or "email.after_send:3" for the third time it is reached. */
+/* Places where a test can end the process as a crash would, in builds with ERRAND_FAILPOINTS only.
+ * The environment variable ERRAND_FAILPOINT names one, "email.after_send", or "email.after_send:3"
+ * for the third time it is reached. */
 #ifndef BASE_FAILPOINT_H
 #define BASE_FAILPOINT_H
 

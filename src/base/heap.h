@@ -1,5 +1,5 @@
-/* A binary min-heap of pointers, ordered by a comparison, each item told its place, so that it can be
- * taken out from the middle. Does not own its items. */
+/* A binary min-heap of pointers, ordered by a comparison, each item told its place, so that it can
+ * be taken out from the middle. Does not own its items. */
 #ifndef BASE_HEAP_H
 #define BASE_HEAP_H
 

@@ -1,5 +1,5 @@
-/* Log lines to stderr: logfmt or JSON, one line an event, values escaped. A secret that was registered
- * never appears, whatever the line holds. */
+/* Log lines to stderr: logfmt or JSON, one line an event, values escaped. A secret that was
+ * registered never appears, whatever the line holds. */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
@@ -15,9 +15,9 @@ bool log_enabled(enum log_level level);
 /* Every later occurrence of text (at least 6 bytes; shorter ones are ignored) is written as ***. */
 void log_secret(const char *text);
 
-/* One line: time, level, event, then pairs of (key, value), ended by NULL. event is a few fixed words;
- * a value may be any text (NULL leaves the pair out).
- *     log_event(LOG_WARN, "database away", "error", err.text, NULL); */
+/* One line: time, level, event, then pairs of (key, value), ended by NULL. event is a few fixed
+ * words; a value may be any text (NULL leaves the pair out). log_event(LOG_WARN, "database away",
+ * "error", err.text, NULL); */
 void log_event(enum log_level level, const char *event, ...) __attribute__((sentinel));
 
 /* A value for log_event from a number; the text lives until the eighth next call. */

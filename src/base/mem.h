@@ -1,5 +1,5 @@
-/* Allocation that cannot fail: out of memory ends the process with a line on stderr, and the lease and
- * the attempt count do the rest. For sizes that the program bounds itself. */
+/* Allocation that cannot fail: out of memory ends the process with a line on stderr, and the lease
+ * and the attempt count do the rest. For sizes that the program bounds itself. */
 #ifndef BASE_MEM_H
 #define BASE_MEM_H
 

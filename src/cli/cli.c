@@ -145,7 +145,7 @@ static bool cli_unknown_flag(const struct cli *cli, const char *name, int *statu
 static bool cli_take_switch(const struct cli *cli, const char *name, const char *inlined, bool *on,
                             int *status)
 {
-    *on = true;
+    *on = *on || !inlined;
     if (inlined)
         *status = failure_usage(cli, "", "flag --%.80s takes no value", name);
     return !inlined;
@@ -155,7 +155,7 @@ static bool cli_take_own_flag(struct cli *cli, struct cli_scan *scan, int index,
                               const char *inlined, int *status)
 {
     const struct command_flag *flag = &cli->command->flags[index];
-    bool on;
+    bool on = false;
     if (!flag->value) {
         cli->values[index] = "";
         return cli_take_switch(cli, flag->name, inlined, &on, status);

@@ -1,4 +1,5 @@
-/* The migrations embedded in the binary: a table that CMake generates from migrations/SET/NNN_name.sql. */
+/* The migrations embedded in the binary: a table that CMake generates from
+ * migrations/SET/NNN_name.sql. */
 #ifndef CLI_MIGRATION_FILE_H
 #define CLI_MIGRATION_FILE_H
 

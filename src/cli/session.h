@@ -11,7 +11,8 @@
 struct session;
 struct session_rows;
 
-/* The first is for the whole of the connecting, unless the conninfo or PGCONNECT_TIMEOUT has a connect_timeout. */
+/* The first is for the whole of the connecting, unless the conninfo or PGCONNECT_TIMEOUT has a
+ * connect_timeout. */
 enum { SESSION_CONNECT_MS = 30000, SESSION_STATEMENT_MS = 30000 };
 
 /* conninfo NULL: libpq's own PG* variables. False: ERR_TEMPORARY when nobody answers, ERR_CONFIG

@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Pauses between attempts to connect: full jitter below a doubling bound, so that a fleet does not come back as one. The bound stays
- * low, because work waits. */
+/* Pauses between attempts to connect: full jitter below a doubling bound, so that a fleet does not
+ * come back as one. The bound stays low, because work waits. */
 enum { PAUSE_FIRST_US = 50000, PAUSE_MAX_US = 1000000, CONNECT_TIMEOUT_US = 5000000 };
 
 struct db_conn {
@@ -111,8 +111,9 @@ static void conn_fail(struct db_conn *conn, const struct err *err)
     struct db_unit *unit = conn->unit;
     bool was_up = conn->state >= CONN_IDLE;
     struct err why = *err;
-    log_event(was_up ? LOG_WARN : LOG_INFO, "database connection failed", "connection", conn->pool->options.name,
-              "state", conn_state_name(conn->state), "error", why.text, NULL);
+    log_event(was_up ? LOG_WARN : LOG_INFO, "database connection failed", "connection",
+              conn->pool->options.name, "state", conn_state_name(conn->state), "error", why.text,
+              NULL);
     conn_close(conn);
     conn->state = CONN_DOWN;
     conn->unit = NULL;
@@ -370,6 +371,8 @@ static void conn_on_timer(void *owner)
         conn_fail_pg(conn, ERR_TEMPORARY);
         return;
     }
-    err_set(&err, ERR_TEMPORARY, conn->state == CONN_BUSY ? "no answer within the deadline" : "connecting took too long");
+    err_set(&err, ERR_TEMPORARY,
+            conn->state == CONN_BUSY ? "no answer within the deadline"
+                                     : "connecting took too long");
     conn_fail(conn, &err);
 }

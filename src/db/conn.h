@@ -1,8 +1,8 @@
-/* One connection to PostgreSQL as a state machine on the loop, in pipeline mode, one unit at a time. Belongs to a pool, which
- * alone talks to it.
+/* One connection to PostgreSQL as a state machine on the loop, in pipeline mode, one unit at a
+ * time. Belongs to a pool, which alone talks to it.
  *
- *   DOWN --open--> RESOLVING --> CONNECTING --> PROBING --> SETTING --> IDLE <--> BUSY --> ROLLING_BACK --> IDLE
- *     ^                                                                                          |
+ *   DOWN --open--> RESOLVING --> CONNECTING --> PROBING --> SETTING --> IDLE <--> BUSY -->
+ * ROLLING_BACK --> IDLE ^ |
  *     +------------- anything that fails, a deadline, close -------------------------------------+
  */
 #ifndef DB_CONN_H

@@ -19,7 +19,8 @@ struct db_prepared {
 static void exchange_forget_prepared(struct db_exchange *exchange)
 {
     struct db_prepared *each, *next;
-    HASH_ITER(hh, exchange->prepared, each, next) {
+    HASH_ITER(hh, exchange->prepared, each, next)
+    {
         HASH_DEL(exchange->prepared, each);
         free(each);
     }
@@ -37,19 +38,22 @@ void db_exchange_clear(struct db_exchange *exchange)
     exchange->slot_count = exchange->slot_capacity = 0;
 }
 
-/* A slot is the number of a statement of the unit; a framing statement; or the preparing of statement i. */
+/* A slot is the number of a statement of the unit; a framing statement; or the preparing of
+ * statement i. */
 enum { SLOT_FRAMING = -1, SLOT_PREPARE = -2 /* - i */ };
 
 static void exchange_expect(struct db_exchange *exchange, int slot)
 {
     if (exchange->slot_count == exchange->slot_capacity) {
         exchange->slot_capacity = exchange->slot_capacity ? 2 * exchange->slot_capacity : 8;
-        exchange->slots = mem_resize(exchange->slots, exchange->slot_capacity * sizeof *exchange->slots);
+        exchange->slots =
+            mem_resize(exchange->slots, exchange->slot_capacity * sizeof *exchange->slots);
     }
     exchange->slots[exchange->slot_count++] = slot;
 }
 
-static bool exchange_send_named(struct db_exchange *exchange, PGconn *pg, const struct db_statement *each, int i)
+static bool exchange_send_named(struct db_exchange *exchange, PGconn *pg,
+                                const struct db_statement *each, int i)
 {
     struct db_prepared *found;
     HASH_FIND_PTR(exchange->prepared, &each->statement, found);
@@ -63,15 +67,18 @@ static bool exchange_send_named(struct db_exchange *exchange, PGconn *pg, const 
             return false;
     }
     exchange_expect(exchange, i);
-    return PQsendQueryPrepared(pg, found->name, each->count, each->params, NULL, NULL, each->binary);
+    return PQsendQueryPrepared(pg, found->name, each->count, each->params, NULL, NULL,
+                               each->binary);
 }
 
-static bool exchange_send(struct db_exchange *exchange, PGconn *pg, const struct db_statement *each, int i, bool named)
+static bool exchange_send(struct db_exchange *exchange, PGconn *pg, const struct db_statement *each,
+                          int i, bool named)
 {
     if (named)
         return exchange_send_named(exchange, pg, each, i);
     exchange_expect(exchange, i);
-    return PQsendQueryParams(pg, each->statement->text, each->count, NULL, each->params, NULL, NULL, each->binary);
+    return PQsendQueryParams(pg, each->statement->text, each->count, NULL, each->params, NULL, NULL,
+                             each->binary);
 }
 
 static bool exchange_send_framing(struct db_exchange *exchange, PGconn *pg, int statement)
@@ -104,8 +111,8 @@ struct db_unit *db_exchange_take(struct db_exchange *exchange)
     return unit;
 }
 
-/* A statement whose preparing failed, or that the server no longer has in the form it was prepared (a migration changed a table),
- * is prepared anew next time. */
+/* A statement whose preparing failed, or that the server no longer has in the form it was prepared
+ * (a migration changed a table), is prepared anew next time. */
 static void exchange_forget(struct db_exchange *exchange, const struct errand_statement *statement)
 {
     struct db_prepared *found;
@@ -138,7 +145,8 @@ static void exchange_on_result(struct db_exchange *exchange, PGresult *result)
         if (slot <= SLOT_PREPARE)
             exchange_forget(exchange, unit->statements[SLOT_PREPARE - slot].statement);
         const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-        if (slot >= 0 && sqlstate && (strcmp(sqlstate, "0A000") == 0 || strcmp(sqlstate, "26000") == 0)) {
+        if (slot >= 0 && sqlstate &&
+            (strcmp(sqlstate, "0A000") == 0 || strcmp(sqlstate, "26000") == 0)) {
             exchange_forget(exchange, unit->statements[slot].statement);
             unit->err.code = ERR_TEMPORARY;
         }

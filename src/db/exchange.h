@@ -4,24 +4,32 @@
 
 #include "db/unit.h"
 
-enum db_exchange_state { DB_EXCHANGE_READ, DB_EXCHANGE_WRITE, DB_EXCHANGE_DONE, DB_EXCHANGE_BROKEN };
+enum db_exchange_state {
+    DB_EXCHANGE_READ,
+    DB_EXCHANGE_WRITE,
+    DB_EXCHANGE_DONE,
+    DB_EXCHANGE_BROKEN
+};
 
 struct db_exchange {
     struct db_unit *unit; /* NULL: none under way */
     int *slots;           /* what each answer to come belongs to, in the order of sending */
     size_t slot_count, slot_capacity, answered;
-    struct db_prepared *prepared; /* what this connection's server has prepared, by address of the statement */
+    struct db_prepared
+        *prepared; /* what this connection's server has prepared, by address of the statement */
     unsigned prepared_number;
 };
 
-/* Queues the whole unit in libpq's buffer; named: statements are prepared once a connection under their names (never
- * through a pooler). False: the connection is broken. */
+/* Queues the whole unit in libpq's buffer; named: statements are prepared once a connection under
+ * their names (never through a pooler). False: the connection is broken. */
 bool db_exchange_start(struct db_exchange *exchange, PGconn *pg, struct db_unit *unit, bool named);
-/* Sends and receives what is possible now. After BROKEN the unit still belongs to the exchange's starter. */
+/* Sends and receives what is possible now. After BROKEN the unit still belongs to the exchange's
+ * starter. */
 enum db_exchange_state db_exchange_step(struct db_exchange *exchange, PGconn *pg);
 /* After DONE: the unit, with results or error. */
 struct db_unit *db_exchange_take(struct db_exchange *exchange);
-/* The connection is gone: forgets what was prepared, and frees a unit that nobody else knows of (on_done is NULL). */
+/* The connection is gone: forgets what was prepared, and frees a unit that nobody else knows of
+ * (on_done is NULL). */
 void db_exchange_clear(struct db_exchange *exchange);
 
 #endif

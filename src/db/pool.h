@@ -1,6 +1,7 @@
-/* A pool of connections to one database: units wait in order, each connection carries one unit at a time. Connections are
- * opened when there is work for them (or kept, for one that listens), and opened anew, after a pause with jitter, when
- * they break. Knows nothing of what the statements mean. */
+/* A pool of connections to one database: units wait in order, each connection carries one unit at a
+ * time. Connections are opened when there is work for them (or kept, for one that listens), and
+ * opened anew, after a pause with jitter, when they break. Knows nothing of what the statements
+ * mean. */
 #ifndef DB_POOL_H
 #define DB_POOL_H
 
@@ -15,7 +16,8 @@ struct db_pool_options {
     const char *conninfo; /* libpq's: key=value or URI; "" takes PG* variables */
     size_t size;          /* connections at most */
     bool keep;            /* the first connection is opened at once and kept */
-    /* For a pool that keeps: it is up (again; units may be submitted), it is down (why), it was told something. */
+    /* For a pool that keeps: it is up (again; units may be submitted), it is down (why), it was
+     * told something. */
     void (*on_up)(struct db_pool *pool, void *owner);
     void (*on_down)(struct db_pool *pool, const struct err *err, void *owner);
     void (*on_notify)(const char *channel, const char *payload, void *owner);
@@ -29,20 +31,22 @@ struct db_pool {
     struct db_unit *first, **last; /* waiting */
     size_t waiting;
     bool closed;
-    struct loop_timer expiry;      /* of the waiting units' deadlines */
+    struct loop_timer expiry; /* of the waiting units' deadlines */
     uint64_t statement_count;
 };
 
 void db_pool_init(struct db_pool *pool, struct loop *loop, const struct db_pool_options *options);
-void db_pool_clear(struct db_pool *pool); /* what waits or runs ends with ERR_CANCELLED, within the call */
+void db_pool_clear(
+    struct db_pool *pool); /* what waits or runs ends with ERR_CANCELLED, within the call */
 
-/* Takes the unit over. on_done comes later, never inside this call; when timeout_ms is over before the confirmation, with
- * ERR_TEMPORARY (never sent) or ERR_UNKNOWN_OUTCOME (sent; the connection is given up). */
+/* Takes the unit over. on_done comes later, never inside this call; when timeout_ms is over before
+ * the confirmation, with ERR_TEMPORARY (never sent) or ERR_UNKNOWN_OUTCOME (sent; the connection is
+ * given up). */
 void db_pool_submit(struct db_pool *pool, struct db_unit *unit, int timeout_ms);
 
 bool db_pool_is_up(const struct db_pool *pool); /* any connection stands */
-/* Through a transaction pooler (the server process is not the one the greeting named): no LISTEN, no session state. Known once a
- * connection stood. */
+/* Through a transaction pooler (the server process is not the one the greeting named): no LISTEN,
+ * no session state. Known once a connection stood. */
 bool db_pool_is_pooled(const struct db_pool *pool);
 /* The kept connection's server process id; 0 when unknown or pooled. */
 int db_pool_backend_pid(const struct db_pool *pool);

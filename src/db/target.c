@@ -62,8 +62,8 @@ static bool host_is_name(const char *host)
            inet_pton(AF_INET6, host, &address) != 1;
 }
 
-static void resolution_add(struct target_resolution *resolution, const char *host, const char *address,
-                           const char *port)
+static void resolution_add(struct target_resolution *resolution, const char *host,
+                           const char *address, const char *port)
 {
     if (resolution->host.length) {
         buf_add_char(&resolution->host, ',');
@@ -75,8 +75,10 @@ static void resolution_add(struct target_resolution *resolution, const char *hos
     buf_add_text(&resolution->port, port);
 }
 
-/* A name that does not resolve is left out, so that it does not spoil the other hosts of the list. */
-static void resolution_look_up(struct target_resolution *resolution, const char *host, const char *port)
+/* A name that does not resolve is left out, so that it does not spoil the other hosts of the list.
+ */
+static void resolution_look_up(struct target_resolution *resolution, const char *host,
+                               const char *port)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG}, *found = NULL;
     int failed = getaddrinfo(host, NULL, &hints, &found);
@@ -85,7 +87,8 @@ static void resolution_look_up(struct target_resolution *resolution, const char 
                  "could not translate host name \"%s\" to address: %s", host, gai_strerror(failed));
     for (struct addrinfo *each = failed ? NULL : found; each; each = each->ai_next) {
         char text[INET6_ADDRSTRLEN + 32];
-        if (getnameinfo(each->ai_addr, each->ai_addrlen, text, sizeof text, NULL, 0, NI_NUMERICHOST) == 0)
+        if (getnameinfo(each->ai_addr, each->ai_addrlen, text, sizeof text, NULL, 0,
+                        NI_NUMERICHOST) == 0)
             resolution_add(resolution, host, text, port);
     }
     if (!failed)
@@ -122,7 +125,8 @@ static void resolution_done(void *owner)
     struct target_resolution *resolution = owner;
     struct target *target = resolution->target;
     bool none = resolution->host.length == 0;
-    snprintf(target->resolve_error, sizeof target->resolve_error, "%s", none ? resolution->error : "");
+    snprintf(target->resolve_error, sizeof target->resolve_error, "%s",
+             none ? resolution->error : "");
     if (!none) {
         target_set(target, "host", buf_text(&resolution->host));
         target_set(target, "hostaddr", buf_text(&resolution->address));
@@ -145,8 +149,8 @@ static bool hosts_have_names(const char *hosts)
     return any;
 }
 
-bool target_resolve(struct target *target, struct loop *loop, void (*on_done)(void *owner), void *owner,
-                    bool *done_at_once, struct err *err)
+bool target_resolve(struct target *target, struct loop *loop, void (*on_done)(void *owner),
+                    void *owner, bool *done_at_once, struct err *err)
 {
     *done_at_once = !target->hosts;
     if (!target->hosts)
@@ -168,7 +172,8 @@ bool target_resolve(struct target *target, struct loop *loop, void (*on_done)(vo
 static void target_find_names(struct target *target)
 {
     const char *hosts = target_get(target, "host"), *ports = target_get(target, "port");
-    if (!hosts || target_get(target, "hostaddr") || getenv("PGHOSTADDR") || !hosts_have_names(hosts))
+    if (!hosts || target_get(target, "hostaddr") || getenv("PGHOSTADDR") ||
+        !hosts_have_names(hosts))
         return;
     if (!ports)
         ports = getenv("PGPORT");
@@ -176,7 +181,8 @@ static void target_find_names(struct target *target)
     target->ports = ports && *ports ? mem_strdup(ports) : NULL;
 }
 
-bool target_init(struct target *target, const char *conninfo, const char *application_name, struct err *err)
+bool target_init(struct target *target, const char *conninfo, const char *application_name,
+                 struct err *err)
 {
     *target = (struct target){0};
     char *message = NULL;

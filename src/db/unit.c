@@ -14,7 +14,8 @@
 /* PostgreSQL counts from 2000-01-01. */
 static const int64_t POSTGRES_EPOCH_US = INT64_C(946684800) * 1000000;
 
-struct db_unit *db_unit_new(enum db_flags flags, void (*on_done)(struct db_unit *unit, void *owner), void *owner)
+struct db_unit *db_unit_new(enum db_flags flags, void (*on_done)(struct db_unit *unit, void *owner),
+                            void *owner)
 {
     struct db_unit *unit = mem_zalloc(sizeof *unit);
     arena_init(&unit->arena);
@@ -54,8 +55,8 @@ void db_unit_add(struct db_unit *unit, const struct errand_statement *statement,
     unit_add(unit, statement, count, params);
 }
 
-void db_unit_add_binary(struct db_unit *unit, const struct errand_statement *statement, size_t count,
-                        const char *const *params)
+void db_unit_add_binary(struct db_unit *unit, const struct errand_statement *statement,
+                        size_t count, const char *const *params)
 {
     unit_add(unit, statement, count, params)->binary = true;
 }

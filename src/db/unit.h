@@ -1,5 +1,6 @@
-/* A unit: statements that go to the database together, in one round trip, and end together. With DB_TRANSACTION they stand
- * between BEGIN and COMMIT. It is done once, when the server has confirmed the whole, or with an error. */
+/* A unit: statements that go to the database together, in one round trip, and end together. With
+ * DB_TRANSACTION they stand between BEGIN and COMMIT. It is done once, when the server has
+ * confirmed the whole, or with an error. */
 #ifndef DB_UNIT_H
 #define DB_UNIT_H
 
@@ -28,25 +29,27 @@ struct db_statement {
 struct db_unit {
     struct db_unit *next; /* in the pool's queue */
     enum db_flags flags;
-    int64_t deadline_us;  /* monotonic */
+    int64_t deadline_us; /* monotonic */
     int64_t sent_us, received_us;
     struct arena arena;
     struct db_statement *statements;
     size_t count, capacity;
-    struct err err;       /* the first error */
+    struct err err;                                     /* the first error */
     void (*on_done)(struct db_unit *unit, void *owner); /* the unit is freed when this returns */
     void *owner;
 };
 
-/* on_done may be called with err.code set: ERR_UNKNOWN_OUTCOME when the unit was sent and no confirmation came. */
-struct db_unit *db_unit_new(enum db_flags flags, void (*on_done)(struct db_unit *unit, void *owner), void *owner);
+/* on_done may be called with err.code set: ERR_UNKNOWN_OUTCOME when the unit was sent and no
+ * confirmation came. */
+struct db_unit *db_unit_new(enum db_flags flags, void (*on_done)(struct db_unit *unit, void *owner),
+                            void *owner);
 void db_unit_free(struct db_unit *unit);
 
 /* Adds a statement; params are copied. */
 void db_unit_add(struct db_unit *unit, const struct errand_statement *statement, size_t count,
                  const char *const *params);
-void db_unit_add_binary(struct db_unit *unit, const struct errand_statement *statement, size_t count,
-                        const char *const *params);
+void db_unit_add_binary(struct db_unit *unit, const struct errand_statement *statement,
+                        size_t count, const char *const *params);
 
 /* The i-th statement's result; only when err.code is ERR_NONE. */
 const PGresult *db_unit_result(const struct db_unit *unit, size_t i);
@@ -55,7 +58,8 @@ const PGresult *db_unit_result(const struct db_unit *unit, size_t i);
 void db_error_from_result(struct err *err, const PGresult *result);
 enum err_code db_sqlstate_code(const char *sqlstate);
 
-/* Values of a binary result. A timestamptz comes as microseconds since 1970 (infinities as INT64_MIN/MAX). */
+/* Values of a binary result. A timestamptz comes as microseconds since 1970 (infinities as
+ * INT64_MIN/MAX). */
 int64_t db_get_int(const PGresult *result, int row, int column); /* int2, int4, int8, bool */
 int64_t db_get_time_us(const PGresult *result, int row, int column);
 

@@ -11,7 +11,12 @@
 #include <string.h>
 #include <strings.h>
 
-enum { HTTP_TIMEOUT_MS = 30000, HTTP_MAX_BODY_BYTES = 1 << 20, HTTP_MAX_HEADER_BYTES = 64 * 1024, HTTP_IDLE_CONNECTIONS = 16 };
+enum {
+    HTTP_TIMEOUT_MS = 30000,
+    HTTP_MAX_BODY_BYTES = 1 << 20,
+    HTTP_MAX_HEADER_BYTES = 64 * 1024,
+    HTTP_IDLE_CONNECTIONS = 16
+};
 
 struct http {
     struct loop *loop;
@@ -75,7 +80,8 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *owner, v
         socket->io.data = socket;
         curl_multi_assign(http->multi, fd, socket);
     }
-    ev_io_set(&socket->io, fd, (what & CURL_POLL_IN ? EV_READ : 0) | (what & CURL_POLL_OUT ? EV_WRITE : 0));
+    ev_io_set(&socket->io, fd,
+              (what & CURL_POLL_IN ? EV_READ : 0) | (what & CURL_POLL_OUT ? EV_WRITE : 0));
     ev_io_start(http->loop->ev, &socket->io);
     return 0;
 }
@@ -84,7 +90,8 @@ static int on_curl_timer(CURLM *multi, long timeout_ms, void *owner)
 {
     struct http *http = owner;
     (void)multi;
-    loop_timer_set(&http->timer, timeout_ms < 0 ? INT64_MAX : clock_mono_us() + (int64_t)timeout_ms * 1000);
+    loop_timer_set(&http->timer,
+                   timeout_ms < 0 ? INT64_MAX : clock_mono_us() + (int64_t)timeout_ms * 1000);
     return 0;
 }
 
@@ -118,8 +125,9 @@ static void call_set_result(struct http_call *call, CURLcode code)
     else
         answer->result = code == CURLE_OPERATION_TIMEDOUT ? ERRAND_HTTP_TIMEOUT : ERRAND_HTTP_LOST;
     snprintf(answer->error, sizeof answer->error, "%s",
-             call->too_large ? "the answer is larger than allowed"
-                             : call->curl_error[0] ? call->curl_error : curl_easy_strerror(code));
+             call->too_large       ? "the answer is larger than allowed"
+             : call->curl_error[0] ? call->curl_error
+                                   : curl_easy_strerror(code));
 }
 
 static void http_reap(void *owner)
@@ -165,7 +173,8 @@ static size_t on_header(char *data, size_t size, size_t count, void *owner)
 }
 
 /* Only for the failpoint "after_send": the whole request has left. */
-static int on_progress(void *owner, curl_off_t down_total, curl_off_t down, curl_off_t up_total, curl_off_t up)
+static int on_progress(void *owner, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
+                       curl_off_t up)
 {
     struct http_call *call = owner;
     (void)down_total, (void)down, (void)up_total;
@@ -267,7 +276,8 @@ static void call_set_options(struct http_call *call, const struct errand_request
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(request->timeout_ms > 0 ? request->timeout_ms : HTTP_TIMEOUT_MS));
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS,
+                     (long)(request->timeout_ms > 0 ? request->timeout_ms : HTTP_TIMEOUT_MS));
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->curl_error);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
@@ -292,7 +302,8 @@ struct http_call *http_start(struct http *http, const struct errand_request *req
     call->on_done = on_done;
     call->owner = owner;
     call->failpoint = request->failpoint ? mem_strdup(request->failpoint) : NULL;
-    buf_init(&call->body, request->max_response_bytes ? request->max_response_bytes : HTTP_MAX_BODY_BYTES);
+    buf_init(&call->body,
+             request->max_response_bytes ? request->max_response_bytes : HTTP_MAX_BODY_BYTES);
     buf_init(&call->header, HTTP_MAX_HEADER_BYTES);
     call->easy = curl_easy_init();
     assert(call->easy);

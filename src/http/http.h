@@ -1,4 +1,5 @@
-/* HTTP requests on the loop (libcurl's multi interface). Mechanism only: deadlines, size limits, what was sent when it failed. */
+/* HTTP requests on the loop (libcurl's multi interface). Mechanism only: deadlines, size limits,
+ * what was sent when it failed. */
 #ifndef HTTP_HTTP_H
 #define HTTP_HTTP_H
 
@@ -19,16 +20,19 @@ struct http_answer {
     char error[256];
 };
 
-/* The library is set up at the first call, so that a runner that needs no HTTP pays nothing for it. */
+/* The library is set up at the first call, so that a runner that needs no HTTP pays nothing for it.
+ */
 struct http *http_new(struct loop *loop);
 void http_free(struct http *http); /* no call may be under way */
 
-/* Starts a request; everything it points to is copied. on_done comes once, later, never inside this call. */
+/* Starts a request; everything it points to is copied. on_done comes once, later, never inside this
+ * call. */
 struct http_call *http_start(struct http *http, const struct errand_request *request,
                              void (*on_done)(struct http_call *call, void *owner), void *owner);
 const struct http_answer *http_call_answer(const struct http_call *call);
 /* The last value of a response header, by name without case; NULL when absent. */
 const char *http_call_header(const struct http_call *call, const char *name);
-void http_call_free(struct http_call *call); /* also ends one that is under way, without on_done; not inside on_done */
+void http_call_free(struct http_call *call); /* also ends one that is under way, without on_done;
+                                                not inside on_done */
 
 #endif

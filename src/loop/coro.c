@@ -38,8 +38,9 @@ struct coro *coro_current(void)
     return current;
 }
 
-/* The sanitizer must be told of every change of stack, on both sides of it. */
-static void coro_enter(struct coro *coro)
+/* The sanitizer must be told of every change of stack, on both sides of it. Not inlined: what a
+ * caller holds in registers must not live across the change. */
+__attribute__((noinline)) static void coro_enter(struct coro *coro)
 {
     assert(!current && !coro->ended);
     current = coro;
@@ -52,7 +53,7 @@ static void coro_enter(struct coro *coro)
 #endif
 }
 
-static void coro_leave(struct coro *coro)
+__attribute__((noinline)) static void coro_leave(struct coro *coro)
 {
     current = NULL;
 #if defined(__SANITIZE_ADDRESS__)
@@ -61,7 +62,8 @@ static void coro_leave(struct coro *coro)
 #endif
     swapcontext(&coro->self, &coro->outside);
 #if defined(__SANITIZE_ADDRESS__)
-    __sanitizer_finish_switch_fiber(coro->fake_stack, &coro->outside_stack, &coro->outside_stack_bytes);
+    __sanitizer_finish_switch_fiber(coro->fake_stack, &coro->outside_stack,
+                                    &coro->outside_stack_bytes);
 #endif
 }
 
@@ -146,6 +148,19 @@ static void coro_run(struct coro *coro)
         coro_pool_put(coro->pool, coro);
 }
 
+/* getcontext may be taken by the compiler for something that returns twice: apart from what lives
+ * in registers. */
+__attribute__((noinline)) static void coro_make_context(struct coro *coro)
+{
+    uintptr_t self = (uintptr_t)coro;
+    getcontext(&coro->self);
+    coro->self.uc_stack.ss_sp = coro->stack;
+    coro->self.uc_stack.ss_size = CORO_STACK_BYTES;
+    coro->self.uc_link = NULL;
+    makecontext(&coro->self, (void (*)(void))coro_trampoline, 2, (unsigned)(self >> 32),
+                (unsigned)self);
+}
+
 struct coro *coro_start(struct coro_pool *pool, void (*body)(void *owner), void *owner)
 {
     struct coro *coro = coro_pool_take(pool);
@@ -153,12 +168,7 @@ struct coro *coro_start(struct coro_pool *pool, void (*body)(void *owner), void 
     coro->body = body;
     coro->owner = owner;
     coro->ended = false;
-    getcontext(&coro->self);
-    coro->self.uc_stack.ss_sp = coro->stack;
-    coro->self.uc_stack.ss_size = CORO_STACK_BYTES;
-    coro->self.uc_link = NULL;
-    uintptr_t self = (uintptr_t)coro;
-    makecontext(&coro->self, (void (*)(void))coro_trampoline, 2, (unsigned)(self >> 32), (unsigned)self);
+    coro_make_context(coro);
     coro_run(coro);
     return coro;
 }

@@ -1,5 +1,6 @@
-/* Coroutines on ucontext: straight-line code that can wait. Each has a small stack of its own, with a guard page
- * below it, taken from a pool and lent out again. Not for code that needs a deep stack (CORO_STACK_BYTES). */
+/* Coroutines on ucontext: straight-line code that can wait. Each has a small stack of its own, with
+ * a guard page below it, taken from a pool and lent out again. Not for code that needs a deep stack
+ * (CORO_STACK_BYTES). */
 #ifndef LOOP_CORO_H
 #define LOOP_CORO_H
 
@@ -22,7 +23,8 @@ struct coro_pool {
 void coro_pool_init(struct coro_pool *pool);
 void coro_pool_clear(struct coro_pool *pool); /* no coroutine may be live */
 
-/* Runs body(owner) on a stack of its own until it first waits or ends. When it ends, its stack goes back to the pool. */
+/* Runs body(owner) on a stack of its own until it first waits or ends. When it ends, its stack goes
+ * back to the pool. */
 struct coro *coro_start(struct coro_pool *pool, void (*body)(void *owner), void *owner);
 
 /* Inside a coroutine: back to who started or resumed it, until coro_resume. */

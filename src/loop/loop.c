@@ -7,7 +7,8 @@
 
 static void loop_run_deferred(struct loop *loop)
 {
-    /* What a deferred one defers in turn runs in the next round, so that no chain starves the watchers. */
+    /* What a deferred one defers in turn runs in the next round, so that no chain starves the
+     * watchers. */
     struct loop_deferred *each = loop->first;
     loop->first = NULL;
     loop->last = &loop->first;
@@ -82,7 +83,8 @@ void loop_defer_cancel(struct loop *loop, struct loop_deferred *deferred)
     struct loop_deferred **at = &loop->first;
     while (*at && *at != deferred)
         at = &(*at)->next;
-    /* Not in the list means that loop_run_deferred holds it: whoever cancels from there cancels itself only. */
+    /* Not in the list means that loop_run_deferred holds it: whoever cancels from there cancels
+     * itself only. */
     if (*at) {
         *at = deferred->next;
         if (loop->last == &deferred->next)
@@ -99,7 +101,8 @@ static void on_timer(struct ev_loop *ev, struct ev_timer *watcher, int events)
     timer->run(timer->owner);
 }
 
-void loop_timer_init(struct loop_timer *timer, struct loop *loop, void (*run)(void *owner), void *owner)
+void loop_timer_init(struct loop_timer *timer, struct loop *loop, void (*run)(void *owner),
+                     void *owner)
 {
     *timer = (struct loop_timer){.loop = loop, .run = run, .owner = owner, .at_us = INT64_MAX};
     ev_timer_init(&timer->timer, on_timer, 0., 0.);
@@ -114,7 +117,8 @@ void loop_timer_set(struct loop_timer *timer, int64_t at_mono_us)
     timer->at_us = at_mono_us;
     if (at_mono_us == INT64_MAX)
         return;
-    /* libev counts from the time of this round; what passed since then must not make the timer late. */
+    /* libev counts from the time of this round; what passed since then must not make the timer
+     * late. */
     ev_now_update(timer->loop->ev);
     int64_t wait_us = at_mono_us - clock_mono_us();
     ev_timer_set(&timer->timer, wait_us > 0 ? (double)wait_us / 1e6 : 0., 0.);

@@ -1,5 +1,5 @@
-/* The event loop: libev with a list of things to do after the current callbacks, so that nothing is freed inside its
- * own callback. One loop, one thread, nothing on it blocks. */
+/* The event loop: libev with a list of things to do after the current callbacks, so that nothing is
+ * freed inside its own callback. One loop, one thread, nothing on it blocks. */
 #ifndef LOOP_LOOP_H
 #define LOOP_LOOP_H
 
@@ -23,11 +23,11 @@ struct loop {
 
 void loop_init(struct loop *loop);
 void loop_clear(struct loop *loop);
-void loop_run(struct loop *loop);   /* until loop_stop */
+void loop_run(struct loop *loop); /* until loop_stop */
 void loop_stop(struct loop *loop);
 
-/* Runs deferred->run(owner) once, after the callbacks of this round; a second call before that changes nothing. The caller
- * embeds the struct and keeps it until it ran or was cancelled. */
+/* Runs deferred->run(owner) once, after the callbacks of this round; a second call before that
+ * changes nothing. The caller embeds the struct and keeps it until it ran or was cancelled. */
 void loop_defer(struct loop *loop, struct loop_deferred *deferred);
 void loop_defer_cancel(struct loop *loop, struct loop_deferred *deferred);
 
@@ -40,9 +40,11 @@ struct loop_timer {
     int64_t at_us; /* INT64_MAX: not set */
 };
 
-void loop_timer_init(struct loop_timer *timer, struct loop *loop, void (*run)(void *owner), void *owner);
+void loop_timer_init(struct loop_timer *timer, struct loop *loop, void (*run)(void *owner),
+                     void *owner);
 void loop_timer_set(struct loop_timer *timer, int64_t at_mono_us); /* INT64_MAX stops it */
-void loop_timer_set_least(struct loop_timer *timer, int64_t at_mono_us); /* only when that is earlier */
+void loop_timer_set_least(struct loop_timer *timer,
+                          int64_t at_mono_us); /* only when that is earlier */
 void loop_timer_stop(struct loop_timer *timer);
 
 #endif

@@ -45,8 +45,8 @@ static int thread_create(struct thread_work *work)
     return failed;
 }
 
-bool thread_start(struct loop *loop, void (*run)(void *owner), void (*done)(void *owner), void *owner,
-                  struct err *err)
+bool thread_start(struct loop *loop, void (*run)(void *owner), void (*done)(void *owner),
+                  void *owner, struct err *err)
 {
     struct thread_work *work = mem_zalloc(sizeof *work);
     work->loop = loop;

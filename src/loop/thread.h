@@ -1,5 +1,5 @@
-/* A piece of blocking work on a thread of its own, its end told on the loop. For name resolution and what else has no
- * asynchronous form; not a pool. */
+/* A piece of blocking work on a thread of its own, its end told on the loop. For name resolution
+ * and what else has no asynchronous form; not a pool. */
 #ifndef LOOP_THREAD_H
 #define LOOP_THREAD_H
 
@@ -8,9 +8,9 @@
 
 struct thread_work;
 
-/* Starts work(owner) on a new thread; afterwards on_done(owner) runs on the loop. owner belongs to the work until then: there
- * is no way to end a thread early, so give work that ends by itself. */
-bool thread_start(struct loop *loop, void (*work)(void *owner), void (*on_done)(void *owner), void *owner,
-                  struct err *err);
+/* Starts work(owner) on a new thread; afterwards on_done(owner) runs on the loop. owner belongs to
+ * the work until then: there is no way to end a thread early, so give work that ends by itself. */
+bool thread_start(struct loop *loop, void (*work)(void *owner), void (*on_done)(void *owner),
+                  void *owner, struct err *err);
 
 #endif

@@ -10,7 +10,8 @@
 static void attempt_on_timeout(void *owner);
 static void attempt_on_slept(void *owner);
 
-struct attempt *attempt_new(struct attempt_host *host, const struct kind *kind, size_t count, void *queue)
+struct attempt *attempt_new(struct attempt_host *host, const struct kind *kind, size_t count,
+                            void *queue)
 {
     struct attempt *attempt = mem_zalloc(sizeof *attempt + count * sizeof attempt->jobs[0]);
     attempt->host = host;
@@ -46,7 +47,8 @@ static void attempt_call_handler(struct attempt *attempt)
         kind->run(&attempt->jobs[0]);
         return;
     }
-    struct errand_job **jobs = arena_alloc(&attempt->arena, attempt->count * sizeof(struct errand_job *));
+    struct errand_job **jobs =
+        arena_alloc(&attempt->arena, attempt->count * sizeof(struct errand_job *));
     for (size_t i = 0; i < attempt->count; i++)
         jobs[i] = &attempt->jobs[i];
     kind->run_batch(jobs, attempt->count);
@@ -128,6 +130,7 @@ void attempt_cancel(struct attempt *attempt)
 static void attempt_on_timeout(void *owner)
 {
     struct attempt *attempt = owner;
-    log_event(LOG_WARN, "attempt timed out", "kind", attempt->kind->name, "job", log_int(attempt->jobs[0].id), NULL);
+    log_event(LOG_WARN, "attempt timed out", "kind", attempt->kind->name, "job",
+              log_int(attempt->jobs[0].id), NULL);
     attempt_cancel(attempt);
 }

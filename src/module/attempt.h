@@ -1,5 +1,6 @@
-/* One run of a handler: a coroutine with its jobs, what it waits for, and the outcome of each job. Knows nothing of lanes; the queue
- * starts it, is told of its end, and keeps it until the outcomes are committed. */
+/* One run of a handler: a coroutine with its jobs, what it waits for, and the outcome of each job.
+ * Knows nothing of lanes; the queue starts it, is told of its end, and keeps it until the outcomes
+ * are committed. */
 #ifndef MODULE_ATTEMPT_H
 #define MODULE_ATTEMPT_H
 
@@ -45,7 +46,7 @@ struct errand_job {
     json_t *args;
     bool args_parsed, cancelled;
     struct outcome outcome;
-    void *owner; /* the queue's */
+    void *owner;             /* the queue's */
     struct errand_job *next; /* the queue's lists */
     bool alone;              /* the queue's: commits in a transaction of its own */
 };
@@ -85,7 +86,7 @@ struct attempt {
     struct coro *coro;
     struct loop_timer timer, sleep;
     enum attempt_wait waiting;
-    struct http_call *call;   /* of the last errand_http */
+    struct http_call *call; /* of the last errand_http */
     struct attempt_rows *rows;
     enum errand_sql_class sql_class;
     struct err err;
@@ -98,9 +99,10 @@ struct attempt {
     struct errand_job jobs[];
 };
 
-/* An attempt with room for count jobs, to be filled in by the caller (id, number, args_text ...; args_text lives as long as the
- * attempt). */
-struct attempt *attempt_new(struct attempt_host *host, const struct kind *kind, size_t count, void *queue);
+/* An attempt with room for count jobs, to be filled in by the caller (id, number, args_text ...;
+ * args_text lives as long as the attempt). */
+struct attempt *attempt_new(struct attempt_host *host, const struct kind *kind, size_t count,
+                            void *queue);
 /* Runs the handler until it first waits. on_finished may come inside. */
 void attempt_start(struct attempt *attempt, int timeout_ms);
 /* Asks it to end: what it waits for ends at once, errand_is_cancelled is true. */

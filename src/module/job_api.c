@@ -1,5 +1,5 @@
-/* The public job API of include/errand/errand.h that only looks at a job or tells something of it: identity, memory, telling,
- * finishing. What waits is in job_wait.c. */
+/* The public job API of include/errand/errand.h that only looks at a job or tells something of it:
+ * identity, memory, telling, finishing. What waits is in job_wait.c. */
 #include "module/attempt.h"
 
 #include "base/failpoint.h"
@@ -124,7 +124,8 @@ void errand_log(struct errand_job *job, enum errand_level level, const char *for
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    log_event((enum log_level)level, text, "kind", job->attempt->kind->name, "job", log_int(job->id), NULL);
+    log_event((enum log_level)level, text, "kind", job->attempt->kind->name, "job",
+              log_int(job->id), NULL);
 }
 
 const char *errand_setting(struct errand_job *job, const char *name)
@@ -143,15 +144,16 @@ void errand_failpoint(struct errand_job *job, const char *name)
 static struct outcome *job_finish(struct errand_job *job, enum outcome_code code)
 {
     if (job->outcome.code != OUTCOME_NONE) {
-        log_event(LOG_ERROR, "handler finished a job twice", "kind", job->attempt->kind->name, "job", log_int(job->id),
-                  NULL);
+        log_event(LOG_ERROR, "handler finished a job twice", "kind", job->attempt->kind->name,
+                  "job", log_int(job->id), NULL);
         return NULL;
     }
     job->outcome.code = code;
     return &job->outcome;
 }
 
-static void job_finish_with(struct errand_job *job, enum outcome_code code, const char *format, va_list args)
+static void job_finish_with(struct errand_job *job, enum outcome_code code, const char *format,
+                            va_list args)
 {
     struct outcome *outcome = job_finish(job, code);
     if (outcome)

@@ -1,4 +1,5 @@
-/* The public job API of include/errand/errand.h that waits: statements, HTTP, time, the queue's rate. */
+/* The public job API of include/errand/errand.h that waits: statements, HTTP, time, the queue's
+ * rate. */
 #include "module/attempt.h"
 
 #include "module/rows.h"
@@ -31,7 +32,8 @@ bool errand_query(struct errand_job *job, int statement, size_t count, const cha
         *rows = (const struct errand_rows *)attempt->rows;
         return true;
     }
-    attempt->sql_class = attempt->err.code == ERR_PERMANENT ? ERRAND_SQL_PERMANENT : ERRAND_SQL_TEMPORARY;
+    attempt->sql_class =
+        attempt->err.code == ERR_PERMANENT ? ERRAND_SQL_PERMANENT : ERRAND_SQL_TEMPORARY;
     if (error)
         *error = arena_strdup(&attempt->arena, attempt->err.text);
     return false;
@@ -50,7 +52,8 @@ static void on_http_done(struct http_call *call, void *owner)
 
 static void response_fill(struct attempt *attempt, struct errand_response *response)
 {
-    *response = (struct errand_response){.result = ERRAND_HTTP_CANCELLED, .body = "", .error = "the job was asked to end"};
+    *response = (struct errand_response){
+        .result = ERRAND_HTTP_CANCELLED, .body = "", .error = "the job was asked to end"};
     if (!attempt->call)
         return;
     const struct http_answer *answer = http_call_answer(attempt->call);
@@ -61,7 +64,8 @@ static void response_fill(struct attempt *attempt, struct errand_response *respo
     response->error = arena_strdup(&attempt->arena, answer->error);
 }
 
-void errand_http(struct errand_job *job, const struct errand_request *request, struct errand_response *response)
+void errand_http(struct errand_job *job, const struct errand_request *request,
+                 struct errand_response *response)
 {
     struct attempt *attempt = job->attempt;
     int64_t started_us = errand_now_us(job);

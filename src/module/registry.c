@@ -41,22 +41,24 @@ static bool kind_check(const struct registry *registry, const struct errand_modu
 {
     const struct kind *taken = kind->name ? registry_find(registry, kind->name) : NULL;
     if (kind->size != sizeof *kind)
-        return err_set(err, ERR_CONFIG, "module %s: a kind has size %zu, this errand expects %zu", module->name,
-                       kind->size, sizeof *kind);
+        return err_set(err, ERR_CONFIG, "module %s: a kind has size %zu, this errand expects %zu",
+                       module->name, kind->size, sizeof *kind);
     if (!name_is_valid(kind->name))
-        return err_set(err, ERR_CONFIG, "module %s: kind name '%s' is not 1 to 63 of a-z 0-9 _ . -", module->name,
-                       kind->name ? kind->name : "");
+        return err_set(err, ERR_CONFIG, "module %s: kind name '%s' is not 1 to 63 of a-z 0-9 _ . -",
+                       module->name, kind->name ? kind->name : "");
     if (taken)
-        return err_set(err, ERR_CONFIG, "module %s: kind %s is taken by module %s", module->name, kind->name,
-                       taken->module->name);
+        return err_set(err, ERR_CONFIG, "module %s: kind %s is taken by module %s", module->name,
+                       kind->name, taken->module->name);
     if (!kind->run == !kind->run_batch)
-        return err_set(err, ERR_CONFIG, "module %s: kind %s needs exactly one of run and run_batch", module->name,
-                       kind->name);
+        return err_set(err, ERR_CONFIG, "module %s: kind %s needs exactly one of run and run_batch",
+                       module->name, kind->name);
     if (kind->max_attempts < 0 || kind->max_attempts > KIND_ATTEMPTS_MAX || kind->timeout_ms < 0 ||
-        kind->timeout_ms > KIND_TIMEOUT_MAX_MS || kind->batch_max < 0 || kind->batch_max > KIND_BATCH_MAX)
+        kind->timeout_ms > KIND_TIMEOUT_MAX_MS || kind->batch_max < 0 ||
+        kind->batch_max > KIND_BATCH_MAX)
         return err_set(err, ERR_CONFIG,
-                       "module %s: kind %s: max_attempts is 1-%d, timeout_ms 1-%d, batch_max 1-%d", module->name,
-                       kind->name, KIND_ATTEMPTS_MAX, KIND_TIMEOUT_MAX_MS, KIND_BATCH_MAX);
+                       "module %s: kind %s: max_attempts is 1-%d, timeout_ms 1-%d, batch_max 1-%d",
+                       module->name, kind->name, KIND_ATTEMPTS_MAX, KIND_TIMEOUT_MAX_MS,
+                       KIND_BATCH_MAX);
     return true;
 }
 
@@ -80,13 +82,14 @@ static bool registry_add_kind(struct registry *registry, const struct errand_mod
     return true;
 }
 
-bool registry_add(struct registry *registry, const struct errand_module *const *modules, struct err *err)
+bool registry_add(struct registry *registry, const struct errand_module *const *modules,
+                  struct err *err)
 {
     for (const struct errand_module *const *at = modules; *at; at++) {
         const struct errand_module *module = *at;
         if (module->abi != ERRAND_ABI || module->size != sizeof *module)
-            return err_set(err, ERR_CONFIG, "module %s was built for ABI %u, this errand has %d", module->name,
-                           module->abi, ERRAND_ABI);
+            return err_set(err, ERR_CONFIG, "module %s was built for ABI %u, this errand has %d",
+                           module->name, module->abi, ERRAND_ABI);
         for (size_t i = 0; i < module->kind_count; i++)
             if (!registry_add_kind(registry, module, &module->kinds[i], err))
                 return false;
@@ -106,10 +109,12 @@ const char *errand_host_setting(struct errand_host *host, const char *name)
     return settings_text(host->settings, host->module->name, name);
 }
 
-void errand_host_queue_rate(struct errand_host *host, const char *queue, double per_second, double burst)
+void errand_host_queue_rate(struct errand_host *host, const char *queue, double per_second,
+                            double burst)
 {
     struct registry *registry = host->registry;
-    registry->rates = mem_resize(registry->rates, (registry->rate_count + 1) * sizeof *registry->rates);
+    registry->rates =
+        mem_resize(registry->rates, (registry->rate_count + 1) * sizeof *registry->rates);
     registry->rates[registry->rate_count++] = (struct queue_rate){queue, per_second, burst};
 }
 

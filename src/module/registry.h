@@ -31,10 +31,12 @@ struct registry {
 
 void registry_init(struct registry *registry);
 /* Adds every module's kinds; false names the module, the kind and what is wrong with it. */
-bool registry_add(struct registry *registry, const struct errand_module *const *modules, struct err *err);
+bool registry_add(struct registry *registry, const struct errand_module *const *modules,
+                  struct err *err);
 /* Calls the modules' start hooks with their settings. */
 bool registry_start(struct registry *registry, const struct settings *settings, struct err *err);
 void registry_clear(struct registry *registry); /* calls the stop hooks of what was started */
-const struct kind *registry_find(const struct registry *registry, const char *name); /* NULL: not served here */
+const struct kind *registry_find(const struct registry *registry,
+                                 const char *name); /* NULL: not served here */
 
 #endif

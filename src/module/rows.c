@@ -40,7 +40,9 @@ size_t errand_rows_count(const struct errand_rows *rows)
 
 const char *errand_rows_text(const struct errand_rows *rows, size_t row, size_t column)
 {
-    return PQgetisnull(rows->result, (int)row, (int)column) ? NULL : PQgetvalue(rows->result, (int)row, (int)column);
+    return PQgetisnull(rows->result, (int)row, (int)column)
+               ? NULL
+               : PQgetvalue(rows->result, (int)row, (int)column);
 }
 
 size_t errand_rows_length(const struct errand_rows *rows, size_t row, size_t column)

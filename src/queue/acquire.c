@@ -24,12 +24,22 @@ struct acquiring {
     } lanes[];
 };
 
-static void runner_add_lane(struct runner *runner, const char *queue, int number, int64_t epoch, bool crashed)
+static void runner_add_lane(struct runner *runner, const char *queue, int number, int64_t epoch,
+                            bool crashed)
 {
     struct lane *lane = lane_new(runner, runner_workqueue(runner, queue), number, epoch, crashed);
     lane->next = runner->lanes;
     runner->lanes = lane;
     runner->lane_count++;
+}
+
+/* Told once: from here on what is enqueued is run. */
+static void runner_tell_ready(struct runner *runner)
+{
+    if (!runner->ready)
+        log_event(LOG_INFO, "runner ready", "runner", runner->id_text, "lanes",
+                  log_int((long long)runner->lane_count), NULL);
+    runner->ready = true;
 }
 
 static void on_acquired(struct db_unit *unit, void *owner)
@@ -46,12 +56,14 @@ static void on_acquired(struct db_unit *unit, void *owner)
         const PGresult *rows = db_unit_result(unit, (size_t)i);
         if (PQntuples(rows) == 0 || runner_lane(runner, acquiring->lanes[i].number))
             continue; /* somebody was faster */
-        runner_add_lane(runner, acquiring->lanes[i].queue, acquiring->lanes[i].number, db_get_int(rows, 0, 0),
-                        acquiring->lanes[i].crashed);
+        runner_add_lane(runner, acquiring->lanes[i].queue, acquiring->lanes[i].number,
+                        db_get_int(rows, 0, 0), acquiring->lanes[i].crashed);
         count++;
         crashed += acquiring->lanes[i].crashed;
     }
-    log_event(LOG_INFO, "lanes acquired", "lanes", log_int(count), "taken_over", log_int(crashed), NULL);
+    log_event(LOG_INFO, "lanes acquired", "lanes", log_int(count), "taken_over", log_int(crashed),
+              NULL);
+    runner_tell_ready(runner);
     reader_schedule(runner);
 }
 
@@ -59,8 +71,11 @@ static void on_free(struct db_unit *unit, void *owner)
 {
     struct runner *runner = owner;
     char epoch[24];
-    if (unit->err.code != ERR_NONE || PQntuples(db_unit_result(unit, 0)) == 0 || runner->phase != RUNNER_RUNNING) {
+    if (unit->err.code != ERR_NONE || PQntuples(db_unit_result(unit, 0)) == 0 ||
+        runner->phase != RUNNER_RUNNING) {
         runner->acquiring = false;
+        if (unit->err.code == ERR_NONE)
+            runner_tell_ready(runner);
         return;
     }
     const PGresult *rows = db_unit_result(unit, 0);
@@ -74,7 +89,8 @@ static void on_free(struct db_unit *unit, void *owner)
     for (int row = 0; row < count; row++) {
         char number[16];
         acquiring->lanes[row].number = (int)db_get_int(rows, row, 0);
-        snprintf(acquiring->lanes[row].queue, sizeof acquiring->lanes[row].queue, "%s", PQgetvalue(rows, row, 1));
+        snprintf(acquiring->lanes[row].queue, sizeof acquiring->lanes[row].queue, "%s",
+                 PQgetvalue(rows, row, 1));
         acquiring->lanes[row].crashed = db_get_int(rows, row, 3);
         snprintf(number, sizeof number, "%d", acquiring->lanes[row].number);
         snprintf(epoch, sizeof epoch, "%" PRId64, db_get_int(rows, row, 2));

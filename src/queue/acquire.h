@@ -5,7 +5,8 @@
 struct runner;
 
 void acquire_start(struct runner *runner);
-/* After a lapse of the lease: lanes that another runner took meanwhile are let go; with the others nothing has happened. */
+/* After a lapse of the lease: lanes that another runner took meanwhile are let go; with the others
+ * nothing has happened. */
 void acquire_check_owned(struct runner *runner);
 
 #endif

@@ -6,7 +6,8 @@
 
 enum { BACKOFF_FIRST_MS = 2000, BACKOFF_MAX_MS = 3600000 };
 
-/* After attempt 1, 2, ...: a random time below a bound that doubles from 2 s to an hour (full jitter), at least a tenth of the bound. */
+/* After attempt 1, 2, ...: a random time below a bound that doubles from 2 s to an hour (full
+ * jitter), at least a tenth of the bound. */
 int64_t backoff_ms(int attempt);
 
 #endif

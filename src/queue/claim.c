@@ -34,7 +34,8 @@ static void lane_add_claim(struct lane *lane, struct db_unit *unit, struct entry
     params_clear(&params);
 }
 
-/* A claim's unit: its lanes in the order of its statements, and the attempts that wait for it (none for a lazy one). */
+/* A claim's unit: its lanes in the order of its statements, and the attempts that wait for it (none
+ * for a lazy one). */
 struct claiming {
     struct runner *runner;
     struct attempt *attempts;
@@ -42,11 +43,12 @@ struct claiming {
     struct lane *lanes[];
 };
 
-static struct db_unit *claiming_new(struct runner *runner, void (*on_done)(struct db_unit *, void *))
+static struct db_unit *claiming_new(struct runner *runner,
+                                    void (*on_done)(struct db_unit *, void *))
 {
     struct db_unit *unit = db_unit_new(DB_PLAIN, on_done, NULL);
-    struct claiming *claiming =
-        arena_zalloc(&unit->arena, sizeof *claiming + runner->lane_count * sizeof claiming->lanes[0]);
+    struct claiming *claiming = arena_zalloc(
+        &unit->arena, sizeof *claiming + runner->lane_count * sizeof claiming->lanes[0]);
     claiming->runner = runner;
     unit->owner = claiming;
     return unit;

@@ -1,5 +1,6 @@
-/* Claims: writing jobs down as running, in batches. First, before the handler starts, where the kind or caution asks for it; lazily for a
- * job that has run for about a second, so that operators see it and short jobs never pay for it. */
+/* Claims: writing jobs down as running, in batches. First, before the handler starts, where the
+ * kind or caution asks for it; lazily for a job that has run for about a second, so that operators
+ * see it and short jobs never pay for it. */
 #ifndef QUEUE_CLAIM_H
 #define QUEUE_CLAIM_H
 

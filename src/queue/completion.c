@@ -14,8 +14,8 @@
 enum {
     COMPLETION_TIMEOUT_MS = 30000,
     COMPLETION_AGAIN_US = 100000,
-    BATCH_JOBS = 4096,        /* of one transaction */
-    BATCH_EFFECT_JOBS = 256   /* of one with effects */
+    BATCH_JOBS = 4096,      /* of one transaction */
+    BATCH_EFFECT_JOBS = 256 /* of one with effects */
 };
 
 static void completion_flush(void *owner);
@@ -46,7 +46,8 @@ static struct entry *job_entry(const struct errand_job *job)
     return job->owner;
 }
 
-/* What the outcome means for the row, settled when it is added: a retry becomes a time, or the end. */
+/* What the outcome means for the row, settled when it is added: a retry becomes a time, or the end.
+ */
 static void job_settle_outcome(struct runner *runner, struct errand_job *job)
 {
     struct outcome *outcome = &job->outcome;
@@ -97,7 +98,8 @@ static const char *outcome_name(enum outcome_code code)
 }
 
 /* The entries of the list whose outcome is of the sort, as a list of their own; the others stay. */
-static struct entry *list_split(struct entry **list, bool (*is_of_sort)(enum outcome_code code), size_t *count)
+static struct entry *list_split(struct entry **list, bool (*is_of_sort)(enum outcome_code code),
+                                size_t *count)
 {
     struct entry *taken = NULL, **last = &taken, **at = list;
     *count = 0;
@@ -155,8 +157,9 @@ static void params_add_again(struct params *params, const struct entry *list)
     params_close_array(params);
 }
 
-static void lane_add_statement(struct lane *lane, struct db_unit *unit, int statement, struct entry *list, size_t count,
-                               bool checked, void (*add)(struct params *params, const struct entry *list))
+static void lane_add_statement(struct lane *lane, struct db_unit *unit, int statement,
+                               struct entry *list, size_t count, bool checked,
+                               void (*add)(struct params *params, const struct entry *list))
 {
     struct params params;
     if (!list)
@@ -199,7 +202,8 @@ static struct errand_job *completion_take(struct completion *completion, size_t 
     while (*at) {
         struct errand_job *job = *at;
         bool effects = job->outcome.effects != NULL;
-        bool fits = !taken || (!job->alone && !taken->alone && effects == (taken->outcome.effects != NULL));
+        bool fits =
+            !taken || (!job->alone && !taken->alone && effects == (taken->outcome.effects != NULL));
         if (job_entry(job)->claim_under_way || !fits) {
             at = &job->next;
             continue;
@@ -268,14 +272,15 @@ static void job_leave(struct runner *runner, struct errand_job *job)
 
 static void job_log(const struct errand_job *job)
 {
-    static const enum log_level levels[] = {LOG_DEBUG, LOG_DEBUG, LOG_INFO, LOG_ERROR, LOG_ERROR, LOG_WARN, LOG_DEBUG};
-    static const char *const events[] = {"",         "job done", "job cancelled", "job unknown",
+    static const enum log_level levels[] = {LOG_DEBUG, LOG_DEBUG, LOG_INFO, LOG_ERROR,
+                                            LOG_ERROR, LOG_WARN,  LOG_DEBUG};
+    static const char *const events[] = {"",         "job done",  "job cancelled", "job unknown",
                                          "job dead", "job again", "job snoozed"};
     const struct outcome *outcome = &job->outcome;
     if (!log_enabled(levels[outcome->code]))
         return;
-    log_event(levels[outcome->code], events[outcome->code], "kind", job->attempt->kind->name, "job", log_int(job->id),
-              "attempt", log_int(job->number), "reason", outcome->text, NULL);
+    log_event(levels[outcome->code], events[outcome->code], "kind", job->attempt->kind->name, "job",
+              log_int(job->id), "attempt", log_int(job->number), "reason", outcome->text, NULL);
 }
 
 static void jobs_leave(struct runner *runner, struct errand_job *jobs)
@@ -303,21 +308,22 @@ static void jobs_put_back(struct completion *completion, struct errand_job *jobs
     completion->first = jobs;
 }
 
-/* One job by itself was refused: changed by somebody else meanwhile (then nothing of this attempt counts), or by an effect (then the attempt
- * failed with its message). */
+/* One job by itself was refused: changed by somebody else meanwhile (then nothing of this attempt
+ * counts), or by an effect (then the attempt failed with its message). */
 static void job_on_refused(struct runner *runner, struct errand_job *job, const struct err *err)
 {
     struct entry *entry = job_entry(job);
     if (strcmp(err->sqlstate, "ER001") == 0 || !job->outcome.effects) {
-        log_event(LOG_INFO, "job changed while it ran", "kind", job->attempt->kind->name, "job", log_int(job->id), "error",
-                  err->text, NULL);
+        log_event(LOG_INFO, "job changed while it ran", "kind", job->attempt->kind->name, "job",
+                  log_int(job->id), "error", err->text, NULL);
         job->outcome.code = OUTCOME_SNOOZE; /* looked at again from where it stood */
         job->outcome.run_at_us = entry->run_at_us;
         job_leave(runner, job);
         return;
     }
     job->outcome = (struct outcome){.code = OUTCOME_RETRY, .delay_ms = -1};
-    job->outcome.text = arena_printf(&job->attempt->arena, "completing the job failed: %s", err->text);
+    job->outcome.text =
+        arena_printf(&job->attempt->arena, "completing the job failed: %s", err->text);
     job_settle_outcome(runner, job);
     jobs_put_back(&runner->completion, job, true);
 }
@@ -332,9 +338,10 @@ static void completing_on_done(struct db_unit *unit, void *owner)
     if (err->code == ERR_NONE) {
         jobs_reach_failpoint(completing->jobs, "after_commit");
         jobs_leave(runner, completing->jobs);
-    } else if (err->code == ERR_TEMPORARY || err->code == ERR_UNKNOWN_OUTCOME || err->code == ERR_CANCELLED) {
-        log_event(LOG_WARN, "committing failed, trying again", "jobs", log_int((long long)completing->count), "error", err->text,
-                  NULL);
+    } else if (err->code == ERR_TEMPORARY || err->code == ERR_UNKNOWN_OUTCOME ||
+               err->code == ERR_CANCELLED) {
+        log_event(LOG_WARN, "committing failed, trying again", "jobs",
+                  log_int((long long)completing->count), "error", err->text, NULL);
         jobs_put_back(completion, completing->jobs, completing->jobs->alone);
         loop_timer_set(&completion->again, clock_mono_us() + COMPLETION_AGAIN_US);
         return;

@@ -1,9 +1,10 @@
-/* Completions: what ended is committed in batches, each job's row, history and the handler's own statements in one transaction. While
- * one batch is under way the next one gathers.
+/* Completions: what ended is committed in batches, each job's row, history and the handler's own
+ * statements in one transaction. While one batch is under way the next one gathers.
  *
- * Every statement names what was seen (epoch, attempt, revision), so one whose answer was lost is sent again as it is: a row that is gone or
- * changed is not touched twice. Jobs with effects are checked: when a row is no longer as it was seen, or an effect fails, the transaction
- * is undone and its jobs are committed one by one. */
+ * Every statement names what was seen (epoch, attempt, revision), so one whose answer was lost is
+ * sent again as it is: a row that is gone or changed is not touched twice. Jobs with effects are
+ * checked: when a row is no longer as it was seen, or an effect fails, the transaction is undone
+ * and its jobs are committed one by one. */
 #ifndef QUEUE_COMPLETION_H
 #define QUEUE_COMPLETION_H
 

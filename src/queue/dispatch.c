@@ -7,8 +7,10 @@
 #include <assert.h>
 
 enum {
-    STALE_US = 1000000,      /* what was read longer ago is claimed, and so looked at again, before it starts */
-    UNCOMMITTED_MAX = 32768  /* jobs that ended and are not committed: no more starts until they are fewer */
+    STALE_US =
+        1000000, /* what was read longer ago is claimed, and so looked at again, before it starts */
+    UNCOMMITTED_MAX =
+        32768 /* jobs that ended and are not committed: no more starts until they are fewer */
 };
 
 static void dispatch_run(void *owner);
@@ -97,7 +99,8 @@ static bool dispatch_end_unstarted(struct entry *entry)
     }
     if (code == OUTCOME_NONE)
         return false;
-    struct attempt *attempt = attempt_new(&entry->lane->runner->host, entry->kind, 1, entry->lane->queue);
+    struct attempt *attempt =
+        attempt_new(&entry->lane->runner->host, entry->kind, 1, entry->lane->queue);
     attempt->unsettled = 1;
     entry->claimed = entry->lost_before;
     entry->state = ENTRY_ENDED;
@@ -110,8 +113,8 @@ static bool dispatch_end_unstarted(struct entry *entry)
 
 static bool entry_needs_claim(const struct entry *entry, int64_t mono_us)
 {
-    return entry->kind->errand->claim == ERRAND_CLAIM_FIRST || entry->cautious || entry->lost_before ||
-           mono_us - entry->read_us > STALE_US;
+    return entry->kind->errand->claim == ERRAND_CLAIM_FIRST || entry->cautious ||
+           entry->lost_before || mono_us - entry->read_us > STALE_US;
 }
 
 static struct entry *workqueue_take(struct workqueue *queue)
@@ -137,8 +140,9 @@ static void workqueue_start_one(struct workqueue *queue)
         claim |= entry_needs_claim(entry, clock_mono_us());
         attempt->jobs[attempt->count++].owner = entry;
         struct heap_item *top = heap_top(&queue->due);
-        if (attempt->count == (size_t)kind->batch_max || !top || entry_from_heap(top)->kind != kind ||
-            entry_from_heap(top)->cancel_requested || entry_from_heap(top)->lost_before)
+        if (attempt->count == (size_t)kind->batch_max || !top ||
+            entry_from_heap(top)->kind != kind || entry_from_heap(top)->cancel_requested ||
+            entry_from_heap(top)->lost_before)
             break;
         entry = workqueue_take(queue);
     }
@@ -152,7 +156,8 @@ static void workqueue_start_one(struct workqueue *queue)
 
 static bool dispatch_has_room(const struct runner *runner)
 {
-    return runner->dispatch.in_flight < (size_t)runner->concurrency && runner->completion.count < UNCOMMITTED_MAX;
+    return runner->dispatch.in_flight < (size_t)runner->concurrency &&
+           runner->completion.count < UNCOMMITTED_MAX;
 }
 
 static void dispatch_run(void *owner)

@@ -9,7 +9,8 @@ struct runner;
 
 void dispatch_init(struct runner *runner);
 void dispatch_schedule(struct runner *runner); /* soon: after the present callbacks */
-/* The attempt's jobs are claimed, or need no claim: runs the handler. Jobs without an owner are left out. */
+/* The attempt's jobs are claimed, or need no claim: runs the handler. Jobs without an owner are
+ * left out. */
 void dispatch_begin(struct runner *runner, struct attempt *attempt);
 /* attempt_host's on_finished. */
 void dispatch_on_finished(struct attempt *attempt);

@@ -14,7 +14,8 @@ struct entry *entry_from_heap(struct heap_item *item)
 
 static const struct entry *entry_from_item(const struct heap_item *item)
 {
-    return (const struct entry *)(const void *)((const char *)item - offsetof(struct entry, in_heap));
+    return (const struct entry *)(const void *)((const char *)item -
+                                                offsetof(struct entry, in_heap));
 }
 
 bool entry_is_due_before(const struct heap_item *a, const struct heap_item *b)
@@ -41,10 +42,12 @@ struct entry *entry_new(struct lane *lane, const struct kind *kind, const PGresu
     entry->attempt = (int)db_get_int(rows, row, ROW_ATTEMPT);
     entry->revision = (int)db_get_int(rows, row, ROW_REVISION);
     entry->priority = (short)db_get_int(rows, row, ROW_PRIORITY);
-    entry->max_attempts = PQgetisnull(rows, row, ROW_MAX_ATTEMPTS) ? kind->max_attempts
-                                                                    : (int)db_get_int(rows, row, ROW_MAX_ATTEMPTS);
-    entry->timeout_ms =
-        PQgetisnull(rows, row, ROW_TIMEOUT_MS) ? kind->timeout_ms : (int)db_get_int(rows, row, ROW_TIMEOUT_MS);
+    entry->max_attempts = PQgetisnull(rows, row, ROW_MAX_ATTEMPTS)
+                              ? kind->max_attempts
+                              : (int)db_get_int(rows, row, ROW_MAX_ATTEMPTS);
+    entry->timeout_ms = PQgetisnull(rows, row, ROW_TIMEOUT_MS)
+                            ? kind->timeout_ms
+                            : (int)db_get_int(rows, row, ROW_TIMEOUT_MS);
     entry->lost_before = entry->claimed = !PQgetisnull(rows, row, ROW_CLAIMED_BY);
     entry->cancel_requested = db_get_int(rows, row, ROW_CANCEL_REQUESTED);
     memcpy(entry->args, PQgetvalue(rows, row, ROW_ARGS), length + 1);

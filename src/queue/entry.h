@@ -1,7 +1,8 @@
-/* A job that this runner holds in memory, from the read that found it until its outcome is committed.
+/* A job that this runner holds in memory, from the read that found it until its outcome is
+ * committed.
  *
- *   LATER ---due---> DUE ---dispatch---> CLAIMING ---claimed---> RUNNING ---handler ends---> ENDED ---commit---> (freed)
- *                     |                                            ^
+ *   LATER ---due---> DUE ---dispatch---> CLAIMING ---claimed---> RUNNING ---handler ends---> ENDED
+ * ---commit---> (freed) |                                            ^
  *                     +------ no claim needed first ---------------+
  */
 #ifndef QUEUE_ENTRY_H
@@ -22,21 +23,22 @@ struct entry {
     UT_hash_handle hh;        /* in its lane, by id */
     struct lane *lane;
     const struct kind *kind;
-    int64_t id, run_at_us;    /* database's clock */
-    int64_t read_us;          /* monotonic: older ones are looked at again, by a claim, before they start */
-    int64_t started_us;       /* database's clock; 0: not started */
-    int attempt, revision;    /* as the row has them */
+    int64_t id, run_at_us; /* database's clock */
+    int64_t read_us; /* monotonic: older ones are looked at again, by a claim, before they start */
+    int64_t started_us;    /* database's clock; 0: not started */
+    int attempt, revision; /* as the row has them */
     int max_attempts, timeout_ms;
     short priority;
     enum entry_state state;
-    bool claimed;             /* the row says that it runs */
-    bool claim_under_way;     /* a lazy claim was sent: the row's attempt is not known until it answers */
-    bool cautious;            /* it may have ended its runner before: claimed first */
-    bool lost_before;         /* the row says that it runs, by a runner that is gone */
+    bool claimed;         /* the row says that it runs */
+    bool claim_under_way; /* a lazy claim was sent: the row's attempt is not known until it answers
+                           */
+    bool cautious;        /* it may have ended its runner before: claimed first */
+    bool lost_before;     /* the row says that it runs, by a runner that is gone */
     bool cancel_requested;
-    bool gone;                /* ended; kept until the read under way returns */
-    struct errand_job *job;   /* CLAIMING and later */
-    struct entry *next;       /* of its lane's list in use */
+    bool gone;              /* ended; kept until the read under way returns */
+    struct errand_job *job; /* CLAIMING and later */
+    struct entry *next;     /* of its lane's list in use */
     char args[];
 };
 
@@ -44,8 +46,9 @@ struct entry {
 struct entry *entry_new(struct lane *lane, const struct kind *kind, const PGresult *rows, int row);
 void entry_free(struct entry *entry);
 
-bool entry_is_before(const struct heap_item *a, const struct heap_item *b);       /* by priority, run_at, id */
-bool entry_is_due_before(const struct heap_item *a, const struct heap_item *b);   /* by run_at, id */
+bool entry_is_before(const struct heap_item *a,
+                     const struct heap_item *b); /* by priority, run_at, id */
+bool entry_is_due_before(const struct heap_item *a, const struct heap_item *b); /* by run_at, id */
 struct entry *entry_from_heap(struct heap_item *item);
 
 /* Columns of lane_read. */

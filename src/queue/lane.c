@@ -15,7 +15,8 @@ enum {
     NOTIFY_MAX_PER_SECOND = 100
 };
 
-struct lane *lane_new(struct runner *runner, struct workqueue *queue, int number, int64_t epoch, bool crashed)
+struct lane *lane_new(struct runner *runner, struct workqueue *queue, int number, int64_t epoch,
+                      bool crashed)
 {
     struct lane *lane = mem_zalloc(sizeof *lane);
     lane->runner = runner;
@@ -35,7 +36,8 @@ struct lane *lane_new(struct runner *runner, struct workqueue *queue, int number
 void lane_free(struct lane *lane)
 {
     struct entry *entry, *next;
-    HASH_ITER(hh, lane->held, entry, next) {
+    HASH_ITER(hh, lane->held, entry, next)
+    {
         HASH_DEL(lane->held, entry);
         if (entry->in_heap.place)
             workqueue_remove(lane->queue, entry);
@@ -87,8 +89,8 @@ void lane_lose(struct lane *lane)
     lane->lost = true;
     lane->read_at_us = INT64_MAX;
     HASH_ITER(hh, lane->held, entry, next)
-        if (entry->in_heap.place)
-            lane_drop(lane, entry);
+    if (entry->in_heap.place)
+        lane_drop(lane, entry);
 }
 
 bool lane_list(struct lane *lane, struct entry *entry)

@@ -1,4 +1,5 @@
-/* A lane that this runner owns: how far it has been read, what of it is held, and whether enqueue should notify.
+/* A lane that this runner owns: how far it has been read, what of it is held, and whether enqueue
+ * should notify.
  *
  *              quiet, caught up
  *   DISARMED --------------------> ARMED      armed: an enqueue notifies, the owner sleeps
@@ -30,32 +31,36 @@ struct lane {
     struct entry *held; /* hash by id: everything between read and commit */
     struct entry *gone; /* of the held, those that only wait for the read under way */
     struct entry *listed, **listed_last; /* for whoever puts statements together: the lane's part */
-    size_t waiting;     /* of the held, those LATER or DUE */
-    int limit;          /* rows of the next read, a class */
-    int64_t read_at_us; /* monotonic: when to read next */
+    size_t waiting;                      /* of the held, those LATER or DUE */
+    int limit;                           /* rows of the next read, a class */
+    int64_t read_at_us;                  /* monotonic: when to read next */
     int64_t last_read_us, last_full_us;
-    int64_t pass_at_us, pass_every_us; /* a full pass looks from the beginning, for what was committed late */
-    int64_t poll_us;    /* while disarmed: the present interval */
-    bool pass;          /* the read under way is one */
+    int64_t pass_at_us,
+        pass_every_us; /* a full pass looks from the beginning, for what was committed late */
+    int64_t poll_us;   /* while disarmed: the present interval */
+    bool pass;         /* the read under way is one */
     bool reading, armed, arming;
     bool lost; /* another runner has it: nothing is started, and it goes when its last entry ends */
-    size_t cautious_left;       /* rows still to be run cautiously after a takeover */
-    int64_t notify_window_us;   /* start of the second in which notifications are counted */
+    size_t cautious_left;     /* rows still to be run cautiously after a takeover */
+    int64_t notify_window_us; /* start of the second in which notifications are counted */
     int notify_count;
     struct lane *next;
 };
 
-struct lane *lane_new(struct runner *runner, struct workqueue *queue, int number, int64_t epoch, bool crashed);
+struct lane *lane_new(struct runner *runner, struct workqueue *queue, int number, int64_t epoch,
+                      bool crashed);
 /* Frees the lane and the entries that wait; no entry of it may run. */
 void lane_free(struct lane *lane);
 
 struct entry *lane_find(const struct lane *lane, int64_t id);
 void lane_hold(struct lane *lane, struct entry *entry);
-/* The entry's job is over, or no longer ours: out of the lane and freed (later, when a read under way may still bring it). */
+/* The entry's job is over, or no longer ours: out of the lane and freed (later, when a read under
+ * way may still bring it). */
 void lane_drop(struct lane *lane, struct entry *entry);
 void lane_drop_gone(struct lane *lane); /* after a read */
 
-/* Something was or may have been committed that runs at run_at_us: reads from there on, now or when it nears. */
+/* Something was or may have been committed that runs at run_at_us: reads from there on, now or when
+ * it nears. */
 void lane_look(struct lane *lane, int64_t run_at_us);
 void lane_on_notify(struct lane *lane, int64_t run_at_us);
 void lane_read_at_least(struct lane *lane, int64_t mono_us);

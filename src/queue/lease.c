@@ -35,7 +35,8 @@ static void lease_confirm(struct runner *runner, const struct db_unit *unit, int
 {
     struct lease *lease = &runner->lease;
     clock_offset_sample(&runner->clock, unit->sent_us, unit->received_us, database_us);
-    lease->valid_until_us = unit->sent_us + lease->ttl_us - lease->ttl_us * LEASE_MARGIN_PERCENT / 100;
+    lease->valid_until_us =
+        unit->sent_us + lease->ttl_us - lease->ttl_us * LEASE_MARGIN_PERCENT / 100;
     loop_timer_set(&lease->timer, clock_mono_us() + lease->ttl_us / LEASE_BEATS);
 }
 
@@ -65,7 +66,8 @@ static void unit_add_kinds(struct db_unit *unit, const struct registry *registry
     for (size_t i = 0; i < 4; i++)
         buf_array_close(bufs[i]);
     const char *missing[] = {buf_text(&queues)};
-    const char *params[] = {buf_text(&names), buf_text(&queues), buf_text(&attempts), buf_text(&timeouts)};
+    const char *params[] = {buf_text(&names), buf_text(&queues), buf_text(&attempts),
+                            buf_text(&timeouts)};
     db_unit_add(unit, &queue_sql[QUEUE_SQL_QUEUES_MISSING], 1, missing);
     db_unit_add(unit, &queue_sql[QUEUE_SQL_KINDS_REGISTER], 4, params);
     for (size_t i = 0; i < 4; i++)
@@ -84,7 +86,8 @@ static void on_listening(struct db_unit *unit, void *owner)
 static void lease_listen(struct runner *runner)
 {
     const char *params[] = {runner->id_text};
-    if (!settings_boolean(runner->settings, "errand", "listen") || db_pool_is_pooled(&runner->control)) {
+    if (!settings_boolean(runner->settings, "errand", "listen") ||
+        db_pool_is_pooled(&runner->control)) {
         log_event(LOG_INFO, "polling without notifications", "pooled",
                   db_pool_is_pooled(&runner->control) ? "true" : "false", NULL);
         reader_pass_all(runner);
@@ -114,7 +117,8 @@ static void on_registered(struct db_unit *unit, void *owner)
     if (runner->phase != RUNNER_STARTING)
         return;
     runner->phase = RUNNER_RUNNING;
-    log_event(LOG_INFO, "runner started", "runner", runner->id_text, "name", runner->name, "version", ERRAND_VERSION, NULL);
+    log_event(LOG_INFO, "runner started", "runner", runner->id_text, "name", runner->name,
+              "version", ERRAND_VERSION, NULL);
     lease_listen(runner);
     acquire_start(runner);
 }
@@ -162,7 +166,8 @@ static void on_beat(struct db_unit *unit, void *owner)
     int count = PQntuples(rows);
     if (count && db_get_int(rows, 0, 1) == 0) {
         struct err err;
-        err_set(&err, ERR_TEMPORARY, "the runner's row is gone from the database; start errand again");
+        err_set(&err, ERR_TEMPORARY,
+                "the runner's row is gone from the database; start errand again");
         runner_fail(runner, &err);
         return;
     }
@@ -209,7 +214,8 @@ static void on_reconnected(struct db_unit *unit, void *owner)
 
 void lease_on_reconnect(struct runner *runner)
 {
-    const char *params[] = {runner->id_text, db_pool_is_pooled(&runner->control) ? "false" : "true"};
+    const char *params[] = {runner->id_text,
+                            db_pool_is_pooled(&runner->control) ? "false" : "true"};
     struct db_unit *unit = db_unit_new(DB_PLAIN, on_reconnected, runner);
     db_unit_add(unit, &queue_sql[QUEUE_SQL_RUNNER_RECONNECT], 2, params);
     db_pool_submit(&runner->control, unit, LEASE_TIMEOUT_MS);
@@ -221,7 +227,8 @@ static void on_left(struct db_unit *unit, void *owner)
 {
     struct runner *runner = owner;
     if (unit->err.code != ERR_NONE)
-        log_event(LOG_WARN, "giving the lanes back failed, the lease ends by itself", "error", unit->err.text, NULL);
+        log_event(LOG_WARN, "giving the lanes back failed, the lease ends by itself", "error",
+                  unit->err.text, NULL);
     runner->phase = RUNNER_STOPPED;
     loop_stop(&runner->loop);
 }

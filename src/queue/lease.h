@@ -1,5 +1,6 @@
-/* The lease: this runner's proof of life. It is renewed every fifth of its time to live on the database's clock; on this side it is
- * counted on the monotonic clock from before the renewal was sent, so that the runner stops before others may begin. */
+/* The lease: this runner's proof of life. It is renewed every fifth of its time to live on the
+ * database's clock; on this side it is counted on the monotonic clock from before the renewal was
+ * sent, so that the runner stops before others may begin. */
 #ifndef QUEUE_LEASE_H
 #define QUEUE_LEASE_H
 
@@ -8,7 +9,8 @@
 struct runner;
 
 void lease_init(struct runner *runner, long long ttl_ms);
-void lease_register(struct runner *runner); /* on the control connection: runner's row, kinds, lanes, then RUNNING */
+void lease_register(struct runner *runner); /* on the control connection: runner's row, kinds,
+                                               lanes, then RUNNING */
 void lease_on_reconnect(struct runner *runner);
 void lease_beat(struct runner *runner);
 bool lease_holds(const struct runner *runner);

@@ -9,7 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Waiting: it is not started. Running: its handler is told. Claimed rows of ours were kept by errand.cancel. */
+/* Waiting: it is not started. Running: its handler is told. Claimed rows of ours were kept by
+ * errand.cancel. */
 static void notify_cancel(struct lane *lane, int64_t id)
 {
     struct entry *entry = lane_find(lane, id);

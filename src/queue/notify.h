@@ -1,4 +1,5 @@
-/* What a runner is told on its channel: "lane L US" look at a lane from a time on, "queue" settings changed, "cancel L ID". */
+/* What a runner is told on its channel: "lane L US" look at a lane from a time on, "queue" settings
+ * changed, "cancel L ID". */
 #ifndef QUEUE_NOTIFY_H
 #define QUEUE_NOTIFY_H
 

@@ -1,4 +1,5 @@
-/* The parameters of one statement on jobs of a lane: lane, epoch, then what is added. Arrays in the form PostgreSQL reads. */
+/* The parameters of one statement on jobs of a lane: lane, epoch, then what is added. Arrays in the
+ * form PostgreSQL reads. */
 #ifndef QUEUE_PARAMS_H
 #define QUEUE_PARAMS_H
 

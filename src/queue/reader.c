@@ -11,7 +11,12 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { READ_TIMEOUT_MS = 10000, READ_RETRY_US = 200000, WAITING_MAX = 4 * READER_LIMIT_MAX, PASS_SPARE_ROWS = 1024 };
+enum {
+    READ_TIMEOUT_MS = 10000,
+    READ_RETRY_US = 200000,
+    WAITING_MAX = 4 * READER_LIMIT_MAX,
+    PASS_SPARE_ROWS = 1024
+};
 
 static void reader_on_timer(void *owner);
 
@@ -74,7 +79,7 @@ static void lane_add_read(struct lane *lane, struct db_unit *unit, int64_t horiz
     buf_array_close(&ids);
     buf_array_close(&limits);
     snprintf(number, sizeof number, "%d", lane->number);
-    const char *params[] = {number,          "{0,1,2,3}",       buf_text(&cursors),
+    const char *params[] = {number,         "{0,1,2,3}",       buf_text(&cursors),
                             buf_text(&ids), buf_text(&limits), db_time_text(horizon, horizon_us)};
     db_unit_add_binary(unit, &queue_sql[QUEUE_SQL_LANE_READ], 6, params);
 }
@@ -88,7 +93,6 @@ struct reading {
 };
 
 static void reading_on_done(struct db_unit *unit, void *owner);
-
 
 static void reader_on_timer(void *owner)
 {
@@ -146,7 +150,8 @@ static void lane_take_row(struct lane *lane, const PGresult *rows, int row, stru
     found->last_id[priority] = id;
     if (lane_find(lane, id))
         return;
-    const struct kind *kind = registry_find(&lane->runner->registry, PQgetvalue(rows, row, ROW_KIND));
+    const struct kind *kind =
+        registry_find(&lane->runner->registry, PQgetvalue(rows, row, ROW_KIND));
     if (!kind)
         return; /* somebody else's, or of a version to come: left alone */
     struct entry *entry = entry_new(lane, kind, rows, row);
@@ -158,12 +163,15 @@ static void lane_take_row(struct lane *lane, const PGresult *rows, int row, stru
     lane_hold(lane, entry);
 }
 
-static void lane_move_cursors(struct lane *lane, const struct found *found, int limit, int64_t now_us)
+static void lane_move_cursors(struct lane *lane, const struct found *found, int limit,
+                              int64_t now_us)
 {
     for (int i = 0; i < LANE_CLASSES; i++) {
         struct lane_class *class = &lane->classes[i];
-        bool ahead = found->rows[i] && (found->last_us[i] > class->cursor_us ||
-                                        (found->last_us[i] == class->cursor_us && found->last_id[i] > class->cursor_id));
+        bool ahead =
+            found->rows[i] &&
+            (found->last_us[i] > class->cursor_us ||
+             (found->last_us[i] == class->cursor_us && found->last_id[i] > class->cursor_id));
         bool was_full = found->rows[i] >= limit;
         if (was_full && ahead) {
             class->cursor_us = found->last_us[i];
@@ -177,7 +185,8 @@ static void lane_move_cursors(struct lane *lane, const struct found *found, int 
     }
 }
 
-/* The number of rows follows how fast they are used up: a lane of slow jobs must not hold what others could see first. */
+/* The number of rows follows how fast they are used up: a lane of slow jobs must not hold what
+ * others could see first. */
 static void lane_adapt_limit(struct lane *lane, int64_t mono_us)
 {
     if (lane_wants_more(lane)) {
@@ -188,10 +197,13 @@ static void lane_adapt_limit(struct lane *lane, int64_t mono_us)
         else if (since_us > 2000000)
             lane->limit /= 2;
     }
-    lane->limit = lane->limit > READER_LIMIT_MAX ? READER_LIMIT_MAX : lane->limit < 128 ? 128 : lane->limit;
+    lane->limit = lane->limit > READER_LIMIT_MAX ? READER_LIMIT_MAX
+                  : lane->limit < 128            ? 128
+                                                 : lane->limit;
 }
 
-static void lane_plan_pass(struct lane *lane, const struct found *found, int64_t mono_us, int64_t took_us)
+static void lane_plan_pass(struct lane *lane, const struct found *found, int64_t mono_us,
+                           int64_t took_us)
 {
     if (!lane->pass)
         return;
@@ -227,7 +239,8 @@ static void lane_plan_next(struct lane *lane, const struct found *found, int64_t
             next_us = mono_us + lane->poll_us;
     }
     if (found->later_us != INT64_MAX) {
-        int64_t lead_us = clock_database_to_mono_us(&runner->clock, found->later_us) - READER_LEAD_US;
+        int64_t lead_us =
+            clock_database_to_mono_us(&runner->clock, found->later_us) - READER_LEAD_US;
         if (lead_us < next_us)
             next_us = lead_us > mono_us ? lead_us : mono_us;
     }
@@ -235,7 +248,8 @@ static void lane_plan_next(struct lane *lane, const struct found *found, int64_t
         lane->read_at_us = next_us;
 }
 
-static void lane_take_rows(struct lane *lane, const PGresult *rows, const struct reading *reading, int64_t took_us)
+static void lane_take_rows(struct lane *lane, const PGresult *rows, const struct reading *reading,
+                           int64_t took_us)
 {
     struct found found = {.later_us = INT64_MAX};
     int limit = lane->pass ? (int)HASH_COUNT(lane->held) + PASS_SPARE_ROWS : lane->limit;
@@ -263,7 +277,8 @@ static void reading_on_done(struct db_unit *unit, void *owner)
         if (failed)
             lane_read_at_least(lane, clock_mono_us() + READ_RETRY_US);
         else if (!lane->lost && runner->phase == RUNNER_RUNNING)
-            lane_take_rows(lane, db_unit_result(unit, i), reading, unit->received_us - unit->sent_us);
+            lane_take_rows(lane, db_unit_result(unit, i), reading,
+                           unit->received_us - unit->sent_us);
         lane_drop_gone(lane);
     }
     reader_schedule(runner);
@@ -286,7 +301,8 @@ static void arming_on_done(struct db_unit *unit, void *owner)
         return;
     lane->armed = arming->armed;
     lane->poll_us = READER_POLL_FIRST_US;
-    /* What was enqueued before the arming was seen did not notify: the last look comes after it, and a full pass soon. */
+    /* What was enqueued before the arming was seen did not notify: the last look comes after it,
+     * and a full pass soon. */
     lane->pass_every_us = READER_PASS_FIRST_US;
     lane->pass_at_us = clock_mono_us() + READER_PASS_FIRST_US;
     lane_read_at_least(lane, clock_mono_us());

@@ -1,10 +1,11 @@
-/* Reading of lanes: when, how far ahead, and what to do with what was found. One unit at a time, all lanes that are due to be read
- * in it.
+/* Reading of lanes: when, how far ahead, and what to do with what was found. One unit at a time,
+ * all lanes that are due to be read in it.
  *
- * A lane is read forward from its cursor. When a read did not end at its limit, the lane is caught up, and the cursor stays a little
- * behind the present, because transactions commit in another order than they began. What is committed still later is found by the
- * notification, which says from where on to look, and without one by the full pass, which begins at the beginning. Jobs of the near
- * future are read ahead of their time and wait in memory. */
+ * A lane is read forward from its cursor. When a read did not end at its limit, the lane is caught
+ * up, and the cursor stays a little behind the present, because transactions commit in another
+ * order than they began. What is committed still later is found by the notification, which says
+ * from where on to look, and without one by the full pass, which begins at the beginning. Jobs of
+ * the near future are read ahead of their time and wait in memory. */
 #ifndef QUEUE_READER_H
 #define QUEUE_READER_H
 
@@ -16,14 +17,15 @@ struct runner;
 enum {
     READER_LEAD_US = 500000,     /* a future job is read so long before it is due */
     READER_HORIZON_US = 1000000, /* and with it what is due until then */
-    READER_OVERLAP_US = 100000,  /* how far behind the present the cursor of a caught-up lane stays */
+    READER_OVERLAP_US =
+        100000, /* how far behind the present the cursor of a caught-up lane stays */
     READER_PASS_FIRST_US = 1000000,
     READER_PASS_BUSY_US = 2000000,  /* between full passes of a lane that polls */
     READER_PASS_IDLE_US = 30000000, /* of one that is notified */
     READER_POLL_FIRST_US = 1000,
-    READER_POLL_ARM_US = 64000,  /* quiet for so long: arm */
+    READER_POLL_ARM_US = 64000,   /* quiet for so long: arm */
     READER_POLL_MAX_US = 1000000, /* without LISTEN */
-    READER_LIMIT_MAX = 1000      /* rows a lane, class and read */
+    READER_LIMIT_MAX = 1000       /* rows a lane, class and read */
 };
 
 void reader_init(struct runner *runner);

@@ -77,7 +77,8 @@ static void on_down(struct db_pool *pool, const struct err *err, void *owner)
 
 static void runner_check_stopped(struct runner *runner)
 {
-    if (runner->phase == RUNNER_STOPPING && !runner->dispatch.in_flight && !runner->completion.count)
+    if (runner->phase == RUNNER_STOPPING && !runner->dispatch.in_flight &&
+        !runner->completion.count)
         lease_leave(runner);
 }
 
@@ -90,7 +91,8 @@ static void on_grace(void *owner)
     if (runner->phase != RUNNER_STOPPING)
         return;
     if (now_us < runner->stop_by_us) {
-        loop_timer_set(&runner->grace, now_us + 10000 < runner->stop_by_us ? now_us + 10000 : runner->stop_by_us);
+        loop_timer_set(&runner->grace,
+                       now_us + 10000 < runner->stop_by_us ? now_us + 10000 : runner->stop_by_us);
         return;
     }
     log_event(LOG_WARN, "stopping before every job ended", "jobs",
@@ -107,7 +109,8 @@ static void on_signal(struct ev_loop *ev, struct ev_signal *watcher, int events)
         loop_stop(&runner->loop);
         return;
     }
-    log_event(LOG_INFO, "stopping", "running", log_int((long long)runner->dispatch.in_flight), NULL);
+    log_event(LOG_INFO, "stopping", "running", log_int((long long)runner->dispatch.in_flight),
+              NULL);
     runner->phase = RUNNER_STOPPING;
     runner->stop_by_us =
         clock_mono_us() + settings_integer(runner->settings, "errand", "stop_timeout_ms") * 1000;
@@ -130,7 +133,8 @@ static void on_upkeep(void *owner)
     loop_timer_set(&runner->upkeep, clock_mono_us() + UPKEEP_EVERY_US);
     if (runner->phase != RUNNER_RUNNING)
         return;
-    snprintf(days, sizeof days, "%lld", settings_integer(runner->settings, "errand", "history_days"));
+    snprintf(days, sizeof days, "%lld",
+             settings_integer(runner->settings, "errand", "history_days"));
     const char *params[] = {days};
     struct db_unit *unit = db_unit_new(DB_PLAIN, on_upkept, runner);
     db_unit_add(unit, &queue_sql[QUEUE_SQL_HISTORY_MAINTAIN], 1, params);
@@ -166,7 +170,8 @@ static void runner_set_name(struct runner *runner)
     runner->name = mem_strdup(given ? given : name);
 }
 
-static void runner_open_pool(struct runner *runner, struct db_pool *pool, const char *name, size_t size, bool keep)
+static void runner_open_pool(struct runner *runner, struct db_pool *pool, const char *name,
+                             size_t size, bool keep)
 {
     const char *url = settings_text(runner->settings, "errand", "database_url");
     const struct db_pool_options options = {
@@ -248,12 +253,14 @@ static void runner_clear(struct runner *runner)
     loop_clear(&runner->loop);
 }
 
-int runner_run(const struct settings *settings, const struct errand_module *const *modules, struct err *err)
+int runner_run(const struct settings *settings, const struct errand_module *const *modules,
+               struct err *err)
 {
     static struct runner runner;
     err_clear(err);
     registry_init(&runner.registry);
-    if (!registry_add(&runner.registry, modules, err) || !registry_start(&runner.registry, settings, err)) {
+    if (!registry_add(&runner.registry, modules, err) ||
+        !registry_start(&runner.registry, settings, err)) {
         registry_clear(&runner.registry);
         return 1;
     }
@@ -261,7 +268,8 @@ int runner_run(const struct settings *settings, const struct errand_module *cons
     runner_init(&runner, settings);
     loop_run(&runner.loop);
     log_event(LOG_INFO, "runner stopped", "runner", runner.id_text, NULL);
-    /* Handlers that did not end still stand on their stacks: the process ends under them, and the attempt they made is counted. */
+    /* Handlers that did not end still stand on their stacks: the process ends under them, and the
+     * attempt they made is counted. */
     if (runner.dispatch.in_flight || runner.completion.count)
         _exit(runner.exit_code);
     runner_clear(&runner);

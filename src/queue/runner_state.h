@@ -7,8 +7,8 @@
 #include "http/http.h"
 #include "loop/loop.h"
 #include "module/attempt.h"
-#include "queue/completion.h"
 #include "queue/claim.h"
+#include "queue/completion.h"
 #include "queue/lane.h"
 #include "queue/workqueue.h"
 
@@ -22,7 +22,8 @@ enum runner_phase {
 
 struct lease {
     int64_t ttl_us;
-    int64_t valid_until_us; /* monotonic: counted from before the last renewal was sent, less a margin */
+    int64_t valid_until_us; /* monotonic: counted from before the last renewal was sent, less a
+                               margin */
     int64_t sent_us;        /* of the renewal under way; 0: none */
     struct loop_timer timer;
 };
@@ -38,7 +39,7 @@ struct runner {
     const char *queues; /* array literal of the queues served; NULL: all */
     char *queues_text, *name;
     int concurrency, exit_code;
-    bool listen;        /* on this connection, now */
+    bool listen; /* on this connection, now */
     struct db_pool control, reads, writes, work;
     struct http *http;
     struct attempt_host host;
@@ -60,11 +61,13 @@ struct runner {
     struct ev_signal on_term, on_int;
     struct loop_timer grace, upkeep;
     int64_t stop_by_us; /* monotonic, while stopping */
-    bool acquiring;
+    bool acquiring, ready;
 };
 
-struct lane *runner_lane(const struct runner *runner, int number);   /* NULL: not ours */
-struct workqueue *runner_workqueue(struct runner *runner, const char *name); /* made when it is new */
-void runner_fail(struct runner *runner, const struct err *err); /* config errors: ends the process with a message */
+struct lane *runner_lane(const struct runner *runner, int number); /* NULL: not ours */
+struct workqueue *runner_workqueue(struct runner *runner,
+                                   const char *name); /* made when it is new */
+void runner_fail(struct runner *runner,
+                 const struct err *err); /* config errors: ends the process with a message */
 
 #endif

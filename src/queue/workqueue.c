@@ -164,9 +164,11 @@ static void on_pause(void *owner, int64_t ms, const char *reason)
 {
     struct workqueue *queue = owner;
     char until[DB_TIME_BYTES];
-    queue->paused_until_us = ms > 0 ? clock_database_us(&queue->runner->clock) + ms * 1000 : INT64_MAX;
+    queue->paused_until_us =
+        ms > 0 ? clock_database_us(&queue->runner->clock) + ms * 1000 : INT64_MAX;
     const char *params[] = {queue->name, reason, db_time_text(until, queue->paused_until_us)};
-    log_event(LOG_ERROR, "queue paused", "queue", queue->name, "reason", reason, "until", params[2], NULL);
+    log_event(LOG_ERROR, "queue paused", "queue", queue->name, "reason", reason, "until", params[2],
+              NULL);
     struct db_unit *unit = db_unit_new(DB_PLAIN, on_pause_done, NULL);
     db_unit_add(unit, &queue_sql[QUEUE_SQL_QUEUE_PAUSE], 3, params);
     db_pool_submit(&queue->runner->work, unit, PAUSE_TIMEOUT_MS);

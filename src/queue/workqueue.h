@@ -1,5 +1,5 @@
-/* A queue as this runner sees it: what it holds of all its lanes, ordered, and what keeps it from starting: a pause, a hold, a
- * rate. */
+/* A queue as this runner sees it: what it holds of all its lanes, ordered, and what keeps it from
+ * starting: a pause, a hold, a rate. */
 #ifndef QUEUE_WORKQUEUE_H
 #define QUEUE_WORKQUEUE_H
 
@@ -12,8 +12,8 @@ struct runner;
 struct workqueue {
     struct runner *runner;
     char *name;
-    struct heap due;   /* by priority, run_at, id */
-    struct heap later; /* by run_at */
+    struct heap due;         /* by priority, run_at, id */
+    struct heap later;       /* by run_at */
     int64_t paused_until_us; /* database's clock; INT64_MIN: not paused */
     int64_t held_until_us;   /* monotonic */
     /* A token bucket: tokens as of filled_us, monotonic. per_second 0: no rate. */
@@ -29,9 +29,11 @@ void workqueue_free(struct workqueue *queue);
 void workqueue_add(struct workqueue *queue, struct entry *entry); /* LATER or DUE, by its run_at */
 void workqueue_remove(struct workqueue *queue, struct entry *entry);
 void workqueue_move_due(struct workqueue *queue, int64_t database_now_us); /* LATER to DUE */
-int64_t workqueue_next_due_us(const struct workqueue *queue); /* database's clock; INT64_MAX: none */
+int64_t
+workqueue_next_due_us(const struct workqueue *queue); /* database's clock; INT64_MAX: none */
 
-/* Whether a start is allowed now; if not, *next_us (monotonic) says when to look again, INT64_MAX when only a resume can tell. */
+/* Whether a start is allowed now; if not, *next_us (monotonic) says when to look again, INT64_MAX
+ * when only a resume can tell. */
 bool workqueue_may_start(struct workqueue *queue, int64_t *next_us);
 void workqueue_take_token(struct workqueue *queue);
 void workqueue_set_rate(struct workqueue *queue, double per_second, double burst);
