@@ -306,10 +306,11 @@ static PGresult *session_next(struct session *session, int64_t until_us, bool *e
     return result;
 }
 
+/* A migration may hold comments alone. */
 static bool result_is_error(const PGresult *result)
 {
     ExecStatusType status = PQresultStatus(result);
-    return status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK;
+    return status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK && status != PGRES_EMPTY_QUERY;
 }
 
 /* Reads all results. Keeps the last good one, counts them, and keeps the first error. */

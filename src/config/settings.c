@@ -5,19 +5,20 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "config/conninfo.h"
+#include "config/credential.h"
+#include "config/setting_value.h"
 #include "config/settings_core.h"
 #include "config/settings_file.h"
 
 #include <assert.h>
 #include <ctype.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 static const char settings_default_file[] = "/etc/errand/errand.conf";
-enum { SETTINGS_NAMES_MAX = 256, SETTINGS_VALUE_MAX = 65536 };
+enum { SETTINGS_NAMES_MAX = 256 };
 
 struct settings_slot {
     const struct settings_section *section;
@@ -147,55 +148,26 @@ static struct settings_slot *settings_named(const struct settings *settings, con
 
 /* ---- Taking a value ---- */
 
-static bool settings_boolean_parse(const char *text, bool *value)
+static bool settings_is_core_slot(const struct settings_slot *slot)
 {
-    static const char *const yes[] = {"true", "yes", "on", "1"};
-    static const char *const no[] = {"false", "no", "off", "0"};
-    for (size_t i = 0; i < sizeof yes / sizeof *yes; i++) {
-        *value = strcmp(text, yes[i]) == 0;
-        if (*value || strcmp(text, no[i]) == 0)
-            return true;
-    }
-    return false;
-}
-
-static bool settings_integer_parse(const char *text, long long *value)
-{
-    char *end;
-    errno = 0;
-    *value = strtoll(text, &end, 10);
-    return errno == 0 && end != text && *end == '\0' && !isspace((unsigned char)*text);
+    return strcmp(slot->section->name, settings_core.name) == 0;
 }
 
 static bool settings_check(const struct settings_slot *slot, const char *where, const char *value,
                            struct err *err)
 {
-    const struct errand_setting *setting = slot->setting;
-    const char *section = slot->section->name, *allowed = NULL;
-    long long number;
-    bool truth;
-    if (strlen(value) > SETTINGS_VALUE_MAX)
-        return err_set(err, ERR_CONFIG, "%s: %s.%s is longer than %d bytes", where, section,
-                       setting->name, SETTINGS_VALUE_MAX);
-    if (setting->type == ERRAND_SETTING_BOOLEAN && !settings_boolean_parse(value, &truth))
-        return err_set(err, ERR_CONFIG, "%s: %s.%s is '%.80s'; allowed: true or false", where,
-                       section, setting->name, value);
-    if (setting->type == ERRAND_SETTING_INTEGER &&
-        (!settings_integer_parse(value, &number) || number < setting->min || number > setting->max))
-        return err_set(err, ERR_CONFIG,
-                       "%s: %s.%s is '%.80s'; allowed: a whole number from %lld to %lld", where,
-                       section, setting->name, value, setting->min, setting->max);
-    if (strcmp(section, settings_core.name) == 0 && *value &&
-        !settings_core_accepts(setting->name, value, &allowed))
-        return err_set(err, ERR_CONFIG, "%s: %s.%s is '%.80s'; allowed: %s", where, section,
-                       setting->name, value, allowed);
+    const char *section = slot->section->name, *key = slot->setting->name, *allowed = NULL;
+    if (!setting_value_check(slot->setting, section, where, value, err))
+        return false;
+    if (settings_is_core_slot(slot) && *value && !settings_core_accepts(key, value, &allowed))
+        return err_set(err, ERR_CONFIG, "%s: %s.%s is '%.80s'; allowed: %s", where, section, key,
+                       value, allowed);
     return true;
 }
 
 static bool settings_is_url(const struct settings_slot *slot)
 {
-    return strcmp(slot->section->name, settings_core.name) == 0 &&
-           strcmp(slot->setting->name, "database_url") == 0;
+    return settings_is_core_slot(slot) && strcmp(slot->setting->name, "database_url") == 0;
 }
 
 static bool settings_take(struct settings_slot *slot, const char *where, const char *value,
@@ -246,49 +218,22 @@ static bool settings_load_file(struct settings *settings, const char *file, stru
     return settings_file_read(path, settings_on_pair, settings, err);
 }
 
-/* 1: read; 0: there is none; -1: err is set. The trailing newline that editors leave is not part of
- * it. */
-static int settings_credential_read(const char *directory, const struct settings_slot *slot,
-                                    char *text, size_t size, struct err *err)
-{
-    char path[4096];
-    snprintf(path, sizeof path, "%s/%s.%s", directory, slot->section->name, slot->setting->name);
-    FILE *stream = fopen(path, "re");
-    if (!stream && errno == ENOENT)
-        return 0;
-    size_t length = stream ? fread(text, 1, size - 1, stream) : 0;
-    bool failed = !stream || ferror(stream);
-    int error = errno;
-    if (stream)
-        fclose(stream);
-    if (failed) {
-        err_set(err, ERR_CONFIG, "cannot read credential %s: %s", path, strerror(error));
-        return -1;
-    }
-    while (length > 0 && (text[length - 1] == '\n' || text[length - 1] == '\r'))
-        length--;
-    text[length] = '\0';
-    return 1;
-}
-
 static bool settings_load_credential(struct settings_slot *slot, struct err *err)
 {
-    const char *directory = getenv("CREDENTIALS_DIRECTORY");
-    if (!directory || !*directory)
-        return true;
-    char *text = mem_alloc(SETTINGS_VALUE_MAX + 2);
-    char where[256];
-    snprintf(where, sizeof where, "credential %s.%s", slot->section->name, slot->setting->name);
-    int found = settings_credential_read(directory, slot, text, SETTINGS_VALUE_MAX + 2, err);
-    bool ok = found >= 0 && (found == 0 || !*text || settings_take(slot, where, text, err));
-    explicit_bzero(text, SETTINGS_VALUE_MAX + 2);
-    free(text);
+    const char *section = slot->section->name, *key = slot->setting->name;
+    char where[256], *text;
+    enum credential_result result = credential_read(section, key, &text, err);
+    if (result != CREDENTIAL_READ)
+        return result == CREDENTIAL_NONE;
+    snprintf(where, sizeof where, "credential %s.%s", section, key);
+    bool ok = !*text || settings_take(slot, where, text, err);
+    credential_free(text);
     return ok;
 }
 
 static void settings_variable(const struct settings_slot *slot, char *name, size_t size)
 {
-    if (strcmp(slot->section->name, settings_core.name) == 0)
+    if (settings_is_core_slot(slot))
         snprintf(name, size, "ERRAND_%s", slot->setting->name);
     else
         snprintf(name, size, "ERRAND_%s_%s", slot->section->name, slot->setting->name);
@@ -408,7 +353,7 @@ long long settings_integer(const struct settings *settings, const char *section,
     const struct settings_slot *slot = settings_get(settings, section, key);
     long long number = 0;
     assert(slot->setting->type == ERRAND_SETTING_INTEGER);
-    bool is_number = slot->value && settings_integer_parse(slot->value, &number);
+    bool is_number = slot->value && setting_value_integer(slot->value, &number);
     assert(is_number || !slot->value);
     return is_number ? number : 0;
 }
@@ -418,7 +363,7 @@ bool settings_boolean(const struct settings *settings, const char *section, cons
     const struct settings_slot *slot = settings_get(settings, section, key);
     bool truth = false;
     assert(slot->setting->type == ERRAND_SETTING_BOOLEAN);
-    return slot->value && settings_boolean_parse(slot->value, &truth) && truth;
+    return slot->value && setting_value_boolean(slot->value, &truth) && truth;
 }
 
 const char *settings_origin(const struct settings *settings, const char *section, const char *key)

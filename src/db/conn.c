@@ -10,6 +10,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,9 +112,10 @@ static void conn_fail(struct db_conn *conn, const struct err *err)
     struct db_unit *unit = conn->unit;
     bool was_up = conn->state >= CONN_IDLE;
     struct err why = *err;
-    log_event(was_up ? LOG_WARN : LOG_INFO, "database connection failed", "connection",
-              conn->pool->options.name, "state", conn_state_name(conn->state), "error", why.text,
-              NULL);
+    if (!conn->pool->closed)
+        log_event(was_up ? LOG_WARN : LOG_DEBUG, "database connection failed", "connection",
+                  conn->pool->options.name, "state", conn_state_name(conn->state), "error",
+                  why.text, NULL);
     conn_close(conn);
     conn->state = CONN_DOWN;
     conn->unit = NULL;
@@ -130,15 +132,25 @@ static void conn_fail(struct db_conn *conn, const struct err *err)
     unit_end(unit);
 }
 
+/* libpq speaks in lines, for a terminal. */
+static void text_to_one_line(char *text)
+{
+    char *to = text;
+    for (const char *from = text; *from; from++) {
+        char c = *from == '\n' || *from == '\t' ? ' ' : *from;
+        if (c != ' ' || (to > text && to[-1] != ' '))
+            *to++ = c;
+    }
+    while (to > text && to[-1] == ' ')
+        to--;
+    *to = '\0';
+}
+
 static void conn_fail_pg(struct db_conn *conn, enum err_code code)
 {
     struct err err;
     err_set(&err, code, "%s", conn->pg ? PQerrorMessage(conn->pg) : "out of memory");
-    for (char *end = err.text + strlen(err.text); end > err.text && end[-1] == '\n';)
-        *--end = '\0';
-    for (char *at = err.text; *at; at++)
-        if (*at == '\n')
-            *at = ' ';
+    text_to_one_line(err.text);
     conn_fail(conn, &err);
 }
 
@@ -160,6 +172,16 @@ void conn_free(struct db_conn *conn)
 
 /* ---- Opening ---- */
 
+static void on_notice(void *owner, const char *message)
+{
+    char text[ERR_TEXT_BYTES];
+    const struct db_conn *conn = owner;
+    snprintf(text, sizeof text, "%s", message);
+    text_to_one_line(text);
+    log_event(LOG_DEBUG, "database notice", "connection", conn->pool->options.name, "text", text,
+              NULL);
+}
+
 static void conn_connect(struct db_conn *conn)
 {
     conn->state = CONN_CONNECTING;
@@ -168,6 +190,7 @@ static void conn_connect(struct db_conn *conn)
         conn_fail_pg(conn, ERR_TEMPORARY);
         return;
     }
+    PQsetNoticeProcessor(conn->pg, on_notice, conn);
     loop_timer_set(&conn->timer, clock_mono_us() + CONNECT_TIMEOUT_US);
     conn_watch(conn, EV_WRITE);
 }

@@ -226,7 +226,7 @@ void lease_on_reconnect(struct runner *runner)
 static void on_left(struct db_unit *unit, void *owner)
 {
     struct runner *runner = owner;
-    if (unit->err.code != ERR_NONE)
+    if (unit->err.code != ERR_NONE && unit->err.code != ERR_CANCELLED)
         log_event(LOG_WARN, "giving the lanes back failed, the lease ends by itself", "error",
                   unit->err.text, NULL);
     runner->phase = RUNNER_STOPPED;

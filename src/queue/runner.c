@@ -57,6 +57,10 @@ static void on_up(struct db_pool *pool, void *owner)
 {
     struct runner *runner = owner;
     (void)pool;
+    if (runner->away_since_us)
+        log_event(LOG_INFO, "database back", "away_ms",
+                  log_int((clock_mono_us() - runner->away_since_us) / 1000), NULL);
+    runner->away_since_us = 0;
     if (!runner->id)
         lease_register(runner);
     else if (runner->phase < RUNNER_LEAVING)
@@ -66,7 +70,11 @@ static void on_up(struct db_pool *pool, void *owner)
 static void on_down(struct db_pool *pool, const struct err *err, void *owner)
 {
     struct runner *runner = owner;
-    (void)pool, (void)err;
+    (void)pool;
+    if (!runner->away_since_us) {
+        log_event(LOG_WARN, "database away", "error", err->text, NULL);
+        runner->away_since_us = clock_mono_us();
+    }
     runner->listen = false;
     /* What was armed is not heard any more: poll until it is. */
     for (struct lane *lane = runner->lanes; lane; lane = lane->next)
@@ -75,26 +83,18 @@ static void on_down(struct db_pool *pool, const struct err *err, void *owner)
 
 /* ---- Stopping ---- */
 
-static void runner_check_stopped(struct runner *runner)
+void runner_check_stopped(struct runner *runner)
 {
     if (runner->phase == RUNNER_STOPPING && !runner->dispatch.in_flight &&
         !runner->completion.count)
         lease_leave(runner);
 }
 
-/* Asked again and again while stopping, by a timer: what it waits for has many ends. */
 static void on_grace(void *owner)
 {
     struct runner *runner = owner;
-    int64_t now_us = clock_mono_us();
-    runner_check_stopped(runner);
     if (runner->phase != RUNNER_STOPPING)
         return;
-    if (now_us < runner->stop_by_us) {
-        loop_timer_set(&runner->grace,
-                       now_us + 10000 < runner->stop_by_us ? now_us + 10000 : runner->stop_by_us);
-        return;
-    }
     log_event(LOG_WARN, "stopping before every job ended", "jobs",
               log_int((long long)(runner->dispatch.in_flight + runner->completion.count)), NULL);
     lease_leave(runner);
@@ -112,9 +112,9 @@ static void on_signal(struct ev_loop *ev, struct ev_signal *watcher, int events)
     log_event(LOG_INFO, "stopping", "running", log_int((long long)runner->dispatch.in_flight),
               NULL);
     runner->phase = RUNNER_STOPPING;
-    runner->stop_by_us =
-        clock_mono_us() + settings_integer(runner->settings, "errand", "stop_timeout_ms") * 1000;
-    loop_timer_set(&runner->grace, clock_mono_us());
+    int64_t grace_us = settings_integer(runner->settings, "errand", "stop_timeout_ms") * 1000;
+    loop_timer_set(&runner->grace, clock_mono_us() + grace_us);
+    dispatch_schedule(runner);
 }
 
 /* ---- Upkeep ---- */

@@ -60,13 +60,15 @@ struct runner {
     } dispatch;
     struct ev_signal on_term, on_int;
     struct loop_timer grace, upkeep;
-    int64_t stop_by_us; /* monotonic, while stopping */
     bool acquiring, ready;
+    int64_t away_since_us; /* monotonic: the control connection is down; 0: it is up */
 };
 
 struct lane *runner_lane(const struct runner *runner, int number); /* NULL: not ours */
 struct workqueue *runner_workqueue(struct runner *runner,
                                    const char *name); /* made when it is new */
+/* While stopping: leaves when the last job has ended and is committed. */
+void runner_check_stopped(struct runner *runner);
 void runner_fail(struct runner *runner,
                  const struct err *err); /* config errors: ends the process with a message */
 

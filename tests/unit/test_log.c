@@ -81,8 +81,7 @@ static void test_json_of_nasty_values(void **state)
         "caf\xC3\xA9",
         "\xF0\x9F\x93\xA7",
         "\xE2\x80\xA8separator",
-        "\xC2\x9B"
-        "31m",
+        "\xC2\x9B;31m",
         "bad \xFF\xFE",
         "cut \xE2\x82",
         "overlong \xC0\xAF",
