@@ -58,11 +58,11 @@ const struct command command_table[] = {
      .arguments = "",
      .summary = "bring the database's tables up to this errand",
      .details =
-         "Each migration is one transaction; several at once are safe. The sets: queue (errand's "
-         "own schema,\n"
-         "needs no extension), auth (auth.users where Supabase made none), domain (001-011, needs\n"
-         "pgvector; adopted where they stand already), email (errand's sources on the domain "
-         "tables).",
+         "Each migration is one transaction; several `migrate up` at once are safe. The sets:\n"
+         "  queue   errand's own schema; needs no extension\n"
+         "  auth    auth.users and roles, where Supabase made none\n"
+         "  domain  001-011; needs pgvector; adopted where the tables stand already\n"
+         "  email   errand's sources on the domain tables",
      .flags = migrate_up_flags,
      .needs = COMMAND_NEEDS_SETTINGS,
      .run = cmd_migrate_up},

@@ -136,7 +136,7 @@ static struct settings_slot *settings_named(const struct settings *settings, con
         return slot;
     const char *near =
         known ? settings_nearest_key(known, key) : settings_nearest_section(settings, section);
-    const char *open = near ? "; did you mean '" : "; `errand config` lists all";
+    const char *open = near ? "; did you mean '" : "; docs/configuration.md lists them";
     if (known)
         err_set(err, ERR_CONFIG, "%s: section [%s] has no setting '%.80s'%s%s%s", where, section,
                 key, open, near ? near : "", near ? "'?" : "");

@@ -1,11 +1,11 @@
 /* What errand was told: one table a section (`errand` itself, and a section per module), filled
- * from flags, the environment, systemd credentials, the configuration file and defaults, in this
- * order of precedence.
+ * from these places, the first that has a value counting:
  *
- *     section.key      flag           environment          credential file   configuration file
- *     errand.listen    --listen       ERRAND_LISTEN        errand.listen     [errand] listen =
- * false email.api_key    --set email.api_key=... ERRAND_EMAIL_API_KEY email.api_key     [email]
- * api_key = ...
+ *     flag                 --listen false, or --set email.api_key=...
+ *     environment          ERRAND_LISTEN, ERRAND_EMAIL_API_KEY
+ *     systemd credential   errand.listen, email.api_key
+ *     file                 [errand] and below it listen = false
+ *     default              of the table
  *
  * Where a setting names another variable (RESEND_API_KEY), that one is read when its own is not
  * set. An empty variable or credential counts as not set; an empty text in the file or a flag means

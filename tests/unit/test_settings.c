@@ -233,7 +233,7 @@ static void test_bad_files(void **state)
     assert_refused(fixture, "[emial]\nfrom = x\n",
                    ":2: there is no section [emial]; did you mean 'email'?");
     assert_refused(fixture, "[zzzzzzzz]\nfrom = x\n",
-                   ":2: there is no section [zzzzzzzz]; `errand config` lists all");
+                   ":2: there is no section [zzzzzzzz]; docs/configuration.md lists them");
     assert_refused(fixture, "listen = true\n", ":1: a setting stands below a [section] heading");
     assert_refused(fixture, "[errand]\nlisten\n", ":2: a line is");
     assert_refused(fixture, "[errand]\n= x\n", ":2: a line is");
