@@ -1,6 +1,7 @@
 # Turns numbered migration files into one C table of struct migration_file, in the order given. The text is
 # embedded byte for byte, as arrays, because compilers bound the length of a string literal.
 BEGIN {
+    count = 0
     for (i = 0; i < 256; i++) code[sprintf("%c", i)] = i
     print "/* Generated from migrations/. */\n#include \"cli/migration_file.h\"\n"
 }

@@ -50,6 +50,7 @@ static void *arena_alloc_large(struct arena *arena, size_t size)
 
 void *arena_alloc(struct arena *arena, size_t size)
 {
+    size = size ? size : 1;
     size = (size + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
     if (size > (size_t)(arena->end - arena->at)) {
         if (size > ARENA_BLOCK_BYTES / 4)

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "http/http.h"
 #include "module/rows.h"
 
 #include <assert.h>
@@ -9,6 +10,18 @@
 
 static void attempt_on_timeout(void *owner);
 static void attempt_on_slept(void *owner);
+
+void attempt_host_init(struct attempt_host *host)
+{
+    host->http = http_new(host->loop);
+    coro_pool_init(&host->coros);
+}
+
+void attempt_host_clear(struct attempt_host *host)
+{
+    http_free(host->http);
+    coro_pool_clear(&host->coros);
+}
 
 struct attempt *attempt_new(struct attempt_host *host, const struct kind *kind, size_t count,
                             void *queue)

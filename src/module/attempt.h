@@ -7,7 +7,6 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "db/pool.h"
-#include "http/http.h"
 #include "loop/coro.h"
 #include "module/registry.h"
 
@@ -52,6 +51,8 @@ struct errand_job {
 };
 
 struct attempt_host;
+struct http;
+struct http_call;
 
 /* What the queue does for a handler. */
 struct attempt_queue_calls {
@@ -98,6 +99,10 @@ struct attempt {
     size_t count;
     struct errand_job jobs[];
 };
+
+/* Completes a host whose other members the caller has set: HTTP client and coroutines. */
+void attempt_host_init(struct attempt_host *host);
+void attempt_host_clear(struct attempt_host *host); /* nothing runs */
 
 /* An attempt with room for count jobs, to be filled in by the caller (id, number, args_text ...;
  * args_text lives as long as the attempt). */

@@ -2,6 +2,7 @@
  * rate. */
 #include "module/attempt.h"
 
+#include "http/http.h"
 #include "module/rows.h"
 
 #include <string.h>

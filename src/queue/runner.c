@@ -201,17 +201,15 @@ static void runner_init(struct runner *runner, const struct settings *settings)
     runner_set_queues(runner, settings_text(settings, "errand", "queues"));
     runner_set_name(runner);
     loop_init(&runner->loop);
-    runner->http = http_new(&runner->loop);
     runner->host = (struct attempt_host){
         .loop = &runner->loop,
         .db = &runner->work,
-        .http = runner->http,
         .clock = &runner->clock,
         .settings = settings,
         .queue_calls = &workqueue_calls,
         .on_finished = dispatch_on_finished,
     };
-    coro_pool_init(&runner->host.coros);
+    attempt_host_init(&runner->host);
     reader_init(runner);
     dispatch_init(runner);
     claim_init(runner);
@@ -245,8 +243,7 @@ static void runner_clear(struct runner *runner)
         workqueue_free(runner->workqueues);
         runner->workqueues = next;
     }
-    http_free(runner->http);
-    coro_pool_clear(&runner->host.coros);
+    attempt_host_clear(&runner->host);
     registry_clear(&runner->registry);
     free(runner->queues_text);
     free(runner->name);

@@ -4,7 +4,6 @@
 
 #include "base/clock.h"
 #include "db/pool.h"
-#include "http/http.h"
 #include "loop/loop.h"
 #include "module/attempt.h"
 #include "queue/claim.h"
@@ -41,7 +40,6 @@ struct runner {
     int concurrency, exit_code;
     bool listen; /* on this connection, now */
     struct db_pool control, reads, writes, work;
-    struct http *http;
     struct attempt_host host;
     struct lease lease;
     struct lane *lanes;
