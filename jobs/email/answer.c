@@ -1,6 +1,7 @@
 #include "answer.h"
 
-#include "address.h"
+#include "error.h"
+#include "value.h"
 
 #include <jansson.h>
 #include <stdarg.h>
@@ -92,10 +93,11 @@ static void failure_read(struct failure *failure, const struct answer_input *inp
 {
     const char *body = input->body ? input->body : "", *message = "";
     size_t length = input->body ? input->body_length : 0;
+    json_error_t error;
     failure->body = NULL;
     failure->name = "";
     if (length && input->transport == ANSWER_ARRIVED)
-        failure->body = json_loadb(body, length, 0, NULL);
+        failure->body = value_parse(body, length, &error);
     if (json_is_object(failure->body)) {
         failure->name = text_get(failure->body, "name");
         message = text_get(failure->body, "message");
@@ -196,6 +198,7 @@ static void answer_read_failure(struct answer *answer, const struct answer_input
     failure_read(&failure, input);
     rule = rule_choose(input->status, &failure);
     answer->action = rule.action;
+    answer->is_sender_refused = rule.note == domain_note;
     if (rule.action == ANSWER_SPLIT && (!input->batch || input->item_count <= 1))
         answer->action = ANSWER_REFUSED;
     answer->wait_ms = answer_wait_ms(answer, input, failure.name);
@@ -262,12 +265,13 @@ static bool batch_read(struct answer_item *items, size_t count, const json_t *bo
 
 static bool answer_read_items(struct answer *answer, const struct answer_input *input)
 {
+    json_error_t error;
     json_t *body = NULL;
     bool ok = false;
     if (input->transport != ANSWER_ARRIVED || !input->body || input->item_count > ANSWER_MAX_ITEMS)
         return false;
     answer->items = calloc(input->item_count ? input->item_count : 1, sizeof *answer->items);
-    body = json_loadb(input->body, input->body_length, 0, NULL);
+    body = value_parse(input->body, input->body_length, &error);
     if (answer->items && json_is_object(body))
         ok = input->batch ? batch_read(answer->items, input->item_count, body)
                           : id_copy(answer->items[0].id, body);

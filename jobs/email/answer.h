@@ -72,8 +72,9 @@ struct answer_item {
 struct answer {
     enum answer_action action;
     char reason[ANSWER_REASON_BYTES]; /* one line of UTF-8; empty when accepted */
-    int64_t wait_ms;  /* 0: the caller's own back-off; at most an hour, for a quota a day */
-    struct rate rate; /* what the headers said, with any action */
+    int64_t wait_ms;        /* 0: the caller's own back-off; at most an hour, for a quota a day */
+    bool is_sender_refused; /* with ANSWER_BAD_KEY: perhaps only for this sender */
+    struct rate rate;       /* what the headers said, with any action */
     struct answer_item *items; /* item_count of the request when accepted, else NULL */
 };
 

@@ -1,13 +1,16 @@
 #include "message.h"
 
+#include "attachment.h"
+#include "header.h"
+#include "tag.h"
 #include "template.h"
+#include "value.h"
 
 #include <assert.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 /* One build: what is read, and the request being made. */
 struct builder {
@@ -21,22 +24,10 @@ struct builder {
     struct email_error *error;
 };
 
-static bool is_present(const json_t *value)
-{
-    return value && !json_is_null(value);
-}
-
 static const json_t *envelope_get(const struct builder *builder, const char *key)
 {
     const json_t *value = json_object_get(builder->envelope, key);
-    return is_present(value) ? value : NULL;
-}
-
-/* A string's text; NULL when value is no string or holds a NUL character. */
-static const char *string_get(const json_t *value)
-{
-    const char *text = json_string_value(value);
-    return text && strlen(text) == json_string_length(value) ? text : NULL;
+    return value_is_present(value) ? value : NULL;
 }
 
 static bool request_set_text(struct builder *builder, const char *key, const char *text)
@@ -75,7 +66,7 @@ static bool build_list(struct builder *builder, const char *role, bool mailed_to
 static bool build_from(struct builder *builder)
 {
     const json_t *value = envelope_get(builder, "from");
-    const char *from = value ? string_get(value) : builder->settings->from;
+    const char *from = value ? value_text(value) : builder->settings->from;
     struct address address;
     if (value && !from)
         return email_error_set(builder->error, "from is no text");
@@ -149,7 +140,7 @@ static bool body_missing(const struct builder *builder)
 {
     const char *type = builder->row->message_type;
     char keys[200];
-    if (!is_present(builder->row->content))
+    if (!value_is_present(builder->row->content))
         return email_error_set(builder->error,
                                "no body: there is no content, and no template named '%.60s'",
                                type ? type : "");
@@ -163,7 +154,7 @@ static bool body_missing(const struct builder *builder)
 static bool choose_named_template(struct builder *builder, const json_t *name)
 {
     const json_t *data = envelope_get(builder, "data");
-    const char *text = string_get(name);
+    const char *text = value_text(name);
     if (!text)
         return email_error_set(builder->error, "template is no text: it names a template");
     if (envelope_get(builder, "html") || envelope_get(builder, "text"))
@@ -192,9 +183,9 @@ static bool choose_type_template(struct builder *builder)
 static bool choose_body(struct builder *builder)
 {
     const json_t *content = builder->row->content, *name;
-    if (is_present(content) && !json_is_object(content))
+    if (value_is_present(content) && !json_is_object(content))
         return email_error_set(builder->error, "content is no JSON object");
-    builder->envelope = is_present(content) ? content : NULL;
+    builder->envelope = value_is_present(content) ? content : NULL;
     if ((name = envelope_get(builder, "template")))
         return choose_named_template(builder, name);
     if (envelope_get(builder, "html") || envelope_get(builder, "text"))
@@ -250,7 +241,7 @@ static bool build_subject(struct builder *builder)
 {
     const json_t *value = envelope_get(builder, "subject");
     const char *subject = builder->row->subject;
-    if ((!subject || !*subject) && value && !(subject = string_get(value)))
+    if ((!subject || !*subject) && value && !(subject = value_text(value)))
         return email_error_set(builder->error, "subject is no text");
     if (subject && *subject)
         return subject_set(builder, subject);
@@ -287,9 +278,9 @@ static bool build_rendered(struct builder *builder, const char *part, const char
 static bool build_literal(struct builder *builder, const char *part, size_t *left)
 {
     const json_t *value = envelope_get(builder, part);
-    if (value && !string_get(value))
+    if (value && !value_text(value))
         return email_error_set(builder->error, "%s is no text, or holds a NUL character", part);
-    return !value || body_set(builder, part, string_get(value), left);
+    return !value || body_set(builder, part, value_text(value), left);
 }
 
 static bool build_body(struct builder *builder)
@@ -308,228 +299,37 @@ static bool build_body(struct builder *builder)
     return email_error_set(builder->error, "no body: the content's html and text are empty");
 }
 
-/* ---- headers ---- */
-
-static void headers_set(json_t *headers, const char *name, const char *value)
-{
-    const char *present;
-    json_t *old;
-    void *next;
-    json_object_foreach_safe(headers, next, present, old)
-    {
-        if (strcasecmp(present, name) == 0)
-            json_object_del(headers, present);
-    }
-    json_object_set_new(headers, name, json_string(value));
-}
-
-static bool headers_add(json_t *headers, const json_t *from, struct email_error *error)
-{
-    const char *name;
-    json_t *value;
-    if (is_present(from) && !json_is_object(from))
-        return email_error_set(error, "headers is no object of names and values");
-    if (json_object_size(from) > MESSAGE_MAX_HEADERS)
-        return email_error_set(error, "more than %d headers", MESSAGE_MAX_HEADERS);
-    json_object_foreach((json_t *)(uintptr_t)from, name, value)
-    {
-        const char *text = string_get(value);
-        if (!email_header_check(name, text, error))
-            return false;
-        headers_set(headers, name, text);
-    }
-    return true;
-}
+/* ---- headers, tags, attachments ---- */
 
 static bool build_headers(struct builder *builder)
 {
     json_t *headers = json_object();
-    if (!headers_add(headers, builder->settings->headers, builder->error) ||
-        !headers_add(headers, envelope_get(builder, "headers"), builder->error)) {
+    if (!header_list_add(headers, builder->settings->headers, builder->error) ||
+        !header_list_add(headers, envelope_get(builder, "headers"), builder->error)) {
         json_decref(headers);
         return false;
     }
     return request_set(builder, "headers", headers);
 }
 
-/* ---- tags ---- */
-
-static bool is_tag_text(const char *text)
-{
-    size_t length = strlen(text);
-    return length > 0 && length <= MESSAGE_TAG_BYTES &&
-           strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") ==
-               length;
-}
-
-/* tags is an object while it is made, so that a later value of the same name wins. */
-static bool tags_add_one(json_t *tags, const char *name, const json_t *value,
-                         struct email_error *error)
-{
-    char digits[32];
-    const char *text = string_get(value);
-    if (json_is_integer(value)) {
-        snprintf(digits, sizeof digits, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-        text = digits;
-    }
-    if (!name || !is_tag_text(name))
-        return email_error_set(error, "tag '%.60s': a name is 1 to 256 of A-Z a-z 0-9 _ -",
-                               name ? name : "");
-    if (!text || !is_tag_text(text))
-        return email_error_set(error, "tag '%.60s': its value is not 1 to 256 of A-Z a-z 0-9 _ -",
-                               name);
-    if (strcmp(name, "message_id") == 0)
-        return email_error_set(error, "tag 'message_id' is set by the job itself");
-    json_object_set_new(tags, name, json_string(text));
-    return true;
-}
-
-static bool tags_add(json_t *tags, const json_t *from, struct email_error *error)
-{
-    const char *name;
-    json_t *value;
-    if (is_present(from) && !json_is_object(from) && !json_is_array(from))
-        return email_error_set(error, "tags is neither an object nor an array");
-    json_object_foreach((json_t *)(uintptr_t)from, name, value)
-    {
-        if (!tags_add_one(tags, name, value, error))
-            return false;
-    }
-    for (size_t i = 0; i < json_array_size(from); i++) {
-        const json_t *tag = json_array_get(from, i);
-        if (!tags_add_one(tags, string_get(json_object_get(tag, "name")),
-                          json_object_get(tag, "value"), error))
-            return false;
-    }
-    return json_object_size(tags) < MESSAGE_MAX_TAGS ||
-           email_error_set(error, "more than %d tags", MESSAGE_MAX_TAGS - 1);
-}
-
-static json_t *tags_list(const char *id, json_t *tags)
-{
-    json_t *list = json_pack("[{s:s,s:s}]", "name", "message_id", "value", id), *value;
-    const char *name;
-    json_object_foreach(tags, name, value)
-    {
-        json_array_append_new(list, json_pack("{s:s,s:O}", "name", name, "value", value));
-    }
-    return list;
-}
-
 static bool build_tags(struct builder *builder)
 {
     const char *id = builder->row->id ? builder->row->id : "";
     json_t *tags = json_object();
-    bool ok = tags_add(tags, builder->settings->tags, builder->error) &&
-              tags_add(tags, envelope_get(builder, "tags"), builder->error);
-    if (ok && !is_tag_text(id))
+    bool ok = tag_list_add(tags, builder->settings->tags, builder->error) &&
+              tag_list_add(tags, envelope_get(builder, "tags"), builder->error);
+    if (ok && !tag_check(id))
         ok = email_error_set(builder->error, "id '%.60s' cannot be a tag's value", id);
-    ok = ok && request_set(builder, "tags", tags_list(id, tags));
+    ok = ok && request_set(builder, "tags", tag_list_array(id, tags));
     json_decref(tags);
     return ok;
-}
-
-/* ---- attachments ---- */
-
-/* Base64 without the line ends that PostgreSQL's encode() and base64(1) put in; NULL when it is
- * none. */
-static json_t *base64_clean(const char *text)
-{
-    size_t length = 0, padding = 0;
-    char *clean = malloc(strlen(text) + 1);
-    bool ok = clean != NULL;
-    for (; ok && *text; text++) {
-        bool digit = (*text >= 'A' && *text <= 'Z') || (*text >= 'a' && *text <= 'z') ||
-                     (*text >= '0' && *text <= '9') || *text == '+' || *text == '/';
-        if (strchr(" \t\r\n", *text))
-            continue;
-        ok = digit ? padding == 0 : *text == '=' && ++padding <= 2;
-        clean[length++] = *text;
-    }
-    ok = ok && length > 0 && length % 4 == 0;
-    json_t *value = ok ? json_stringn(clean, length) : NULL;
-    free(clean);
-    return value;
-}
-
-static bool attachment_set_content(json_t *made, size_t number, const char *content, size_t *left,
-                                   struct email_error *error)
-{
-    json_t *clean = base64_clean(content);
-    size_t length = json_string_length(clean);
-    json_object_set_new(made, "content", clean);
-    if (!clean)
-        return email_error_set(error, "attachment %zu: its content is no base64", number);
-    if (length > *left)
-        return email_error_set(error, "attachments are more than %d bytes",
-                               MESSAGE_ATTACHMENT_BYTES);
-    *left -= length;
-    return true;
-}
-
-static bool attachment_set_line(json_t *made, size_t number, const char *key, const char *text,
-                                struct email_error *error)
-{
-    if (!*text || strlen(text) > EMAIL_LINE_BYTES || !email_line_check(text))
-        return email_error_set(error, "attachment %zu: %s is not one line of text", number, key);
-    if (strcmp(key, "path") == 0 && strncasecmp(text, "https://", 8) != 0)
-        return email_error_set(error, "attachment %zu: path is no https:// address", number);
-    json_object_set_new(made, key, json_string(text));
-    return true;
-}
-
-/* Keys in a fixed order, and none that the provider would overlook in silence. */
-static bool attachment_make(json_t *made, size_t number, const json_t *from, size_t *left,
-                            struct email_error *error)
-{
-    static const char *const keys[] = {"filename", "content", "path", "content_type", "content_id"};
-    size_t known = 0;
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        const json_t *value = json_object_get(from, keys[i]);
-        const char *text = string_get(value);
-        known += value != NULL;
-        if (!is_present(value))
-            continue;
-        if (!text)
-            return email_error_set(error, "attachment %zu: %s is no text", number, keys[i]);
-        if (i == 1 ? !attachment_set_content(made, number, text, left, error)
-                   : !attachment_set_line(made, number, keys[i], text, error))
-            return false;
-    }
-    if (known < json_object_size(from))
-        return email_error_set(error,
-                               "attachment %zu has a key that is none of filename, content, "
-                               "path, content_type, content_id",
-                               number);
-    if (!json_object_get(made, "content") == !json_object_get(made, "path"))
-        return email_error_set(error, "attachment %zu needs either content or path", number);
-    return json_object_get(made, "path") || json_object_get(made, "filename") ||
-           email_error_set(error, "attachment %zu has no filename", number);
-}
-
-static bool attachments_fill(json_t *list, const json_t *from, struct email_error *error)
-{
-    size_t left = MESSAGE_ATTACHMENT_BYTES;
-    if (!json_is_array(from))
-        return email_error_set(error, "attachments is no array");
-    if (json_array_size(from) > MESSAGE_MAX_ATTACHMENTS)
-        return email_error_set(error, "more than %d attachments", MESSAGE_MAX_ATTACHMENTS);
-    for (size_t i = 0; i < json_array_size(from); i++) {
-        json_t *made = json_object();
-        json_array_append_new(list, made);
-        if (!json_is_object(json_array_get(from, i)))
-            return email_error_set(error, "attachment %zu is no object", i + 1);
-        if (!attachment_make(made, i + 1, json_array_get(from, i), &left, error))
-            return false;
-    }
-    return true;
 }
 
 static bool build_attachments(struct builder *builder)
 {
     const json_t *value = envelope_get(builder, "attachments");
     json_t *list = json_array();
-    if (value && !attachments_fill(list, value, builder->error)) {
+    if (value && !attachment_list_add(list, value, builder->error)) {
         json_decref(list);
         return false;
     }

@@ -21,13 +21,8 @@
 #include <stddef.h>
 
 enum {
-    MESSAGE_MAX_HEADERS = 50,
-    MESSAGE_MAX_TAGS = 50,
-    MESSAGE_MAX_ATTACHMENTS = 50,
     MESSAGE_MAX_BATCH = 100,
-    MESSAGE_TAG_BYTES = 256,
-    MESSAGE_BODY_BYTES = 2097152,               /* a default for max_body_bytes */
-    MESSAGE_ATTACHMENT_BYTES = 40 * 1000 * 1000 /* Resend's border, counted in base64 */
+    MESSAGE_BODY_BYTES = 2097152 /* a default for max_body_bytes */
 };
 
 /* A part that is NULL is not made. */

@@ -1,5 +1,6 @@
 /* Addresses that a provider takes, those it does not and why, and text that stays on one line. */
 #include "../address.h"
+#include "../header.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -161,17 +162,17 @@ static void test_header(void **state)
 {
     struct email_error error;
     (void)state;
-    assert_true(email_header_check("X-Entity-Ref-ID", "Zoë", &error));
-    assert_true(email_header_check("List-Unsubscribe", "<https://a.b/c>", &error));
-    assert_false(email_header_check("X\r\nBcc", "a", &error));
-    assert_false(email_header_check("X Y", "a", &error));
-    assert_false(email_header_check("X:", "a", &error));
-    assert_false(email_header_check("", "a", &error));
-    assert_false(email_header_check("bCC", "a", &error));
+    assert_true(header_check("X-Entity-Ref-ID", "Zoë", &error));
+    assert_true(header_check("List-Unsubscribe", "<https://a.b/c>", &error));
+    assert_false(header_check("X\r\nBcc", "a", &error));
+    assert_false(header_check("X Y", "a", &error));
+    assert_false(header_check("X:", "a", &error));
+    assert_false(header_check("", "a", &error));
+    assert_false(header_check("bCC", "a", &error));
     assert_string_equal(error.text, "header 'bCC' cannot be set by hand");
-    assert_false(email_header_check("Content-Type", "a", &error));
-    assert_false(email_header_check("X", "a\r\nBcc: b", &error));
-    assert_false(email_header_check("X", NULL, &error));
+    assert_false(header_check("Content-Type", "a", &error));
+    assert_false(header_check("X", "a\r\nBcc: b", &error));
+    assert_false(header_check("X", NULL, &error));
 }
 
 static void test_line_copy(void **state)

@@ -1,5 +1,6 @@
 /* From rows to request bytes: every shape of content, and what may not get into a mail. Rows that
  * are refused stand in bad/message. */
+#include "../attachment.h"
 #include "../message.h"
 
 #include <setjmp.h>
@@ -166,7 +167,7 @@ static void test_size(void **state)
 static void test_attachment_size(void **state)
 {
     const struct message_settings settings = settings_make();
-    size_t length = MESSAGE_ATTACHMENT_BYTES + 4;
+    size_t length = ATTACHMENT_MAX_BYTES + 4;
     char *base64 = malloc(length);
     json_t *content;
     struct message_row row = {.id = ID, .subject = "S", .recipient = "a@b.co"};

@@ -1,0 +1,116 @@
+"""errand as a peer: as it is installed, with its default settings.
+
+When a handler started is what errand itself wrote to errand.history; when a completion was committed is what
+PostgreSQL kept of its transaction (track_commit_timestamp)."""
+
+import os
+import subprocess
+import time
+
+from bench.tools import bench_dir
+from bench.worker import Worker, wait_none
+from support.errand import binary
+
+CALL = 10000  # jobs of one errand.enqueue_many
+
+ENQUEUE = """
+select count(*) from errand.enqueue_many('probe.run',
+    array(select jsonb_build_object('seq', n) from generate_series(%(first)s, %(last)s) n),
+    run_at => case when %(later)s then array(select now() + interval '1 day' + n * interval '1 ms'
+        from generate_series(%(first)s, %(last)s) n) end,
+    priority => %(priority)s)
+"""
+COMMITS = "select started_at, pg_xact_commit_timestamp(xmin) as committed_at from errand.history"
+
+
+def errand_env(database):
+    return {"PATH": os.environ["PATH"], "HOME": str(bench_dir()), "ERRAND_DATABASE_URL": database.dsn}
+
+
+class ErrandWorker(Worker):
+    def __init__(self, database, log):
+        log.unlink(missing_ok=True)
+        super().__init__([binary(), "run"], errand_env(database), log)
+
+    def wait_ready(self, timeout=20):
+        deadline = time.monotonic() + timeout
+        while b"runner ready" not in self.log.read_bytes():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.fail("errand is not ready")
+            time.sleep(0.01)
+
+
+class Errand:
+    name = "errand"
+    config = {}
+    pending_sql = "select exists (select from errand.job where run_at <= now())"
+    backlog_sql = "select count(*) from errand.job where run_at <= now()"
+    insert = ("select errand.enqueue('probe.run', $1::jsonb)", '{"seq": {SEQ}}')
+
+    def __init__(self):
+        self.workers = []
+        done = subprocess.run([binary(), "version"], capture_output=True, text=True, check=True)
+        self.version = done.stdout.strip()
+
+    def set_up(self, database):
+        subprocess.run([binary(), "migrate", "up", "--only", "queue"], env=errand_env(database), check=True,
+                       capture_output=True)
+
+    def preload(self, database, count, priorities=1, later=0):
+        for number in range(0, count, CALL):
+            self._enqueue(database, number, min(CALL, count - number), 2 - number // CALL % priorities, False)
+        for number in range(0, later, CALL):
+            self._enqueue(database, number, min(CALL, later - number), 2 - number // CALL % priorities, True)
+
+    def _enqueue(self, database, first, count, priority, later):
+        database.sql(ENQUEUE, {"first": first, "last": first + count - 1, "priority": priority, "later": later})
+
+    def start(self, database, target=0, record=False, count=1):
+        self.workers = [ErrandWorker(database, bench_dir() / f"errand-{n + 1}.log") for n in range(count)]
+        return self.workers
+
+    def wait_ready(self):
+        for worker in self.workers:
+            worker.wait_ready()
+
+    def wait_target(self, database, target, whole):
+        """Until so many jobs ended; whole: until none is left."""
+        reached = self.pending_sql if whole else \
+            f"select not exists (select from errand.history offset {target - 1})"
+        wait_none(database, reached, 300, first_pause_s=0.05)
+
+    def handled(self, database, target):
+        """After that: jobs that ended, when the first one started and when the target-th was committed (seconds since
+        1970)."""
+        [(handled, first)] = database.sql(f"select count(*), extract(epoch from min(started_at)) from ({COMMITS}) x")
+        last = database.value(f"select extract(epoch from committed_at) from ({COMMITS}) x "
+                              f"order by committed_at offset {target - 1} limit 1")
+        return handled, float(first), float(last)
+
+    def starts(self, database):
+        return dict(database.sql(
+            "select (args->>'seq')::bigint, (extract(epoch from started_at) * 1000000)::bigint from errand.history"))
+
+    def stop(self):
+        for worker in self.workers:
+            worker.stop()
+
+    def enqueue_kinds(self, database):
+        """(name, jobs a call, function(count) that returns seconds)."""
+        def bulk(count, call):
+            started = time.monotonic()
+            for number in range(0, count, call):
+                self._enqueue(database, number, min(call, count - number), 2, False)
+            return time.monotonic() - started
+
+        def single(count):
+            started = time.monotonic()
+            with database.connection.cursor() as cursor:
+                cursor.execute("prepare one as select errand.enqueue('probe.run', $1::jsonb)")
+                for number in range(count):
+                    cursor.execute("execute one (%s)", (f'{{"seq": {number}}}',))
+            return time.monotonic() - started
+
+        return [("SQL, 1,000 a call", "bulk", lambda count: bulk(count, 1000)),
+                ("SQL, 10,000 a call", "bulk", lambda count: bulk(count, 10000)),
+                ("one by one", "single", single)]
