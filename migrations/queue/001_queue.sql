@@ -460,6 +460,19 @@ begin
 end
 $$;
 
+-- Whether a runner lives: its lease holds, and its backend is there where it has named one.
+create function errand.runner_alive(runner bigint) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+    return exists (
+        select from errand.runner r
+        where r.id = runner_alive.runner and r.lease_until >= pg_catalog.clock_timestamp()
+            and (r.backend_pid is null or exists (
+                select from pg_catalog.pg_stat_activity a
+                where a.pid = r.backend_pid and (a.backend_start = r.backend_start or a.backend_start is null))));
+end
+$$;
+
 -- The lane of a job that is owed, or null.
 create function errand.job_lane(id bigint) returns integer
 language plpgsql stable security definer set search_path = '' as $$
@@ -582,7 +595,8 @@ grant select on errand.queue, errand.lane, errand.runner, errand.kind, errand.jo
     errand.dead_letter, errand.migration, errand.jobs, errand.queues, errand.runners
     to errand_viewer, errand_operator, errand_runner;
 grant execute on function errand.cancel, errand.queue_create, errand.queue_pause, errand.queue_resume to errand_operator, errand_runner;
-grant execute on function errand.history_maintain, errand.runner_listen, errand.completion_check to errand_runner;
+grant execute on function errand.history_maintain, errand.runner_listen, errand.completion_check,
+    errand.runner_alive, errand.lanes_wake to errand_runner;
 grant insert, update, delete on errand.job, errand.dead_letter, errand.runner, errand.kind to errand_runner;
 grant insert on errand.history, errand.attempt to errand_runner;
 grant update on errand.lane, errand.queue to errand_runner;

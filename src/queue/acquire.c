@@ -4,6 +4,7 @@
 #include "queue/dispatch.h"
 #include "queue/reader.h"
 #include "queue/runner_state.h"
+#include "queue/spread.h"
 #include "queue_sql.h"
 
 #include <inttypes.h>
@@ -34,7 +35,7 @@ static void runner_add_lane(struct runner *runner, const char *queue, int number
 }
 
 /* Told once: from here on what is enqueued is run. */
-static void runner_tell_ready(struct runner *runner)
+void acquire_tell_ready(struct runner *runner)
 {
     if (!runner->ready)
         log_event(LOG_INFO, "runner ready", "runner", runner->id_text, "lanes",
@@ -63,19 +64,47 @@ static void on_acquired(struct db_unit *unit, void *owner)
     }
     log_event(LOG_INFO, "lanes acquired", "lanes", log_int(count), "taken_over", log_int(crashed),
               NULL);
-    runner_tell_ready(runner);
+    acquire_tell_ready(runner);
     reader_schedule(runner);
+}
+
+/* No more than a fair share is taken, rounded up; the others take theirs. */
+static bool acquiring_may_take(const struct acquiring *acquiring, const char *name)
+{
+    const struct workqueue *queue = runner_workqueue(acquiring->runner, name);
+    size_t own = spread_own_lanes(queue);
+    if (queue->runners < 2)
+        return true;
+    for (int i = 0; i < acquiring->count; i++)
+        own += strcmp(acquiring->lanes[i].queue, name) == 0;
+    return own < (size_t)((queue->lanes + queue->runners - 1) / queue->runners);
+}
+
+static void acquiring_add(struct acquiring *acquiring, struct db_unit *unit, const PGresult *rows,
+                          int row)
+{
+    char number[16], epoch[24];
+    if (!acquiring_may_take(acquiring, PQgetvalue(rows, row, 1)))
+        return;
+    int i = acquiring->count++;
+    acquiring->lanes[i].number = (int)db_get_int(rows, row, 0);
+    snprintf(acquiring->lanes[i].queue, sizeof acquiring->lanes[i].queue, "%s",
+             PQgetvalue(rows, row, 1));
+    acquiring->lanes[i].crashed = db_get_int(rows, row, 3);
+    snprintf(number, sizeof number, "%d", acquiring->lanes[i].number);
+    snprintf(epoch, sizeof epoch, "%" PRId64, db_get_int(rows, row, 2));
+    const char *params[] = {number, acquiring->runner->id_text, epoch};
+    db_unit_add_binary(unit, &queue_sql[QUEUE_SQL_LANE_ACQUIRE], 3, params);
 }
 
 static void on_free(struct db_unit *unit, void *owner)
 {
     struct runner *runner = owner;
-    char epoch[24];
     if (unit->err.code != ERR_NONE || PQntuples(db_unit_result(unit, 0)) == 0 ||
         runner->phase != RUNNER_RUNNING) {
         runner->acquiring = false;
         if (unit->err.code == ERR_NONE)
-            runner_tell_ready(runner);
+            acquire_tell_ready(runner);
         return;
     }
     const PGresult *rows = db_unit_result(unit, 0);
@@ -84,20 +113,18 @@ static void on_free(struct db_unit *unit, void *owner)
     struct acquiring *acquiring =
         arena_zalloc(&next->arena, sizeof *acquiring + (size_t)count * sizeof acquiring->lanes[0]);
     acquiring->runner = runner;
-    acquiring->count = count;
     next->owner = acquiring;
-    for (int row = 0; row < count; row++) {
-        char number[16];
-        acquiring->lanes[row].number = (int)db_get_int(rows, row, 0);
-        snprintf(acquiring->lanes[row].queue, sizeof acquiring->lanes[row].queue, "%s",
-                 PQgetvalue(rows, row, 1));
-        acquiring->lanes[row].crashed = db_get_int(rows, row, 3);
-        snprintf(number, sizeof number, "%d", acquiring->lanes[row].number);
-        snprintf(epoch, sizeof epoch, "%" PRId64, db_get_int(rows, row, 2));
-        const char *params[] = {number, runner->id_text, epoch};
-        db_unit_add_binary(next, &queue_sql[QUEUE_SQL_LANE_ACQUIRE], 3, params);
+    /* Runners that start together begin at different places, so that they do not all want the same
+     * lanes. */
+    for (int i = 0; i < count; i++)
+        acquiring_add(acquiring, next, rows, (i + (int)(runner->id % count)) % count);
+    if (acquiring->count) {
+        db_pool_submit(&runner->control, next, ACQUIRE_TIMEOUT_MS);
+        return;
     }
-    db_pool_submit(&runner->control, next, ACQUIRE_TIMEOUT_MS);
+    db_unit_free(next);
+    runner->acquiring = false;
+    acquire_tell_ready(runner);
 }
 
 void acquire_start(struct runner *runner)

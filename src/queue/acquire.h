@@ -5,6 +5,7 @@
 struct runner;
 
 void acquire_start(struct runner *runner);
+void acquire_tell_ready(struct runner *runner); /* logs it, once */
 /* After a lapse of the lease: lanes that another runner took meanwhile are let go; with the others
  * nothing has happened. */
 void acquire_check_owned(struct runner *runner);

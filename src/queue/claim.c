@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "queue/dispatch.h"
+#include "queue/handover.h"
 #include "queue/params.h"
 #include "queue/runner_state.h"
 #include "queue_sql.h"
@@ -61,6 +62,7 @@ static void claiming_add_lanes(struct claiming *claiming, struct db_unit *unit)
         if (!list)
             continue;
         lane_add_claim(lane, unit, list);
+        lane->claiming++;
         claiming->lanes[claiming->count++] = lane;
     }
 }
@@ -110,12 +112,15 @@ static void claim_on_done(struct db_unit *unit, void *owner)
     else
         for (size_t i = 0; i < claiming->count; i++)
             claiming_mark(claiming->lanes[i], db_unit_result(unit, i));
+    for (size_t i = 0; i < claiming->count; i++)
+        claiming->lanes[i]->claiming--;
     for (struct attempt *attempt = claiming->attempts; attempt;) {
         struct attempt *next = attempt->next;
         attempt->next = NULL;
         claiming_begin(runner, attempt);
         attempt = next;
     }
+    handover_check(runner);
     if (runner->claim.first)
         loop_defer(&runner->loop, &runner->claim.soon);
 }
@@ -169,8 +174,10 @@ static void lazy_on_done(struct db_unit *unit, void *owner)
             claiming_mark(lane, db_unit_result(unit, i));
         for (struct entry *entry = lane->held; entry; entry = entry->hh.next)
             entry->claim_under_way = false;
+        lane->claiming--;
     }
     completion_schedule(runner);
+    handover_check(runner);
 }
 
 static bool lane_list_long_running(struct lane *lane, int64_t now_us)
@@ -178,7 +185,7 @@ static bool lane_list_long_running(struct lane *lane, int64_t now_us)
     bool any = false;
     for (struct entry *entry = lane->held; entry; entry = entry->hh.next) {
         if (entry->state != ENTRY_RUNNING || entry->claimed || entry->claim_under_way ||
-            now_us - entry->started_us < LAZY_AFTER_US)
+            (now_us - entry->started_us < LAZY_AFTER_US && !lane->leaving))
             continue;
         entry->claim_under_way = true;
         lane_list(lane, entry);
@@ -187,11 +194,17 @@ static bool lane_list_long_running(struct lane *lane, int64_t now_us)
     return any;
 }
 
+void claim_hurry(struct runner *runner)
+{
+    loop_timer_set(&runner->claim.lazy, clock_mono_us());
+}
+
 static void claim_lazily(void *owner)
 {
     struct runner *runner = owner;
     bool any = false;
     loop_timer_set(&runner->claim.lazy, clock_mono_us() + LAZY_EVERY_US);
+    handover_check(runner);
     if (!runner->host.running)
         return;
     for (struct lane *lane = runner->lanes; lane; lane = lane->next)

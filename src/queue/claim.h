@@ -19,5 +19,7 @@ struct claim {
 void claim_init(struct runner *runner);
 /* Claims the attempt's jobs, then dispatch_begin with those that could be. */
 void claim_add(struct runner *runner, struct attempt *attempt);
+/* Writes down at once what runs in lanes that are handed over. */
+void claim_hurry(struct runner *runner);
 
 #endif

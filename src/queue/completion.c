@@ -4,11 +4,14 @@
 #include "base/log.h"
 #include "queue/backoff.h"
 #include "queue/dispatch.h"
+#include "queue/handover.h"
 #include "queue/params.h"
 #include "queue/runner_state.h"
 #include "queue_sql.h"
 
 #include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -187,6 +190,21 @@ static void lane_add_completions(struct lane *lane, struct db_unit *unit, bool c
     assert(!list);
 }
 
+/* What runs again in a lane that is no longer ours: its owner must hear of it. */
+static void unit_add_wakes(struct db_unit *unit, const struct errand_job *jobs)
+{
+    char number[16], run_at[24];
+    for (const struct errand_job *job = jobs; job; job = job->next) {
+        const struct lane *lane = job_entry(job)->lane;
+        if (!lane->lost || !outcome_is_again(job->outcome.code))
+            continue;
+        snprintf(number, sizeof number, "%d", lane->number);
+        snprintf(run_at, sizeof run_at, "%" PRId64, job->outcome.run_at_us);
+        const char *params[] = {number, run_at};
+        db_unit_add(unit, &queue_sql[QUEUE_SQL_LANE_WAKE], 2, params);
+    }
+}
+
 static void unit_add_effects(struct db_unit *unit, const struct errand_job *jobs)
 {
     for (const struct errand_job *job = jobs; job; job = job->next)
@@ -247,6 +265,7 @@ static void completion_flush(void *owner)
     for (struct lane *lane = runner->lanes; lane; lane = lane->next)
         if (lane->listed)
             lane_add_completions(lane, unit, jobs->outcome.effects != NULL || jobs->alone);
+    unit_add_wakes(unit, jobs);
     unit_add_effects(unit, jobs);
     jobs_reach_failpoint(jobs, "before_commit");
     completion->under_way = true;
@@ -350,6 +369,7 @@ static void completing_on_done(struct db_unit *unit, void *owner)
     } else {
         job_on_refused(runner, completing->jobs, err);
     }
+    handover_check(runner);
     completion_schedule(runner);
     dispatch_schedule(runner);
 }

@@ -164,6 +164,7 @@ static void dispatch_run(void *owner)
 {
     struct runner *runner = owner;
     int64_t next_us = INT64_MAX;
+    runner_bury_lanes(runner);
     runner_check_stopped(runner);
     if (runner->phase != RUNNER_RUNNING)
         return;

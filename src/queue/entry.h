@@ -64,7 +64,8 @@ enum lane_read_column {
     ROW_CANCEL_REQUESTED,
     ROW_KIND,
     ROW_ARGS,
-    ROW_LATER
+    ROW_LATER,
+    ROW_CLAIMER_ALIVE
 };
 
 #endif

@@ -83,14 +83,27 @@ void lane_drop_gone(struct lane *lane)
     }
 }
 
-void lane_lose(struct lane *lane)
+void lane_drop_waiting(struct lane *lane)
 {
     struct entry *entry, *next;
-    lane->lost = true;
     lane->read_at_us = INT64_MAX;
     HASH_ITER(hh, lane->held, entry, next)
-    if (entry->in_heap.place)
-        lane_drop(lane, entry);
+    {
+        if (entry->in_heap.place)
+            lane_drop(lane, entry);
+    }
+}
+
+void lane_lose(struct lane *lane)
+{
+    lane->lost = true;
+    lane_drop_waiting(lane);
+}
+
+bool lane_is_over(const struct lane *lane)
+{
+    return lane->lost && !lane->held && !lane->reading && !lane->arming && !lane->releasing &&
+           !lane->claiming;
 }
 
 bool lane_list(struct lane *lane, struct entry *entry)
@@ -113,7 +126,7 @@ struct entry *lane_list_take(struct lane *lane)
 
 void lane_read_at_least(struct lane *lane, int64_t mono_us)
 {
-    if (lane->lost)
+    if (lane->lost || lane->leaving)
         return;
     if (mono_us < lane->read_at_us)
         lane->read_at_us = mono_us;

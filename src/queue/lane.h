@@ -40,6 +40,8 @@ struct lane {
     int64_t poll_us;   /* while disarmed: the present interval */
     bool pass;         /* the read under way is one */
     bool reading, armed, arming;
+    int claiming;            /* units with claims of it under way */
+    bool leaving, releasing; /* handed over: nothing is started, what runs is written down */
     bool lost; /* another runner has it: nothing is started, and it goes when its last entry ends */
     size_t cautious_left;     /* rows still to be run cautiously after a takeover */
     int64_t notify_window_us; /* start of the second in which notifications are counted */
@@ -66,6 +68,9 @@ void lane_on_notify(struct lane *lane, int64_t run_at_us);
 void lane_read_at_least(struct lane *lane, int64_t mono_us);
 /* Another runner has it, or it is given back: what waits is dropped. */
 void lane_lose(struct lane *lane);
+void lane_drop_waiting(struct lane *lane);
+/* Lost, and nothing refers to it any more. */
+bool lane_is_over(const struct lane *lane);
 /* Puts an entry into the lane's list; true when it is the first. */
 bool lane_list(struct lane *lane, struct entry *entry);
 struct entry *lane_list_take(struct lane *lane);

@@ -4,8 +4,10 @@
 #include "base/log.h"
 #include "queue/acquire.h"
 #include "queue/dispatch.h"
+#include "queue/handover.h"
 #include "queue/reader.h"
 #include "queue/runner_state.h"
+#include "queue/spread.h"
 #include "queue_sql.h"
 
 #include <inttypes.h>
@@ -13,7 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LEASE_TIMEOUT_MS = 5000, LEASE_BEATS = 5, LEASE_MARGIN_PERCENT = 10 };
+enum {
+    LEASE_TIMEOUT_MS = 5000,
+    LEASE_BEATS = 5,
+    LEASE_MARGIN_PERCENT = 10,
+    BEAT_AMONG_OTHERS_US = 1500000
+};
 
 static void on_timer(void *owner)
 {
@@ -37,7 +44,10 @@ static void lease_confirm(struct runner *runner, const struct db_unit *unit, int
     clock_offset_sample(&runner->clock, unit->sent_us, unit->received_us, database_us);
     lease->valid_until_us =
         unit->sent_us + lease->ttl_us - lease->ttl_us * LEASE_MARGIN_PERCENT / 100;
-    loop_timer_set(&lease->timer, clock_mono_us() + lease->ttl_us / LEASE_BEATS);
+    int64_t beat_us = lease->ttl_us / LEASE_BEATS;
+    if (runner->runners > 1 && beat_us > BEAT_AMONG_OTHERS_US)
+        beat_us = BEAT_AMONG_OTHERS_US;
+    loop_timer_set(&lease->timer, clock_mono_us() + beat_us);
 }
 
 static const char *lease_ttl_text(const struct runner *runner, char text[24])
@@ -120,7 +130,7 @@ static void on_registered(struct db_unit *unit, void *owner)
     log_event(LOG_INFO, "runner started", "runner", runner->id_text, "name", runner->name,
               "version", ERRAND_VERSION, NULL);
     lease_listen(runner);
-    acquire_start(runner);
+    lease_beat(runner);
 }
 
 void lease_register(struct runner *runner)
@@ -141,14 +151,63 @@ void lease_register(struct runner *runner)
 
 /* ---- Renewing ---- */
 
+/* Columns of runner_beat. */
+enum {
+    BEAT_NOW,
+    BEAT_ALIVE,
+    BEAT_QUEUE,
+    BEAT_PAUSED_UNTIL,
+    BEAT_PAUSE_REASON,
+    BEAT_FREE,
+    BEAT_RUNNERS,
+    BEAT_LANES,
+    BEAT_MOST,
+    BEAT_SATURATED,
+    BEAT_WANTED
+};
+
+static void lease_take_wanted(struct runner *runner, const char *lanes)
+{
+    for (const char *at = lanes; *at;) {
+        char *end;
+        struct lane *lane = runner_lane(runner, (int)strtol(at, &end, 10));
+        if (lane)
+            handover_start(lane);
+        if (end == at)
+            break;
+        at = end + (*end == ' ');
+    }
+}
+
 static void lease_take_queue(struct runner *runner, const PGresult *rows, int row)
 {
-    struct workqueue *queue = runner_workqueue(runner, PQgetvalue(rows, row, 2));
-    int64_t until_us = PQgetisnull(rows, row, 3) ? INT64_MIN : db_get_time_us(rows, row, 3);
+    struct workqueue *queue = runner_workqueue(runner, PQgetvalue(rows, row, BEAT_QUEUE));
+    int64_t until_us = PQgetisnull(rows, row, BEAT_PAUSED_UNTIL)
+                           ? INT64_MIN
+                           : db_get_time_us(rows, row, BEAT_PAUSED_UNTIL);
+    queue->runners = (int)db_get_int(rows, row, BEAT_RUNNERS);
+    queue->lanes = (int)db_get_int(rows, row, BEAT_LANES);
+    queue->most_lanes =
+        PQgetisnull(rows, row, BEAT_MOST) ? 0 : (int)db_get_int(rows, row, BEAT_MOST);
+    queue->saturated = db_get_int(rows, row, BEAT_SATURATED) != 0;
+    lease_take_wanted(runner, PQgetvalue(rows, row, BEAT_WANTED));
     if (until_us == queue->paused_until_us)
         return;
     queue->paused_until_us = until_us;
     dispatch_schedule(runner);
+}
+
+/* When a runner has gone, what it was still running of lanes that it handed over is ours to look
+ * at. */
+static void lease_count_runners(struct runner *runner)
+{
+    int runners = 0;
+    for (const struct workqueue *queue = runner->workqueues; queue; queue = queue->next)
+        if (queue->runners > runners)
+            runners = queue->runners;
+    if (runners < runner->runners)
+        reader_pass_all(runner);
+    runner->runners = runners;
 }
 
 static void on_beat(struct db_unit *unit, void *owner)
@@ -164,7 +223,7 @@ static void on_beat(struct db_unit *unit, void *owner)
     }
     const PGresult *rows = db_unit_result(unit, 0);
     int count = PQntuples(rows);
-    if (count && db_get_int(rows, 0, 1) == 0) {
+    if (count && db_get_int(rows, 0, BEAT_ALIVE) == 0) {
         struct err err;
         err_set(&err, ERR_TEMPORARY,
                 "the runner's row is gone from the database; start errand again");
@@ -173,14 +232,18 @@ static void on_beat(struct db_unit *unit, void *owner)
     }
     for (int row = 0; row < count; row++) {
         lease_take_queue(runner, rows, row);
-        free_lanes |= db_get_int(rows, row, 5) != 0;
+        free_lanes |= db_get_int(rows, row, BEAT_FREE) != 0;
     }
     if (count)
-        lease_confirm(runner, unit, db_get_time_us(rows, 0, 0));
+        lease_confirm(runner, unit, db_get_time_us(rows, 0, BEAT_NOW));
+    lease_count_runners(runner);
     if (lapsed)
         acquire_check_owned(runner);
     if (free_lanes)
         acquire_start(runner);
+    else
+        acquire_tell_ready(runner);
+    spread_check(runner);
     if (lapsed)
         dispatch_schedule(runner);
 }
@@ -223,6 +286,19 @@ void lease_on_reconnect(struct runner *runner)
 
 /* ---- Leaving ---- */
 
+static void on_told(struct db_unit *unit, void *owner)
+{
+    (void)unit, (void)owner;
+}
+
+void lease_tell_stopping(struct runner *runner)
+{
+    const char *params[] = {runner->id_text};
+    struct db_unit *unit = db_unit_new(DB_PLAIN, on_told, NULL);
+    db_unit_add(unit, &queue_sql[QUEUE_SQL_RUNNER_STOPPING], 1, params);
+    db_pool_submit(&runner->control, unit, LEASE_TIMEOUT_MS);
+}
+
 static void on_left(struct db_unit *unit, void *owner)
 {
     struct runner *runner = owner;
@@ -245,7 +321,7 @@ static void unit_add_lane_release(struct db_unit *unit, const struct lane *lane)
 /* Claims of handlers that did not end are given back with the lanes, in one transaction. */
 static void unit_add_hand_back(struct db_unit *unit, const struct lane *lane)
 {
-    char number[16], epoch[24];
+    char number[16];
     struct buf ids;
     bool any = false;
     buf_init(&ids, 0);
@@ -257,8 +333,7 @@ static void unit_add_hand_back(struct db_unit *unit, const struct lane *lane)
         }
     buf_array_close(&ids);
     snprintf(number, sizeof number, "%d", lane->number);
-    snprintf(epoch, sizeof epoch, "%" PRId64, lane->epoch);
-    const char *params[] = {number, epoch, buf_text(&ids)};
+    const char *params[] = {number, buf_text(&ids), lane->runner->id_text};
     if (any)
         db_unit_add(unit, &queue_sql[QUEUE_SQL_JOB_HAND_BACK], 3, params);
     buf_clear(&ids);

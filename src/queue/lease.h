@@ -14,6 +14,7 @@ void lease_register(struct runner *runner); /* on the control connection: runner
 void lease_on_reconnect(struct runner *runner);
 void lease_beat(struct runner *runner);
 bool lease_holds(const struct runner *runner);
+void lease_tell_stopping(struct runner *runner);
 void lease_leave(struct runner *runner); /* gives lanes and row back; then the loop stops */
 
 #endif

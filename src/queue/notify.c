@@ -28,7 +28,8 @@ void notify_on_message(const char *channel, const char *payload, void *owner)
     int64_t number, what;
     struct lane *lane;
     (void)channel;
-    if (strcmp(payload, "queue") == 0) {
+    if (strcmp(payload, "queue") == 0 || strcmp(payload, "wanted") == 0 ||
+        strcmp(payload, "free") == 0) {
         lease_beat(runner);
     } else if (sscanf(payload, "lane %" SCNd64 " %" SCNd64, &number, &what) == 2) {
         if ((lane = runner_lane(runner, (int)number)))

@@ -19,7 +19,8 @@ select errand.runner_listen($1::bigint)
 
 -- name: runner_beat
 -- Renews the lease: $1 runner, $2 lease in ms, $3 running, $4 stopping, $5 queues served (null: all). A row per queue, with the time,
--- whether the lease still stood, and whether a lane of ours to be is free.
+-- whether the lease still stood, whether a lane is free, the runners that serve it, its lanes, how many of them one runner owns at most,
+-- whether another has no free slot, and those of ours that others want.
 with t as materialized (
     select pg_catalog.clock_timestamp() as now,
         pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $2::double precision / 1000) as lease_until
@@ -27,17 +28,31 @@ with t as materialized (
     update errand.runner r set lease_until = t.lease_until, running = $3::integer, stopping = $4::boolean
     from t where r.id = $1::bigint
     returning r.id
+), alive as materialized (
+    select r.id, r.queues, r.stopping
+    from errand.runner r, t
+    where r.lease_until >= t.now and (r.backend_pid is null or exists (
+        select from pg_catalog.pg_stat_activity a
+        where a.pid = r.backend_pid and (a.backend_start = r.backend_start or a.backend_start is null)))
 )
 select t.now, (select pg_catalog.count(*) from beat) as alive, q.name, q.paused_until, q.pause_reason,
-    exists (
-        select from errand.lane l left join errand.runner r on r.id = l.owner
-        where l.queue = q.name and (l.owner is null or r.id is null or r.lease_until < t.now
-            or (r.backend_pid is not null and not exists (
-                select from pg_catalog.pg_stat_activity a
-                where a.pid = r.backend_pid and (a.backend_start = r.backend_start or a.backend_start is null))))
-    ) as free
+    exists (select from errand.lane l
+        where l.queue = q.name and (l.owner is null or not exists (select from alive a where a.id = l.owner))) as free,
+    (select pg_catalog.count(*) from alive a
+        where not a.stopping and (a.queues = '{*}' or q.name = any (a.queues)))::integer as runners,
+    q.lanes,
+    (select pg_catalog.max(c.lanes) from (select pg_catalog.count(*) as lanes from errand.lane l
+        where l.queue = q.name and l.owner is not null group by l.owner) c)::integer as most,
+    exists (select from errand.lane l join errand.runner r on r.id = l.owner
+        where l.queue = q.name and r.id <> $1::bigint and r.running >= r.concurrency) as saturated,
+    (select pg_catalog.array_to_string(pg_catalog.array_agg(l.lane), ' ') from errand.lane l
+        where l.queue = q.name and l.owner = $1::bigint and l.wanted_by is not null) as wanted
 from t cross join errand.queue q
 where $5::text[] is null or q.name = any ($5::text[])
+
+-- name: runner_stopping
+-- Others count their share of the lanes without it.
+update errand.runner set stopping = true where id = $1::bigint
 
 -- name: runner_leave
 delete from errand.runner where id = $1::bigint
@@ -77,7 +92,7 @@ select l.lane, l.epoch from errand.lane l where l.owner = $1::bigint
 
 -- name: lane_acquire
 -- $2 runner, $3 epoch seen.
-update errand.lane l set owner = $2::bigint, epoch = l.epoch + 1, armed = false, acquired_at = t.now
+update errand.lane l set owner = $2::bigint, epoch = l.epoch + 1, armed = false, wanted_by = null, acquired_at = t.now
 from (select pg_catalog.clock_timestamp() as now) t
 where l.lane = $1::integer and l.epoch = $3::bigint
 returning l.epoch
@@ -87,14 +102,39 @@ returning l.epoch
 update errand.lane l set armed = $3::boolean where l.lane = $1::integer and l.epoch = $2::bigint and l.armed <> $3::boolean
 
 -- name: lane_release
--- $2 epoch.
-update errand.lane l set owner = null, armed = false where l.lane = $1::integer and l.epoch = $2::bigint
+-- $2 epoch. The jobs that run were written down before.
+update errand.lane l set owner = null, armed = false, wanted_by = null where l.lane = $1::integer and l.epoch = $2::bigint
+
+-- name: lanes_spread
+-- Who owns what of a queue: $1 queue. For a runner that has less than its share and free slots.
+select l.lane, l.epoch, l.owner, l.wanted_by is not null as wanted, r.running >= r.concurrency as saturated
+from errand.lane l join errand.runner r on r.id = l.owner
+where l.queue = $1
+order by l.lane
+
+-- name: lane_want
+-- Asks the owner for a lane: $2 epoch seen, $3 runner that asks.
+update errand.lane l set wanted_by = $3::bigint
+where l.lane = $1::integer and l.epoch = $2::bigint and l.wanted_by is null
+
+-- name: runner_tell
+-- $1 runner, $2 message.
+select pg_catalog.pg_notify('errand_' || $1, $2)
+
+-- name: runners_tell_free
+-- All but $1: a lane is free.
+select pg_catalog.pg_notify('errand_' || r.id, 'free') from errand.runner r where r.id <> $1::bigint
+
+-- name: lane_wake
+-- A job that was put back by a runner that no longer owns its lane: $2 run_at in us.
+select errand.lanes_wake(array[$1::integer], array[pg_catalog.to_timestamp($2::double precision / 1000000)])
 
 -- name: lane_read
 -- What a lane holds after the cursors, one priority class at a time, due by the horizon: $2 classes, $3 and $4 cursors (run_at, id), $5
 -- limits, $6 horizon. And of each class the next one after the horizon (later true; it is told, not held).
 select c.priority, j.run_at, j.id, j.attempt, j.revision, j.max_attempts, j.timeout_ms, j.claimed_by, j.cancel_requested,
-    j.kind, j.args::text, false as later
+    j.kind, j.args::text, false as later,
+    case when j.claimed_by is not null then errand.runner_alive(j.claimed_by) end as claimer_alive
 from unnest($2::smallint[], $3::timestamptz[], $4::bigint[], $5::integer[]) c(priority, run_at, id, n)
 cross join lateral (
     select j.* from errand.job j
@@ -103,7 +143,7 @@ cross join lateral (
     order by j.run_at, j.id limit c.n
 ) j
 union all
-select c.priority, j.run_at, j.id, null, null, null, null, null, null, null, null, true
+select c.priority, j.run_at, j.id, null, null, null, null, null, null, null, null, true, null
 from unnest($2::smallint[]) c(priority)
 cross join lateral (
     select j.run_at, j.id from errand.job j
@@ -124,12 +164,13 @@ where j.lane = $1::integer and j.id = d.id and j.attempt = d.attempt and j.revis
 returning j.id
 
 -- name: job_done
--- Jobs that are done: $2 epoch, $3 expected number (-1: no check), $4 ids, $5 attempts, $6 revisions, $7 start times in us, $8 runner.
+-- Jobs that are done (written down as ours, or in a lane that is still ours): $2 epoch, $3 expected number (-1: no check), $4 ids, $5 attempts, $6 revisions, $7 start times in us, $8 runner.
 with gone as (
     delete from errand.job j
     using unnest($4::bigint[], $5::smallint[], $6::integer[], $7::bigint[]) d(id, attempt, revision, started_us)
     where j.lane = $1::integer and j.id = d.id and j.attempt = d.attempt and j.revision = d.revision
-        and exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint)
+        and (j.claimed_by = $8::bigint
+            or exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint))
     returning j.lane, j.attempt, j.priority, j.id, j.run_at, j.created_at, j.claimed_by, d.started_us, j.kind, j.key, j.args, j.trace
 ), told as (
     insert into errand.history (lane, attempt, priority, id, run_at, created_at, started_at, finished_at, runner, outcome, kind, key,
@@ -149,7 +190,8 @@ with gone as (
     using unnest($4::bigint[], $5::smallint[], $6::integer[], $7::bigint[], $9::text[], $10::text[])
         d(id, attempt, revision, started_us, outcome, error)
     where j.lane = $1::integer and j.id = d.id and j.attempt = d.attempt and j.revision = d.revision
-        and exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint)
+        and (j.claimed_by = $8::bigint
+            or exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint))
     returning j.lane, case when j.claimed_by is null and d.started_us is not null then j.attempt + 1 else j.attempt end as attempt,
         j.priority, j.id, j.run_at, j.created_at, d.started_us, j.kind, j.key, j.args, j.trace, j.timeout_ms, j.max_attempts,
         d.outcome, d.error
@@ -183,7 +225,8 @@ with again as (
             $12::boolean[]) d(id, attempt, revision, started_us, next_attempt, run_us, error, failed)
     ) d
     where j.lane = $1::integer and j.id = d.id and j.attempt = d.attempt and j.revision = d.revision
-        and exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint)
+        and (j.claimed_by = $8::bigint
+            or exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint))
     returning j.lane, j.attempt, j.id, d.started_us, d.error, d.failed
 ), told as (
     insert into errand.attempt (lane, attempt, id, started_at, finished_at, runner, error)
@@ -194,10 +237,9 @@ with again as (
 select errand.completion_check($3::integer, (select pg_catalog.count(*) from again))
 
 -- name: job_hand_back
--- Jobs whose handler did not end in time while the runner stops: free for the next runner, the attempt counted. $2 epoch, $3 ids.
+-- Jobs whose handler did not end in time while the runner stops: free for the next runner, the attempt counted. $2 ids, $3 runner.
 update errand.job j set claimed_by = null, started_at = null
-where j.lane = $1::integer and j.id = any ($3::bigint[])
-    and exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint)
+where j.lane = $1::integer and j.id = any ($2::bigint[]) and j.claimed_by = $3::bigint
 
 -- name: queue_pause
 -- $1 queue, $2 reason, $3 until.

@@ -134,6 +134,20 @@ struct found {
     int64_t later_us; /* the first after the horizon; INT64_MAX: none */
 };
 
+/* The row says that it runs, and whoever runs it lives: a runner that handed the lane over, or this
+ * one did. */
+static bool row_runs_elsewhere(const struct lane *lane, const PGresult *rows, int row, int64_t id)
+{
+    if (PQgetisnull(rows, row, ROW_CLAIMED_BY))
+        return false;
+    if (db_get_int(rows, row, ROW_CLAIMED_BY) != lane->runner->id)
+        return db_get_int(rows, row, ROW_CLAIMER_ALIVE) != 0;
+    for (const struct lane *each = lane->runner->lanes; each; each = each->next)
+        if (each->number == lane->number && lane_find(each, id))
+            return true;
+    return false;
+}
+
 static void lane_take_row(struct lane *lane, const PGresult *rows, int row, struct found *found)
 {
     int priority = (int)db_get_int(rows, row, ROW_PRIORITY);
@@ -152,7 +166,7 @@ static void lane_take_row(struct lane *lane, const PGresult *rows, int row, stru
         return;
     const struct kind *kind =
         registry_find(&lane->runner->registry, PQgetvalue(rows, row, ROW_KIND));
-    if (!kind)
+    if (!kind || row_runs_elsewhere(lane, rows, row, id))
         return; /* somebody else's, or of a version to come: left alone */
     struct entry *entry = entry_new(lane, kind, rows, row);
     if (lane->cautious_left > 0) {
@@ -276,7 +290,7 @@ static void reading_on_done(struct db_unit *unit, void *owner)
         lane->reading = false;
         if (failed)
             lane_read_at_least(lane, clock_mono_us() + READ_RETRY_US);
-        else if (!lane->lost && runner->phase == RUNNER_RUNNING)
+        else if (!lane->lost && !lane->leaving && runner->phase == RUNNER_RUNNING)
             lane_take_rows(lane, db_unit_result(unit, i), reading,
                            unit->received_us - unit->sent_us);
         lane_drop_gone(lane);
@@ -297,7 +311,7 @@ static void arming_on_done(struct db_unit *unit, void *owner)
     struct arming *arming = owner;
     struct lane *lane = arming->lane;
     lane->arming = false;
-    if (unit->err.code != ERR_NONE || lane->lost)
+    if (unit->err.code != ERR_NONE || lane->lost || lane->leaving)
         return;
     lane->armed = arming->armed;
     lane->poll_us = READER_POLL_FIRST_US;

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "queue/dispatch.h"
+#include "queue/handover.h"
 #include "queue/lease.h"
 #include "queue/notify.h"
 #include "queue/reader.h"
@@ -22,9 +23,23 @@ static const int64_t UPKEEP_EVERY_US = INT64_C(3600) * 1000000;
 struct lane *runner_lane(const struct runner *runner, int number)
 {
     for (struct lane *lane = runner->lanes; lane; lane = lane->next)
-        if (lane->number == number)
+        if (lane->number == number && !lane->lost)
             return lane;
     return NULL;
+}
+
+void runner_bury_lanes(struct runner *runner)
+{
+    for (struct lane **at = &runner->lanes; *at;) {
+        struct lane *lane = *at;
+        if (!lane_is_over(lane)) {
+            at = &lane->next;
+            continue;
+        }
+        *at = lane->next;
+        runner->lane_count--;
+        lane_free(lane);
+    }
 }
 
 struct workqueue *runner_workqueue(struct runner *runner, const char *name)
@@ -112,6 +127,10 @@ static void on_signal(struct ev_loop *ev, struct ev_signal *watcher, int events)
     log_event(LOG_INFO, "stopping", "running", log_int((long long)runner->dispatch.in_flight),
               NULL);
     runner->phase = RUNNER_STOPPING;
+    /* Others may have the lanes at once; what runs here ends here. */
+    lease_tell_stopping(runner);
+    for (struct lane *lane = runner->lanes; lane; lane = lane->next)
+        handover_start(lane);
     int64_t grace_us = settings_integer(runner->settings, "errand", "stop_timeout_ms") * 1000;
     loop_timer_set(&runner->grace, clock_mono_us() + grace_us);
     dispatch_schedule(runner);

@@ -38,6 +38,7 @@ struct runner {
     const char *queues; /* array literal of the queues served; NULL: all */
     char *queues_text, *name;
     int concurrency, exit_code;
+    int runners; /* that live and serve our queues, as of the last beat */
     bool listen; /* on this connection, now */
     struct db_pool control, reads, writes, work;
     struct attempt_host host;
@@ -66,6 +67,7 @@ struct lane *runner_lane(const struct runner *runner, int number); /* NULL: not 
 struct workqueue *runner_workqueue(struct runner *runner,
                                    const char *name); /* made when it is new */
 /* While stopping: leaves when the last job has ended and is committed. */
+void runner_bury_lanes(struct runner *runner); /* frees the lanes that are over */
 void runner_check_stopped(struct runner *runner);
 void runner_fail(struct runner *runner,
                  const struct err *err); /* config errors: ends the process with a message */

@@ -1,0 +1,69 @@
+#include "queue/handover.h"
+
+#include "base/log.h"
+#include "queue/dispatch.h"
+#include "queue/runner_state.h"
+#include "queue_sql.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { HANDOVER_TIMEOUT_MS = 5000 };
+
+/* Everything held is written down as running (or only waits to be forgotten). */
+static bool lane_is_written_down(const struct lane *lane)
+{
+    for (const struct entry *entry = lane->held; entry; entry = entry->hh.next) {
+        bool running = entry->state == ENTRY_RUNNING && entry->claimed && !entry->claim_under_way;
+        if (!entry->gone && !running)
+            return false;
+    }
+    return true;
+}
+
+static void on_released(struct db_unit *unit, void *owner)
+{
+    struct lane *lane = owner;
+    struct runner *runner = lane->runner;
+    lane->releasing = false;
+    if (unit->err.code != ERR_NONE) {
+        log_event(LOG_WARN, "releasing a lane failed, trying again", "lane", log_int(lane->number),
+                  "error", unit->err.text, NULL);
+        loop_timer_set_least(&runner->claim.lazy, clock_mono_us() + 100000);
+        return;
+    }
+    log_event(LOG_INFO, "lane released", "lane", log_int(lane->number), "queue", lane->queue->name,
+              NULL);
+    lane_lose(lane);
+    dispatch_schedule(runner);
+}
+
+static void lane_release(struct lane *lane)
+{
+    char number[16], epoch[24];
+    snprintf(number, sizeof number, "%d", lane->number);
+    snprintf(epoch, sizeof epoch, "%" PRId64, lane->epoch);
+    const char *params[] = {number, epoch}, *others[] = {lane->runner->id_text};
+    struct db_unit *unit = db_unit_new(DB_TRANSACTION, on_released, lane);
+    db_unit_add(unit, &queue_sql[QUEUE_SQL_LANE_RELEASE], 2, params);
+    db_unit_add(unit, &queue_sql[QUEUE_SQL_RUNNERS_TELL_FREE], 1, others);
+    lane->releasing = true;
+    db_pool_submit(&lane->runner->control, unit, HANDOVER_TIMEOUT_MS);
+}
+
+void handover_check(struct runner *runner)
+{
+    for (struct lane *lane = runner->lanes; lane; lane = lane->next)
+        if (lane->leaving && !lane->lost && !lane->releasing && lane_is_written_down(lane))
+            lane_release(lane);
+}
+
+void handover_start(struct lane *lane)
+{
+    if (lane->leaving || lane->lost)
+        return;
+    lane->leaving = true;
+    lane_drop_waiting(lane);
+    claim_hurry(lane->runner);
+    handover_check(lane->runner);
+}
