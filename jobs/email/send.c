@@ -8,6 +8,7 @@
 enum {
     DATABASE_WAIT_MS = 2000,
     NO_KEY_PAUSE_MS = 60000,
+    IN_FLIGHT_WAIT_MS = 500,
     RUN_US = 60000000 /* no further request after so long: half of the attempt's time */
 };
 
@@ -81,18 +82,44 @@ static void sending_send(struct sending *sending, struct request *request)
 
 /* ---- Requests whose outcome is not known ---- */
 
+/* Those that a run of this process is sending again. After a crash each mail of a batch comes by
+ * itself, and one of them is enough to ask for all. */
+struct in_flight {
+    const char *id;
+    struct in_flight *next;
+};
+
+static struct in_flight *in_flight_first;
+
+static bool in_flight_has(const char *id)
+{
+    for (const struct in_flight *each = in_flight_first; each; each = each->next)
+        if (strcmp(each->id, id) == 0)
+            return true;
+    return false;
+}
+
+static void in_flight_remove(const struct in_flight *gone)
+{
+    struct in_flight **at = &in_flight_first;
+    while (*at != gone)
+        at = &(*at)->next;
+    *at = gone->next;
+}
+
 static bool request_is_too_old(const struct request *request, const struct email_settings *settings)
 {
     return errand_now_us(request->job) > request->first_sent_us + settings->key_window_us;
 }
 
-static void mails_later_in(struct mails *mails, const char *request_id, const char *reason)
+static void mails_later_in(struct mails *mails, const char *request_id, int64_t delay_ms,
+                           const char *reason)
 {
     for (size_t i = 0; i < mails->count; i++) {
         struct mail *mail = &mails->list[i];
         if (mail->state == MAIL_WAITING && mail->request_id &&
             strcmp(mail->request_id, request_id) == 0)
-            mail_later(mail, 0, reason);
+            mail_later(mail, delay_ms, reason);
     }
 }
 
@@ -100,8 +127,6 @@ static void sending_send_again(struct sending *sending, const char *id)
 {
     struct request request;
     const char *error = "";
-    if (!sending_may_go_on(sending))
-        return;
     switch (request_read(&request, id, &sending->mails, &error)) {
     case REQUEST_READY:
         if (request_is_too_old(&request, sending->settings))
@@ -110,7 +135,7 @@ static void sending_send_again(struct sending *sending, const char *id)
             sending_send(sending, &request);
         break;
     case REQUEST_NOT_READY:
-        mails_later_in(&sending->mails, id, "the outcome of its request became known");
+        mails_later_in(&sending->mails, id, 0, "the outcome of its request became known");
         break;
     case REQUEST_FAILED:
         sending_stop(sending, DATABASE_WAIT_MS,
@@ -122,8 +147,18 @@ static void sending_send_open(struct sending *sending)
 {
     for (size_t i = 0; i < sending->mails.count && !sending->stopped; i++) {
         const struct mail *mail = &sending->mails.list[i];
-        if (mail->state == MAIL_WAITING && mail->request_id)
+        struct in_flight in_flight = {mail->request_id, in_flight_first};
+        if (mail->state != MAIL_WAITING || !mail->request_id)
+            continue;
+        if (in_flight_has(mail->request_id)) {
+            mails_later_in(&sending->mails, mail->request_id, IN_FLIGHT_WAIT_MS,
+                           "another run is asking what became of its request");
+            continue;
+        }
+        in_flight_first = &in_flight;
+        if (sending_may_go_on(sending))
             sending_send_again(sending, mail->request_id);
+        in_flight_remove(&in_flight);
     }
 }
 

@@ -40,6 +40,7 @@ struct lane {
     int64_t poll_us;   /* while disarmed: the present interval */
     bool pass;         /* the read under way is one */
     bool reading, armed, arming;
+    bool settling;           /* armed a moment ago: looks go on at growing intervals */
     int claiming;            /* units with claims of it under way */
     bool leaving, releasing; /* handed over: nothing is started, what runs is written down */
     bool lost; /* another runner has it: nothing is started, and it goes when its last entry ends */

@@ -230,31 +230,38 @@ static void lane_plan_pass(struct lane *lane, const struct found *found, int64_t
     lane->pass_at_us = mono_us + lane->pass_every_us;
 }
 
+/* Intervals double while nothing is found. A lane that is quiet is armed; looks at growing
+ * intervals follow that, because who enqueued before the arming was seen does not notify and may
+ * commit after the first look. */
+static void lane_plan_poll(struct lane *lane, const struct found *found)
+{
+    lane->poll_us = found->fresh && !lane->armed ? READER_POLL_FIRST_US : lane->poll_us * 2;
+    if (lane->poll_us < READER_POLL_FIRST_US)
+        lane->poll_us = READER_POLL_FIRST_US;
+    if (lane->poll_us > READER_POLL_MAX_US)
+        lane->poll_us = READER_POLL_MAX_US;
+    if (lane->armed)
+        lane->settling = lane->poll_us < READER_POLL_MAX_US;
+    else if (lane->runner->listen && lane->poll_us > READER_POLL_ARM_US)
+        reader_arm(lane, true);
+}
+
 static void lane_plan_next(struct lane *lane, const struct found *found, int64_t mono_us)
 {
-    struct runner *runner = lane->runner;
     int64_t next_us = lane->pass_at_us;
     if (lane_wants_more(lane)) {
         /* Read on at once while there is room; else reader_on_taken does. */
         if (lane->waiting <= (size_t)lane->limit)
             next_us = mono_us;
         lane->poll_us = READER_POLL_FIRST_US;
-    } else if (!lane->armed) {
-        lane->poll_us = found->fresh ? READER_POLL_FIRST_US : lane->poll_us * 2;
-        if (lane->poll_us < READER_POLL_FIRST_US)
-            lane->poll_us = READER_POLL_FIRST_US;
-        if (lane->poll_us > READER_POLL_MAX_US)
-            lane->poll_us = READER_POLL_MAX_US;
-        if (runner->listen && lane->poll_us > READER_POLL_ARM_US) {
-            lane->poll_us = READER_POLL_ARM_US;
-            reader_arm(lane, true);
-        }
+    } else if (!lane->armed || lane->settling) {
+        lane_plan_poll(lane, found);
         if (mono_us + lane->poll_us < next_us)
             next_us = mono_us + lane->poll_us;
     }
     if (found->later_us != INT64_MAX) {
         int64_t lead_us =
-            clock_database_to_mono_us(&runner->clock, found->later_us) - READER_LEAD_US;
+            clock_database_to_mono_us(&lane->runner->clock, found->later_us) - READER_LEAD_US;
         if (lead_us < next_us)
             next_us = lead_us > mono_us ? lead_us : mono_us;
     }
@@ -315,6 +322,7 @@ static void arming_on_done(struct db_unit *unit, void *owner)
         return;
     lane->armed = arming->armed;
     lane->poll_us = READER_POLL_FIRST_US;
+    lane->settling = lane->armed;
     /* What was enqueued before the arming was seen did not notify: the last look comes after it,
      * and a full pass soon. */
     lane->pass_every_us = READER_PASS_FIRST_US;

@@ -22,7 +22,7 @@
  *   -DBROKEN_RECONNECT_UNCHECKED  ... or stops, and starts again without lanes_owned
  */
 
-#define TTL 4                         /* lease_ttl_ms */
+#define TTL 7                         /* lease_ttl_ms */
 #define DRIFT 1
 #define LATE 1
 #define NOTICE 1
