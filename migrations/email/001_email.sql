@@ -23,6 +23,7 @@ create table errand.email_request (
     answer text -- the beginning of it, or why there is none
 );
 create index email_request_age on errand.email_request (first_sent_at);
+create index email_request_open on errand.email_request (id) where state = 'open';
 
 -- The messages of a request, in its order. outcome is also the status in email_delivery_log. done_at: what became of it
 -- has been written into the message, so that the message may be sent anew if somebody opens it again.
@@ -182,7 +183,8 @@ create index dead_letter_email on errand.dead_letter (key) where kind = 'email.s
 
 -- Finds messages that are pending until `until` and have no job: inserted while the triggers were off, restored, replicated.
 -- One whose job died without writing down why is failed instead, so that nothing stays pending for ever. Returns
--- how many were found, at most max. Also forgets requests of more than a week ago.
+-- how many were found, at most max. Also closes requests all of whose messages were given up, and forgets those of
+-- more than a week ago.
 create function errand.email_sweep(max integer, until timestamptz) returns integer
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -205,6 +207,9 @@ begin
     perform errand.email_enqueue(pg_catalog.array_agg(u.id), pg_catalog.array_agg(u.at), 'keep')
     from rows from (pg_catalog.unnest(ids), pg_catalog.unnest(times)) u(id, at)
     where died is null or u.id <> all (died);
+    update errand.email_request r set state = 'settled', body = '', settled_at = pg_catalog.now()
+    where r.state = 'open' and not exists (
+        select from errand.email_request_message m where m.request_id = r.id and m.done_at is null);
     delete from errand.email_request r
     where r.first_sent_at < pg_catalog.now() - interval '7 days' and not exists (
         select from errand.email_request_message m where m.request_id = r.id and m.done_at is null);

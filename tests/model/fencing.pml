@@ -55,7 +55,6 @@ byte version, ended, tries;
 int applied;
 
 byte takeovers, unknowns, agains;
-bool replaced;
 
 /* A statement that its runner has given up and the server has not. */
 chan left_behind = [1] of { mtype, bool, byte, byte, bool, byte, byte };
@@ -107,7 +106,7 @@ inline send(what, again_if_lost, try)
     :: fresh = (epoch == mine);
        if
        :: atomic { change_row(what, claimed, try); lost = false }
-       :: atomic { change_row(what, claimed, try); unknowns < UNKNOWNS -> unknowns++; lost = true }
+       :: atomic { unknowns < UNKNOWNS -> unknowns++; change_row(what, claimed, try); lost = true }
        :: atomic { unknowns < UNKNOWNS -> unknowns++; lost = true }
        :: atomic { unknowns < UNKNOWNS && empty(left_behind) -> unknowns++; lost = true;
               left_behind!what, fresh, attempt, revision, claimed, seen, try }
@@ -142,14 +141,14 @@ read:
         lost_before = row_claimed; claimed = false }
     if
     :: cautious || lost_before                                /* entry_needs_claim */
-    :: !lost_before -> goto run
+    :: !lost_before -> goto begin
     fi;
     send(CLAIM, false, 0);
     if
     :: !lost && fits -> attempt++; seen++; claimed = true     /* claiming_mark. REACH */
     :: else -> goto read                                      /* entry_refuse. REACH */
     fi;
-run:
+begin:
     atomic { try = tries; tries++; assert(tries < 31) }       /* dispatch_begin */
     if
     :: !claimed ->                                            /* claim_lazily */
