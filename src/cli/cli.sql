@@ -11,9 +11,16 @@ commit
 -- What stands in the database, before the records are read: so a migration that another `errand migrate up` commits
 -- in between is seen as recorded, and never as a table that somebody made by hand.
 select pg_catalog.to_regclass('errand.migration') is not null as has_records,
-    pg_catalog.to_regclass('auth.users') is not null as has_auth,
+    -- Not by to_regclass: a runner's role has no business in the schema auth, and that asks for it.
+    exists (
+        select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+        where n.nspname = 'auth' and c.relname = 'users'
+    ) as has_auth,
     exists (select from pg_catalog.pg_available_extensions where name = 'vector') as has_vector,
-    pg_catalog.to_regclass('supabase_migrations.schema_migrations') is not null as has_supabase,
+    exists (
+        select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+        where n.nspname = 'supabase_migrations' and c.relname = 'schema_migrations'
+    ) as has_supabase,
     (
         select pg_catalog.count(*)
         from pg_catalog.pg_class c

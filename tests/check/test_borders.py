@@ -49,7 +49,7 @@ SYSTEM = {
     "src/cli": {"jansson", "signal", "sys/ioctl", "unistd"},
     "src/cli/session.c": {"libpq-fe", "poll"},
     "src/cli/checksum.c": {"openssl/evp"},
-    "jobs": {"jansson"},
+    "jobs": {"jansson", "dirent"},
 }
 
 # Only these speak to a server; whoever else has libpq-fe.h reads results that were handed to it.

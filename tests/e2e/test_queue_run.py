@@ -1,0 +1,289 @@
+"""One runner and its jobs: when they start, in which order, and every way in which they end."""
+
+import time
+
+import pytest
+
+from support.cluster import shared_cluster
+from support.errand import Errand
+from support.wait import QueueDatabase, until
+
+
+@pytest.fixture(scope="module")
+def db():
+    with QueueDatabase(shared_cluster(vector=False)) as db:
+        db.sql("select errand.queue_create('single', 1)")
+        yield db
+
+
+@pytest.fixture(scope="module")
+def errand(db):
+    with Errand(db.dsn) as errand:
+        yield errand
+
+
+@pytest.fixture(scope="module")
+def shared_runner(errand):
+    yield errand.start().wait_ready()
+
+
+@pytest.fixture
+def runner(shared_runner):
+    assert shared_runner.running, shared_runner.log()
+    return shared_runner
+
+
+def attempts(db, id):
+    return db.sql("select attempt, error, runner is not null as by_runner, started_at, finished_at from errand.attempt"
+                  " where id = %s order by attempt", id)
+
+
+def dead_letter(db, id):
+    return db.sql("select attempt, max_attempts, error, args::text, kind from errand.dead_letter where id = %s", id)
+
+
+# ---- When ----
+
+def test_runs_now(db, runner):
+    job = db.wait_ended(db.enqueue(args={"a": 1}))
+    assert (job.state, job.attempt, job.last_error) == ("done", 1, None)
+    assert job.created_at <= job.run_at <= job.started_at <= job.finished_at
+    assert job.runner == db.one("select id from errand.runner")
+    assert db.one("select args::text from errand.history where id = %s", job.id) == '{"a": 1}'
+
+
+def test_runs_at_its_time(db, runner):
+    ids = [db.enqueue(after=after) for after in (0.3, 0.7, 1.2, 1.8)]
+    jobs = [db.wait_ended(id) for id in ids]
+    for job in jobs:
+        late = (job.started_at - job.run_at).total_seconds()
+        assert 0 <= late < 0.5, job
+
+
+def test_not_before_its_time(db, runner):
+    later, now = db.enqueue(after=3600), db.enqueue()
+    db.wait_ended(now)
+    assert db.job(later).state == "scheduled"
+    assert db.one("select errand.cancel(%s)", later) == "cancelled"
+
+
+def test_priority_then_time_then_id(db, errand):
+    """With one slot and one lane the order of starts is visible."""
+    ids = {}
+    with Errand(db.dsn) as other:
+        db.sql("select errand.queue_pause('single')")
+        for name, priority in (("third", 2), ("fourth", 2), ("last", 3), ("first", 0), ("second", 1)):
+            ids[name] = db.enqueue(queue="single", priority=priority, args={"sleep_ms": 20})
+        db.sql("select errand.queue_resume('single')")
+        other.start("--queues", "single", "--concurrency", "1").wait_ready()
+        for id in ids.values():
+            db.wait_ended(id)
+    order = [row.id for row in db.sql("select id from errand.history where id = any (%s) order by started_at",
+                                      list(ids.values()))]
+    assert [name for id in order for name in ids if ids[name] == id] == ["first", "second", "third", "fourth", "last"]
+
+
+# ---- How it ends ----
+
+def test_retry_with_delay_and_attempt_rows(db, runner):
+    id = db.enqueue(args={"outcome": "retry", "text": "not yet", "delay_ms": 200, "times": 2})
+    job = db.wait_ended(id)
+    assert (job.state, job.attempt) == ("done", 3)
+    rows = attempts(db, id)
+    assert [(row.attempt, row.error, row.by_runner) for row in rows] == [(1, "not yet", True), (2, "not yet", True)]
+    for row, next_start in zip(rows, [rows[1].started_at, job.started_at]):
+        assert row.started_at <= row.finished_at
+        assert 0.15 < (next_start - row.finished_at).total_seconds() < 2
+    assert dead_letter(db, id) == []
+
+
+def test_retry_with_the_kinds_backoff(db, runner):
+    id = db.enqueue(args={"outcome": "retry", "text": "later", "times": 1})
+    db.wait("select exists (select from errand.attempt where id = %s)", id)
+    wait = db.one("select extract(epoch from j.run_at - a.finished_at)::float from errand.job j"
+                  " join errand.attempt a on a.id = j.id where j.id = %s", id)
+    assert 0.15 < wait <= 2.01
+    waiting = db.job(id)
+    assert (waiting.state, waiting.attempt, waiting.last_error, waiting.runner) == ("scheduled", 1, "later", None)
+    job = db.wait_ended(id)
+    assert (job.state, job.attempt) == ("done", 2)
+
+
+def test_last_attempt_makes_a_dead_letter(db, runner):
+    id = db.enqueue(args={"outcome": "retry", "text": "no", "delay_ms": 1}, max_attempts=3)
+    job = db.wait_ended(id)
+    assert (job.state, job.attempt, job.last_error) == ("dead", 3, "no")
+    assert [row.attempt for row in attempts(db, id)] == [1, 2]
+    [letter] = dead_letter(db, id)
+    assert (letter.attempt, letter.max_attempts, letter.error, letter.kind) == (3, 3, "no", "probe.run")
+    assert '"outcome": "retry"' in letter.args
+
+
+def test_fail_is_dead_at_once(db, runner):
+    id = db.enqueue(args={"outcome": "fail", "text": "bad \"input\", {with} \\ and ünïcode"})
+    job = db.wait_ended(id)
+    assert (job.state, job.attempt, job.last_error) == ("dead", 1, "bad \"input\", {with} \\ and ünïcode")
+    assert [row.error for row in dead_letter(db, id)] == [job.last_error]
+    assert attempts(db, id) == []
+
+
+@pytest.mark.parametrize("outcome", ["cancel", "unknown"])
+@pytest.mark.parametrize("kind", ["probe.run", "probe.claim"])
+def test_cancelled_and_unknown(db, runner, kind, outcome):
+    id = db.enqueue(kind, {"outcome": outcome, "text": "because"})
+    job = db.wait_ended(id)
+    assert (job.state, job.attempt, job.last_error) == ({"cancel": "cancelled"}.get(outcome, outcome), 1, "because")
+    assert dead_letter(db, id) == []
+
+
+@pytest.mark.parametrize("kind", ["probe.run", "probe.claim"])
+def test_snooze_is_no_attempt(db, runner, kind):
+    id = db.enqueue(kind, {"outcome": "snooze", "text": "nap", "delay_ms": 60000}, max_attempts=1)
+    db.wait("select run_at > now() + interval '30 seconds' and claimed_by is null from errand.job where id = %s", id)
+    job = db.job(id)
+    assert (job.state, job.attempt, job.last_error) == ("scheduled", 0, "nap")
+    assert attempts(db, id) == []
+    assert db.one("select errand.cancel(%s)", id) == "cancelled"
+
+
+@pytest.mark.parametrize("kind", ["probe.run", "probe.claim"])
+def test_snoozed_job_runs_again_and_again(db, runner, kind):
+    """Any number of snoozes, and then its one attempt."""
+    id = db.enqueue(kind, {"outcome": "snooze", "text": "nap", "delay_ms": 20}, max_attempts=1)
+    first = db.job(id).run_at
+    until(lambda: db.job(id).run_at > first, "never snoozed")
+    second = db.job(id).run_at
+    until(lambda: db.job(id).run_at > second, "snoozed only once")
+    assert db.one("select errand.cancel(%s)", id) in ("cancelled", "requested")
+    assert db.wait_ended(id).state == "cancelled"
+    assert attempts(db, id) == []
+
+
+# ---- Cancel and timeout ----
+
+def test_cancel_of_a_waiting_job(db, runner):
+    id = db.enqueue(after=0.6)
+    after = db.enqueue(after=0.6)
+    assert db.one("select errand.cancel(%s)", id) == "cancelled"
+    db.wait_ended(after)
+    job = db.job(id)
+    assert (job.state, job.started_at, job.last_error) == ("cancelled", None, "cancelled by errand.cancel")
+    assert db.one("select count(*) from errand.history where id = %s", id) == 1
+    assert db.one("select errand.cancel(%s)", id) == "not found"
+
+
+@pytest.mark.parametrize("kind", ["probe.run", "probe.claim"])
+def test_cancel_of_a_running_job(db, runner, kind):
+    """A sleeping handler is woken, and tells so itself; a lazily claimed one can be asked once it was written down."""
+    id = db.enqueue(kind, {"sleep_ms": 30000})
+    db.wait_state(id, "running")
+    begun = time.monotonic()
+    assert db.one("select errand.cancel(%s)", id) == "requested"
+    job = db.wait_ended(id, timeout=10)
+    assert (job.state, job.attempt, job.last_error) == ("cancelled", 1, "asked to end")
+    assert time.monotonic() - begun < 5
+
+
+def test_timeout_ends_a_sleeping_handler(db, runner):
+    id = db.enqueue(args={"sleep_ms": 30000}, timeout="300 milliseconds")
+    job = db.wait_ended(id, timeout=10)
+    assert 0.25 < (job.finished_at - job.started_at).total_seconds() < 3
+    runner.wait_log(rf"attempt timed out.* job={id}\b")
+
+
+# ---- Many, and foreign ones ----
+
+def test_ten_thousand_once_in_the_history(db, runner):
+    db.wait_empty()
+    db.sql("truncate errand.history")
+    ids = db.enqueue_many(10000)
+    assert len(set(ids)) == 10000
+    db.wait_empty()
+    db.check_history(ids)
+    assert db.one("select count(*) from errand.history where outcome <> 'done' or attempt <> 1") == 0
+    # Committed in batches: far fewer transactions than jobs.
+    assert db.one("select count(distinct finished_at) from errand.history") < 2000
+
+
+def test_kind_of_nobody_is_left_alone(db, runner):
+    """Far more of them than one read brings, in the way of others in the same lane."""
+    ids = [row[0] for row in db.sql(
+        "select errand.enqueue_many('later.release', array_fill('{}'::jsonb, array[3000]), queue => 'single',"
+        " priority => 0)")]
+    behind = db.enqueue(queue="single", priority=0)
+    beside = db.enqueue(queue="single")
+    db.wait_ended(behind)
+    db.wait_ended(beside)
+    assert db.one("select count(*) from errand.job where id = any (%s) and attempt = 0 and claimed_by is null", ids) == 3000
+    db.sql("delete from errand.job")
+
+
+def test_pause_and_resume_reach_a_running_runner(db, runner):
+    db.sql("select errand.queue_pause('default', 'maintenance')")
+    # The runner is told by a notification; a job enqueued before it has read it may still start.
+    until(lambda: db.job(db.enqueue(args={"probe": 1})) and paused_job(db), "the pause is never seen", timeout=10, every=0)
+    held = db.enqueue()
+    other = db.enqueue(queue="single")
+    db.wait_ended(other)
+    assert db.job(held).state == "ready"
+    assert db.row("select paused, pause_reason from errand.queues where name = 'default'") == (True, "maintenance")
+    db.sql("select errand.queue_resume('default')")
+    begun = time.monotonic()
+    db.wait_ended(held)
+    assert time.monotonic() - begun < 1.5
+    db.wait_empty()
+
+
+def paused_job(db):
+    """A job that is due and does not start while another queue's jobs run."""
+    id = db.enqueue()
+    db.wait_ended(db.enqueue(queue="single"))
+    return db.job(id).state == "ready"
+
+
+def test_pause_until_a_time_ends_by_itself(db, runner):
+    db.sql("select errand.queue_pause('default', 'a moment', clock_timestamp() + interval '1.5 seconds')")
+    until_at = db.one("select paused_until from errand.queue where name = 'default'")
+    until(lambda: paused_job(db) or db.one("select clock_timestamp()") > until_at, "the pause is never seen", every=0)
+    job = db.wait_ended(db.enqueue())
+    assert job.state == "done"
+    assert not db.one("select paused from errand.queues where name = 'default'")
+    db.wait_empty()
+
+
+def test_queue_made_while_the_runner_runs(db, runner):
+    db.sql("select errand.queue_create('newcomer', 2)")
+    job = db.wait_ended(db.enqueue(queue="newcomer"), timeout=8)
+    assert job.queue == "newcomer"
+
+
+def test_runner_of_a_queue_that_is_made_later(db, errand):
+    with Errand(db.dsn) as other:
+        late = other.start("--queues", "afterwards").wait_ready()
+        mine = db.one("select id from errand.runner where queues = '{afterwards}'")
+        # It has renewed its lease since.
+        lease = db.one("select lease_until from errand.runner where id = %s", mine)
+        db.wait("select lease_until > %s from errand.runner where id = %s", lease, mine, timeout=5)
+        lease = db.one("select lease_until from errand.runner where id = %s", mine)
+        db.wait("select lease_until > %s from errand.runner where id = %s", lease, mine, timeout=5)
+        db.sql("select errand.queue_create('afterwards', 1)")
+        assert db.wait_ended(db.enqueue(queue="afterwards"), timeout=8).runner is not None
+        assert late.terminate() == 0
+
+
+def test_queues_are_the_border(db, errand):
+    """A runner touches no lane of a queue that it does not serve."""
+    with Errand(db.dsn) as other:
+        db.sql("select errand.queue_create('ours', 1)")
+        one = other.start("--queues", "ours").wait_ready()
+        mine = db.one("select max(id) from errand.runner")
+        db.wait_ended(db.enqueue(queue="ours"))
+        assert db.one("select count(*) from errand.lane where owner = %s and queue <> 'ours'", mine) == 0
+        assert one.terminate() == 0
+
+
+def test_all_of_it_ends_in_order(db, runner):
+    """Last: the runner that did all of the above stops in order, and left nothing behind."""
+    assert db.sql("select * from errand.job") == []
+    assert runner.terminate() == 0
+    assert db.sql("select * from errand.runner") == []
