@@ -8,6 +8,8 @@ from support.cluster import shared_cluster
 from support.errand import Errand
 from support.wait import QueueDatabase, until
 
+CLOCKS = 0.02  # seconds: a runner knows the database's clock from its answers
+
 
 @pytest.fixture(scope="module")
 def db():
@@ -47,7 +49,9 @@ def dead_letter(db, id):
 def test_runs_now(db, runner):
     job = db.wait_ended(db.enqueue(args={"a": 1}))
     assert (job.state, job.attempt, job.last_error) == ("done", 1, None)
-    assert job.created_at <= job.run_at <= job.started_at <= job.finished_at
+    assert job.created_at <= job.run_at
+    assert (job.started_at - job.run_at).total_seconds() > -CLOCKS
+    assert (job.finished_at - job.started_at).total_seconds() > -CLOCKS
     assert job.runner == db.one("select id from errand.runner")
     assert db.one("select args::text from errand.history where id = %s", job.id) == '{"a": 1}'
 
@@ -57,7 +61,7 @@ def test_runs_at_its_time(db, runner):
     jobs = [db.wait_ended(id) for id in ids]
     for job in jobs:
         late = (job.started_at - job.run_at).total_seconds()
-        assert 0 <= late < 0.5, job
+        assert -CLOCKS < late < 0.5, job
 
 
 def test_not_before_its_time(db, runner):
@@ -67,20 +71,17 @@ def test_not_before_its_time(db, runner):
     assert db.one("select errand.cancel(%s)", later) == "cancelled"
 
 
-def test_priority_then_time_then_id(db, errand):
+def test_priority_then_time_then_id():
     """With one slot and one lane the order of starts is visible."""
-    ids = {}
-    with Errand(db.dsn) as other:
-        db.sql("select errand.queue_pause('single')")
-        for name, priority in (("third", 2), ("fourth", 2), ("last", 3), ("first", 0), ("second", 1)):
-            ids[name] = db.enqueue(queue="single", priority=priority, args={"sleep_ms": 20})
-        db.sql("select errand.queue_resume('single')")
-        other.start("--queues", "single", "--concurrency", "1").wait_ready()
-        for id in ids.values():
-            db.wait_ended(id)
-    order = [row.id for row in db.sql("select id from errand.history where id = any (%s) order by started_at",
-                                      list(ids.values()))]
-    assert [name for id in order for name in ids if ids[name] == id] == ["first", "second", "third", "fourth", "last"]
+    with QueueDatabase(shared_cluster(vector=False)) as db, Errand(db.dsn) as errand:
+        db.sql("select errand.queue_create('single', 1)")
+        wanted = [db.enqueue(queue="single", priority=priority, after=after, args={"sleep_ms": 5})
+                  for priority, after in ((2, 0), (2, 0), (3, -1), (0, 0.1), (1, 0.1), (0, 0))]
+        db.wait("select max(run_at) < clock_timestamp() from errand.job")
+        errand.start("--queues", "single", "--concurrency", "1").wait_ready()
+        db.wait_empty()
+        order = [row.id for row in db.sql("select id from errand.history order by started_at")]
+    assert order == [wanted[n] for n in (5, 3, 4, 0, 1, 2)]
 
 
 # ---- How it ends ----
@@ -92,7 +93,7 @@ def test_retry_with_delay_and_attempt_rows(db, runner):
     rows = attempts(db, id)
     assert [(row.attempt, row.error, row.by_runner) for row in rows] == [(1, "not yet", True), (2, "not yet", True)]
     for row, next_start in zip(rows, [rows[1].started_at, job.started_at]):
-        assert row.started_at <= row.finished_at
+        assert (row.finished_at - row.started_at).total_seconds() > -CLOCKS
         assert 0.15 < (next_start - row.finished_at).total_seconds() < 2
     assert dead_letter(db, id) == []
 
@@ -175,13 +176,13 @@ def test_cancel_of_a_waiting_job(db, runner):
 @pytest.mark.parametrize("kind", ["probe.run", "probe.claim"])
 def test_cancel_of_a_running_job(db, runner, kind):
     """A sleeping handler is woken, and tells so itself; a lazily claimed one can be asked once it was written down."""
-    id = db.enqueue(kind, {"sleep_ms": 30000})
+    id = db.enqueue(kind, {"sleep_ms": 10000})
     db.wait_state(id, "running")
     begun = time.monotonic()
     assert db.one("select errand.cancel(%s)", id) == "requested"
-    job = db.wait_ended(id, timeout=10)
+    job = db.wait_ended(id, timeout=15)
     assert (job.state, job.attempt, job.last_error) == ("cancelled", 1, "asked to end")
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 3
 
 
 def test_timeout_ends_a_sleeping_handler(db, runner):
@@ -257,33 +258,33 @@ def test_queue_made_while_the_runner_runs(db, runner):
     assert job.queue == "newcomer"
 
 
-def test_runner_of_a_queue_that_is_made_later(db, errand):
-    with Errand(db.dsn) as other:
-        late = other.start("--queues", "afterwards").wait_ready()
-        mine = db.one("select id from errand.runner where queues = '{afterwards}'")
-        # It has renewed its lease since.
-        lease = db.one("select lease_until from errand.runner where id = %s", mine)
-        db.wait("select lease_until > %s from errand.runner where id = %s", lease, mine, timeout=5)
-        lease = db.one("select lease_until from errand.runner where id = %s", mine)
-        db.wait("select lease_until > %s from errand.runner where id = %s", lease, mine, timeout=5)
+def test_runner_of_a_queue_that_is_made_later():
+    """It goes on renewing its lease, and sees the queue when it is there."""
+    with QueueDatabase(shared_cluster(vector=False)) as db, Errand(db.dsn) as errand:
+        late = errand.start("--queues", "afterwards", "--lease-ttl-ms", "2000").wait_ready()
+        for _ in range(3):
+            lease = db.one("select lease_until from errand.runner")
+            db.wait("select lease_until > %s from errand.runner", lease, timeout=3)
         db.sql("select errand.queue_create('afterwards', 1)")
         assert db.wait_ended(db.enqueue(queue="afterwards"), timeout=8).runner is not None
         assert late.terminate() == 0
 
 
-def test_queues_are_the_border(db, errand):
-    """A runner touches no lane of a queue that it does not serve."""
-    with Errand(db.dsn) as other:
-        db.sql("select errand.queue_create('ours', 1)")
-        one = other.start("--queues", "ours").wait_ready()
-        mine = db.one("select max(id) from errand.runner")
+def test_queues_are_the_border():
+    """A runner touches no lane and no job of a queue that it does not serve."""
+    with QueueDatabase(shared_cluster(vector=False)) as db, Errand(db.dsn) as errand:
+        for name in ("ours", "theirs"):
+            db.sql("select errand.queue_create(%s, 1)", name)
+        errand.start("--queues", "ours").wait_ready()
+        foreign = db.enqueue(queue="theirs")
         db.wait_ended(db.enqueue(queue="ours"))
-        assert db.one("select count(*) from errand.lane where owner = %s and queue <> 'ours'", mine) == 0
-        assert one.terminate() == 0
+        assert db.job(foreign).state == "ready"
+        assert [row.queue for row in db.sql("select queue from errand.lane where owner is not null")] == ["ours"]
 
 
 def test_all_of_it_ends_in_order(db, runner):
     """Last: the runner that did all of the above stops in order, and left nothing behind."""
     assert db.sql("select * from errand.job") == []
     assert runner.terminate() == 0
-    assert db.sql("select * from errand.runner") == []
+    assert db.one("select count(*) from errand.lane where owner is not null or armed") == 0
+    assert db.sql("select * from errand.runner where lease_until > clock_timestamp()") == []
