@@ -48,6 +48,8 @@ struct errand_kind {
     enum errand_claim claim;
     int max_attempts; /* 1 to 1000, default 20 */
     int timeout_ms;   /* of one attempt; default 60,000, at most a day */
+    int queue_lanes;  /* of that queue when a runner has to make it, 1 to 64; default 8; 1 where
+                         order or rate is one for all */
     int batch_max;    /* how many due jobs run_batch takes at once, 1 to 1000; default 1 */
 
     /* Exactly one of the two. run_batch gets jobs that are due together; they share one stack, one

@@ -53,6 +53,7 @@ static const struct errand_kind email_kinds[] = {
     {.size = sizeof(struct errand_kind),
      .name = "email.send",
      .queue = "email",
+     .queue_lanes = 1,
      .claim = ERRAND_CLAIM_FIRST,
      .max_attempts = 25,
      .timeout_ms = 120000,
@@ -61,6 +62,7 @@ static const struct errand_kind email_kinds[] = {
     {.size = sizeof(struct errand_kind),
      .name = "email.sweep",
      .queue = "email",
+     .queue_lanes = 1,
      .max_attempts = 1000,
      .run = sweep_run},
 };

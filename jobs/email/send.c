@@ -9,7 +9,8 @@ enum {
     DATABASE_WAIT_MS = 2000,
     NO_KEY_PAUSE_MS = 60000,
     IN_FLIGHT_WAIT_MS = 500,
-    RUN_US = 60000000 /* no further request after so long: half of the attempt's time */
+    RUN_US =
+        5000000 /* no further request after so long: what a run sent is written down at its end */
 };
 
 struct sending {
@@ -41,14 +42,16 @@ static void sending_stop(struct sending *sending, int64_t ms, const char *reason
 /* Waits until another request may go out; false when this run shall send no more. */
 static bool sending_may_go_on(struct sending *sending)
 {
+    static const char reason[] = "left for the next run";
     struct errand_job *job = sending->mails.job;
     if (sending->stopped)
         return false;
-    if (sending->any_sent && !errand_is_cancelled(job) &&
-        errand_now_us(job) - sending->started_us < RUN_US)
+    if (sending->any_sent && errand_now_us(job) - sending->started_us >= RUN_US)
+        sending_stop(sending, 0, reason);
+    else if (sending->any_sent)
         errand_rate_wait(job);
-    if (errand_is_cancelled(job) || errand_now_us(job) - sending->started_us >= RUN_US)
-        sending_stop(sending, 0, "left for the next run");
+    if (errand_is_cancelled(job))
+        sending_stop(sending, 0, reason);
     return !sending->stopped;
 }
 

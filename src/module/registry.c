@@ -13,7 +13,9 @@ enum {
     KIND_ATTEMPTS_MAX = 1000,
     KIND_TIMEOUT_MS = 60000,
     KIND_TIMEOUT_MAX_MS = 86400000,
-    KIND_BATCH_MAX = 1000
+    KIND_BATCH_MAX = 1000,
+    KIND_LANES = 8,
+    KIND_LANES_MAX = 64
 };
 
 void registry_init(struct registry *registry)
@@ -54,11 +56,13 @@ static bool kind_check(const struct registry *registry, const struct errand_modu
                        module->name, kind->name);
     if (kind->max_attempts < 0 || kind->max_attempts > KIND_ATTEMPTS_MAX || kind->timeout_ms < 0 ||
         kind->timeout_ms > KIND_TIMEOUT_MAX_MS || kind->batch_max < 0 ||
-        kind->batch_max > KIND_BATCH_MAX)
+        kind->batch_max > KIND_BATCH_MAX || kind->queue_lanes < 0 ||
+        kind->queue_lanes > KIND_LANES_MAX)
         return err_set(err, ERR_CONFIG,
-                       "module %s: kind %s: max_attempts is 1-%d, timeout_ms 1-%d, batch_max 1-%d",
+                       "module %s: kind %s: max_attempts is 1-%d, timeout_ms 1-%d, batch_max 1-%d, "
+                       "queue_lanes 1-%d",
                        module->name, kind->name, KIND_ATTEMPTS_MAX, KIND_TIMEOUT_MAX_MS,
-                       KIND_BATCH_MAX);
+                       KIND_BATCH_MAX, KIND_LANES_MAX);
     return true;
 }
 
@@ -75,6 +79,7 @@ static bool registry_add_kind(struct registry *registry, const struct errand_mod
         .queue = kind->queue ? kind->queue : "default",
         .max_attempts = kind->max_attempts ? kind->max_attempts : KIND_ATTEMPTS,
         .timeout_ms = kind->timeout_ms ? kind->timeout_ms : KIND_TIMEOUT_MS,
+        .queue_lanes = kind->queue_lanes ? kind->queue_lanes : KIND_LANES,
         .batch_max = kind->run_batch && kind->batch_max ? kind->batch_max : 1,
         .number = registry->count,
     };

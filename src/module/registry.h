@@ -12,7 +12,7 @@ struct kind {
     const struct errand_kind *errand;
     const struct errand_module *module;
     const char *name, *queue;
-    int max_attempts, timeout_ms, batch_max;
+    int max_attempts, timeout_ms, batch_max, queue_lanes;
     size_t number;
 };
 

@@ -83,6 +83,14 @@ void dispatch_on_finished(struct attempt *attempt)
     dispatch_schedule(runner);
 }
 
+void dispatch_cancel(struct errand_job *job)
+{
+    job->cancelled = true;
+    /* What a batch waits for is not this job's alone. */
+    if (job->attempt->count == 1)
+        attempt_cancel(job->attempt);
+}
+
 /* ---- Choosing ---- */
 
 /* A job that must not run: it ends as it is. */

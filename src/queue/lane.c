@@ -10,7 +10,6 @@
 #include <stdlib.h>
 
 enum {
-    LANE_FIRST_LIMIT = 128,
     LANE_CAUTIOUS_ROWS = 8192, /* no runner holds more of a lane */
     NOTIFY_MAX_PER_SECOND = 100
 };
@@ -23,7 +22,7 @@ struct lane *lane_new(struct runner *runner, struct workqueue *queue, int number
     lane->queue = queue;
     lane->number = number;
     lane->epoch = epoch;
-    lane->limit = LANE_FIRST_LIMIT;
+    lane->limit = READER_LIMIT_FIRST;
     lane->cautious_left = crashed ? LANE_CAUTIOUS_ROWS : 0;
     for (int i = 0; i < LANE_CLASSES; i++)
         lane->classes[i] = (struct lane_class){.cursor_us = INT64_MIN, .cursor_id = INT64_MIN};

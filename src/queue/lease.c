@@ -60,9 +60,9 @@ static const char *lease_ttl_text(const struct runner *runner, char text[24])
 
 static void unit_add_kinds(struct db_unit *unit, const struct registry *registry)
 {
-    struct buf names, queues, attempts, timeouts;
-    struct buf *bufs[] = {&names, &queues, &attempts, &timeouts};
-    for (size_t i = 0; i < 4; i++) {
+    struct buf names, queues, attempts, timeouts, lanes;
+    struct buf *bufs[] = {&names, &queues, &attempts, &timeouts, &lanes};
+    for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++) {
         buf_init(bufs[i], 0);
         buf_array_open(bufs[i]);
     }
@@ -72,15 +72,16 @@ static void unit_add_kinds(struct db_unit *unit, const struct registry *registry
         buf_array_text(&queues, kind->queue);
         buf_array_int(&attempts, kind->max_attempts);
         buf_array_int(&timeouts, kind->timeout_ms);
+        buf_array_int(&lanes, kind->queue_lanes);
     }
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
         buf_array_close(bufs[i]);
-    const char *missing[] = {buf_text(&queues)};
+    const char *missing[] = {buf_text(&queues), buf_text(&lanes)};
     const char *params[] = {buf_text(&names), buf_text(&queues), buf_text(&attempts),
                             buf_text(&timeouts)};
-    db_unit_add(unit, &queue_sql[QUEUE_SQL_QUEUES_MISSING], 1, missing);
+    db_unit_add(unit, &queue_sql[QUEUE_SQL_QUEUES_MISSING], 2, missing);
     db_unit_add(unit, &queue_sql[QUEUE_SQL_KINDS_REGISTER], 4, params);
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
         buf_clear(bufs[i]);
 }
 
@@ -210,6 +211,18 @@ static void lease_count_runners(struct runner *runner)
     runner->runners = runners;
 }
 
+/* The runner's row is gone: it was away for so long that somebody cleared it up. Its lanes are
+ * others' by now; it joins as a new one. */
+static void lease_rejoin(struct runner *runner)
+{
+    log_event(LOG_WARN, "the lease was lost, joining again", "runner", runner->id_text, NULL);
+    for (struct lane *lane = runner->lanes; lane; lane = lane->next)
+        acquire_on_lost(lane);
+    runner->id = 0;
+    runner->phase = RUNNER_STARTING;
+    lease_register(runner);
+}
+
 static void on_beat(struct db_unit *unit, void *owner)
 {
     struct runner *runner = owner;
@@ -217,17 +230,15 @@ static void on_beat(struct db_unit *unit, void *owner)
     bool lapsed = !lease_holds(runner), free_lanes = false;
     lease->sent_us = 0;
     if (unit->err.code != ERR_NONE) {
-        log_event(LOG_WARN, "renewing the lease failed", "error", unit->err.text, NULL);
+        log_event(runner->away_since_us ? LOG_DEBUG : LOG_WARN, "renewing the lease failed",
+                  "error", unit->err.text, NULL);
         loop_timer_set(&lease->timer, clock_mono_us() + lease->ttl_us / (4 * LEASE_BEATS));
         return;
     }
     const PGresult *rows = db_unit_result(unit, 0);
     int count = PQntuples(rows);
     if (count && db_get_int(rows, 0, BEAT_ALIVE) == 0) {
-        struct err err;
-        err_set(&err, ERR_TEMPORARY,
-                "the runner's row is gone from the database; start errand again");
-        runner_fail(runner, &err);
+        lease_rejoin(runner);
         return;
     }
     for (int row = 0; row < count; row++) {

@@ -19,7 +19,7 @@ static void notify_cancel(struct lane *lane, int64_t id)
     if (entry->in_heap.place)
         lane_drop(lane, entry);
     else if (entry->state == ENTRY_RUNNING)
-        entry->job->cancelled = true;
+        dispatch_cancel(entry->job);
 }
 
 void notify_on_message(const char *channel, const char *payload, void *owner)

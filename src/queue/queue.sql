@@ -72,8 +72,9 @@ on conflict (name) do update set queue = excluded.queue, max_attempts = excluded
 where (k.queue, k.max_attempts, k.timeout_ms) is distinct from (excluded.queue, excluded.max_attempts, excluded.timeout_ms)
 
 -- name: queues_missing
--- Makes the queues that kinds name and that nobody made: $1 names.
-select errand.queue_create(n.name) from (select distinct x.name from unnest($1::text[]) x(name)) n
+-- Makes the queues that kinds name and that nobody made: $1 names, $2 lanes.
+select errand.queue_create(n.name, n.lanes)
+from (select x.name, pg_catalog.min(x.lanes) as lanes from unnest($1::text[], $2::integer[]) x(name, lanes) group by x.name) n
 where not exists (select from errand.queue q where q.name = n.name)
 
 -- name: lanes_free

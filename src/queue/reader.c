@@ -15,7 +15,8 @@ enum {
     READ_TIMEOUT_MS = 10000,
     READ_RETRY_US = 200000,
     WAITING_MAX = 4 * READER_LIMIT_MAX,
-    PASS_SPARE_ROWS = 1024
+    PASS_SPARE_ROWS = 1024,
+    READ_BYTES_MAX = 4 << 20 /* of args, about, a lane and read */
 };
 
 static void reader_on_timer(void *owner);
@@ -55,7 +56,9 @@ static bool lane_wants_more(const struct lane *lane)
 
 void reader_on_taken(struct lane *lane)
 {
-    if (lane->waiting <= (size_t)lane->limit / 2 && !lane->reading && lane_wants_more(lane))
+    bool put_off = lane->read_at_us == INT64_MAX; /* because too many were waiting */
+    if (lane->waiting <= (size_t)lane->limit / 2 && !lane->reading &&
+        (put_off || lane_wants_more(lane)))
         lane_read_at_least(lane, clock_mono_us());
 }
 
@@ -201,8 +204,12 @@ static void lane_move_cursors(struct lane *lane, const struct found *found, int 
 
 /* The number of rows follows how fast they are used up: a lane of slow jobs must not hold what
  * others could see first. */
-static void lane_adapt_limit(struct lane *lane, int64_t mono_us)
+static void lane_adapt_limit(struct lane *lane, const PGresult *rows, int64_t mono_us)
 {
+    int64_t bytes = 0;
+    int count = PQntuples(rows);
+    for (int row = 0; row < count; row++)
+        bytes += PQgetlength(rows, row, ROW_ARGS);
     if (lane_wants_more(lane)) {
         int64_t since_us = mono_us - lane->last_full_us;
         lane->last_full_us = mono_us;
@@ -211,9 +218,13 @@ static void lane_adapt_limit(struct lane *lane, int64_t mono_us)
         else if (since_us > 2000000)
             lane->limit /= 2;
     }
-    lane->limit = lane->limit > READER_LIMIT_MAX ? READER_LIMIT_MAX
-                  : lane->limit < 128            ? 128
-                                                 : lane->limit;
+    int most = READER_LIMIT_MAX;
+    if (count && bytes / count * most > READ_BYTES_MAX)
+        most = (int)(READ_BYTES_MAX / (bytes / count));
+    if (lane->limit < READER_LIMIT_FIRST)
+        lane->limit = READER_LIMIT_FIRST;
+    if (lane->limit > most)
+        lane->limit = most > 0 ? most : 1;
 }
 
 static void lane_plan_pass(struct lane *lane, const struct found *found, int64_t mono_us,
@@ -279,7 +290,7 @@ static void lane_take_rows(struct lane *lane, const PGresult *rows, const struct
     for (int row = 0; row < count; row++)
         lane_take_row(lane, rows, row, &found);
     lane_move_cursors(lane, &found, limit, reading->now_us);
-    lane_adapt_limit(lane, mono_us);
+    lane_adapt_limit(lane, rows, mono_us);
     lane_plan_pass(lane, &found, mono_us, took_us);
     lane_plan_next(lane, &found, mono_us);
 }
@@ -291,7 +302,8 @@ static void reading_on_done(struct db_unit *unit, void *owner)
     bool failed = unit->err.code != ERR_NONE;
     runner->reader.under_way = false;
     if (failed && unit->err.code != ERR_CANCELLED)
-        log_event(LOG_WARN, "reading lanes failed", "error", unit->err.text, NULL);
+        log_event(runner->away_since_us ? LOG_DEBUG : LOG_WARN, "reading lanes failed", "error",
+                  unit->err.text, NULL);
     for (size_t i = 0; i < reading->count; i++) {
         struct lane *lane = reading->lanes[i];
         lane->reading = false;

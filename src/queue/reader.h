@@ -25,7 +25,8 @@ enum {
     READER_POLL_FIRST_US = 1000,
     READER_POLL_ARM_US = 64000,   /* quiet for so long: arm */
     READER_POLL_MAX_US = 1000000, /* without LISTEN */
-    READER_LIMIT_MAX = 1000       /* rows a lane, class and read */
+    READER_LIMIT_FIRST = 128,
+    READER_LIMIT_MAX = 1000 /* rows a lane, class and read */
 };
 
 void reader_init(struct runner *runner);

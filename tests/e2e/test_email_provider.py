@@ -246,7 +246,7 @@ def test_the_providers_rate_is_kept(box, provider, errand):
     box.insert([{"content": {"html": "x", "attachments": [{"filename": "a", "content": "aGk="}]}} for _ in range(12)])
     box.wait_all()
     statuses = [r["status"] for r in provider.requests()]
-    assert statuses.count(200) == 12 and statuses.count(429) <= 1, statuses
+    assert statuses.count(200) == 12 and statuses.count(429) <= 3, statuses
 
 
 @pytest.mark.parametrize("name, words", [

@@ -8,23 +8,24 @@
  * server and done later, when the runner has already sent it again on another connection. Meanwhile
  * somebody replaces the job's args once.
  *
- * Properties: an attempt's SQL effects are applied once; the job ends once and is not lost; a write
- * changes the row only as its writer saw it, and none that begins after the lane moved.
+ * Properties: the job ends once, with its SQL effect applied once, and is not lost; a write changes
+ * the row only while that is as its writer saw it (so none counts twice), and none that begins after the
+ * lane moved does.
  *
  * What breaks them:
- *   -DBROKEN_NO_FENCE          no write names what it saw
- *   -DBROKEN_NO_EPOCH          ... or it names attempt and revision only
- *   -DBROKEN_NO_ATTEMPT        ... or epoch and revision only
- *   -DBROKEN_NO_REVISION       ... or epoch and attempt only
- *   -DBROKEN_SENT_BLINDLY      effects go without completion_check: they do not notice that the row is
- *                              gone, after an unknown outcome for instance
- *   -DBROKEN_AGAIN_UNMARKED    job_again leaves attempt and revision of a claimed job as they were, so
- *                              that the same statement fits the row twice
+ *   -DBROKEN_NO_FENCE         no write names what it saw
+ *   -DBROKEN_NO_EPOCH         ... or it names attempt and revision only
+ *   -DBROKEN_NO_ATTEMPT       ... or epoch and revision only
+ *   -DBROKEN_NO_REVISION      ... or epoch and attempt only
+ *   -DBROKEN_SENT_BLINDLY     effects go without completion_check: they do not notice that the row is
+ *                             gone, when they are sent again after an unknown outcome for instance
+ *   -DBROKEN_AGAIN_UNMARKED   job_again leaves attempt and revision of a claimed job as they were, so
+ *                             that the same statement fits the row twice
  */
 
 #define TAKEOVERS 2                   /* lane_acquire, in all */
 #define UNKNOWNS 2                    /* answers that are lost, in all */
-#define AGAINS 2                      /* outcomes RETRY and SNOOZE, in all */
+#define AGAINS 1                      /* outcomes RETRY and SNOOZE, in all */
 
 #if defined(BROKEN_NO_FENCE) || defined(BROKEN_NO_EPOCH)
 #define EPOCH_FITS true
@@ -49,125 +50,134 @@ byte epoch;
 bool row_exists = true, row_claimed;
 byte row_attempt, row_revision;
 
-/* What only the properties know: how often the row was changed, how often the job ended, which
- * attempts' effects were applied. */
-byte version, ended, tries;
-int applied;
+/* What only the properties know. */
+byte effects;                         /* of DONE, that were applied */
+bool as_seen[3];                      /* by runner: the row is as it saw or made it. 2: a left one's */
 
-byte takeovers, unknowns, agains;
+byte unknowns, agains;
 
 /* A statement that its runner has given up and the server has not. */
-chan left_behind = [1] of { mtype, bool, byte, byte, bool, byte, byte };
+chan left_behind = [1] of { mtype, bool, byte, byte, bool };
 
-inline apply_effects(try)             /* unit_add_effects: in the same transaction */
+/* unit_add_effects: in the same transaction. */
+inline apply_effects(what)
 {
-    assert((applied & (1 << try)) == 0);
-    applied = applied | (1 << try)
-}
-
-/* job_claim, job_done, job_again behind their snapshot. fits: the row was changed. */
-inline change_row(what, claimed, try)
-{
-    fits = row_exists && EPOCH_FITS && ATTEMPT_FITS && REVISION_FITS;
     if
-    :: fits ->
-        assert(fresh && version == seen);
-        version++;
-        if
-        :: what == CLAIM -> row_attempt++; row_claimed = true
-        :: what == DONE -> row_exists = false; ended++; apply_effects(try)
-        :: what == AGAIN ->
-            if
-            :: !claimed -> row_attempt++     /* entry_next_attempt of a RETRY; a claim counted it */
-            :: !claimed -> skip              /* of a SNOOZE */
-            :: claimed -> skip
-            :: claimed -> row_attempt--
-            fi;
-            row_claimed = false;
-#ifndef BROKEN_AGAIN_UNMARKED
-            row_revision++;
-#endif
-            apply_effects(try)
-        fi
-    :: !fits && what != CLAIM ->
-#ifdef BROKEN_SENT_BLINDLY
-        apply_effects(try)
-#else
-        skip                                 /* completion_check: rolled back */
-#endif
+    :: what == DONE -> effects++; assert(effects == 1)
     :: else
     fi
 }
 
-/* Sends until an answer comes (completing_on_done) or, once only, until it is lost (a claim's). */
-inline send(what, again_if_lost, try)
+/* job_claim, job_done, job_again behind their snapshot. fits: the row was changed. */
+inline change_row(who, what)
 {
-    do
-    :: fresh = (epoch == mine);
-       if
-       :: atomic { change_row(what, claimed, try); lost = false }
-       :: atomic { unknowns < UNKNOWNS -> unknowns++; change_row(what, claimed, try); lost = true }
-       :: atomic { unknowns < UNKNOWNS -> unknowns++; lost = true }
-       :: atomic { unknowns < UNKNOWNS && empty(left_behind) -> unknowns++; lost = true;
-              left_behind!what, fresh, attempt, revision, claimed, seen, try }
-       fi;
-       if
-       :: lost && again_if_lost
-       :: else -> break
-       fi
-    od
+    fits = row_exists && EPOCH_FITS && ATTEMPT_FITS && REVISION_FITS;
+    if
+    :: fits ->
+        assert(fresh && as_seen[who]);
+        as_seen[0] = false; as_seen[1] = false; as_seen[2] = false;
+        if
+        :: what == CLAIM -> row_attempt++; row_claimed = true; as_seen[who] = true
+        :: what == DONE -> row_exists = false
+        :: what == AGAIN ->
+            if
+            :: !claimed -> row_attempt++     /* entry_next_attempt of a RETRY; a claim counted it */
+            :: claimed -> skip
+            :: !claimed -> skip              /* of a SNOOZE */
+            :: claimed -> row_attempt--
+            fi;
+#ifndef BROKEN_AGAIN_UNMARKED
+            row_revision++;
+#endif
+            row_claimed = false
+        fi;
+        apply_effects(what)
+    :: else ->
+#ifdef BROKEN_SENT_BLINDLY
+        apply_effects(what)
+#else
+        skip                                 /* completion_check: rolled back */
+#endif
+    fi
 }
 
-proctype runner()
+/* The answer is lost, or the unit: conn.c ends it with ERR_UNKNOWN_OUTCOME. */
+inline lose(who, what)
 {
-    byte mine, attempt, revision, seen, try;
-    bool lost_before, cautious, claimed, fresh, fits, lost;
+    unknowns < UNKNOWNS -> unknowns++; lost = true;
+    if
+    :: change_row(who, what)                 /* done */
+    :: skip                                  /* never done */
+    :: empty(left_behind) ->                 /* not done yet */
+        left_behind!what, fresh, attempt, revision, claimed;
+        as_seen[2] = as_seen[who]
+    fi
+}
+
+proctype runner(bit me)
+{
+    byte mine, attempt, revision;
+    bool cautious, claimed, fresh, fits, lost;
     mtype outcome;
 endacquire:
-    atomic { row_exists && takeovers < TAKEOVERS ->           /* lane_acquire */
-        takeovers++; epoch++; mine = epoch;
+    atomic { row_exists && epoch < TAKEOVERS ->               /* lane_acquire */
+        epoch++; mine = epoch;
         if
         :: cautious = true                                    /* crashed */
-        :: cautious = false                                   /* released: not every crash is one */
+        :: cautious = false                                   /* released; not all is known of it */
         fi }
 read:
     atomic {                                                  /* lane_read, entry_new */
+        fits = false; lost = false; fresh = false; claimed = false; outcome = 0;
+        attempt = 0; revision = 0;
         if
         :: epoch != mine -> goto endacquire                   /* lane_lose. REACH */
         :: epoch == mine && !row_exists -> goto endidle
         :: else
         fi;
-        attempt = row_attempt; revision = row_revision; seen = version;
-        lost_before = row_claimed; claimed = false }
+        attempt = row_attempt; revision = row_revision; as_seen[me] = true;
+        if
+        :: cautious || row_claimed                            /* entry_needs_claim */
+        :: !row_claimed -> goto begin
+        fi }
+    fresh = (epoch == mine);                                  /* claim_add */
     if
-    :: cautious || lost_before                                /* entry_needs_claim */
-    :: !lost_before -> goto begin
+    :: atomic { change_row(me, CLAIM) }
+    :: atomic { lose(me, CLAIM) }
     fi;
-    send(CLAIM, false, 0);
     if
-    :: !lost && fits -> attempt++; seen++; claimed = true     /* claiming_mark. REACH */
+    :: !lost && fits -> attempt++; claimed = true             /* claiming_mark. REACH */
     :: else -> goto read                                      /* entry_refuse. REACH */
     fi;
-begin:
-    atomic { try = tries; tries++; assert(tries < 31) }       /* dispatch_begin */
+begin:                                                        /* dispatch_begin */
     if
-    :: !claimed ->                                            /* claim_lazily */
-        send(CLAIM, false, 0);
+    :: atomic { !claimed -> fresh = (epoch == mine) };        /* claim_lazily */
         if
-        :: !lost && fits -> attempt++; seen++; claimed = true /* REACH */
+        :: atomic { change_row(me, CLAIM) }
+        :: atomic { lose(me, CLAIM) }
+        fi;
+        if
+        :: !lost && fits -> attempt++; claimed = true         /* REACH */
         :: else
         fi
     :: skip
     fi;
-    atomic {                                                  /* completion_flush */
+    atomic {                                                  /* completion_add */
         if
         :: outcome = DONE
         :: agains < AGAINS -> agains++; outcome = AGAIN
         fi }
-    if
-    :: outcome == DONE -> send(DONE, true, try)
-    :: else -> send(AGAIN, true, try)
-    fi;
+    do                                                        /* completion_flush */
+    :: atomic { fresh = (epoch == mine); lost = false };
+        if
+        :: atomic { change_row(me, outcome) }
+        :: atomic { lose(me, outcome) }
+        fi;
+        if
+        :: lost                                               /* jobs_put_back. REACH */
+        :: else -> break
+        fi
+    od;
     if
     :: !fits -> goto read                                     /* job_on_refused. REACH */
     :: fits && outcome == AGAIN -> goto read                  /* REACH */
@@ -181,12 +191,13 @@ endidle:
 active proctype server()
 {
     bool fresh, fits, claimed;
-    byte attempt, revision, seen, try;
+    byte attempt, revision;
     mtype what;
 end:
     do
-    :: atomic { left_behind?what, fresh, attempt, revision, claimed, seen, try ->
-            change_row(what, claimed, try) }
+    :: atomic { left_behind?what, fresh, attempt, revision, claimed ->
+            change_row(2, what);
+            what = 0; fresh = false; fits = false; claimed = false; attempt = 0; revision = 0 }
     od
 }
 
@@ -194,13 +205,14 @@ end:
 active proctype replacer()
 {
 end:
-    atomic { row_exists && !row_claimed -> row_revision++; version++ /* REACH */ }
+    atomic { row_exists && !row_claimed ->
+        row_revision++; as_seen[0] = false; as_seen[1] = false; as_seen[2] = false /* REACH */ }
 }
 
 /* When nothing is left to do. */
 active proctype monitor()
 {
-    timeout -> assert(!row_exists && ended == 1)              /* REACH */
+    timeout -> assert(!row_exists && effects == 1)            /* REACH */
 }
 
-init { atomic { run runner(); run runner() } }
+init { atomic { run runner(0); run runner(1) } }

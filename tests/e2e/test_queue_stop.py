@@ -1,0 +1,128 @@
+"""Stopping a runner: what runs may finish, nothing new starts, everything is given back."""
+
+import signal
+import time
+
+import pytest
+
+from support.cluster import shared_cluster
+from support.errand import Errand
+from support.wait import QueueDatabase, until
+
+
+@pytest.fixture
+def db():
+    with QueueDatabase(shared_cluster(vector=False)) as db:
+        yield db
+
+
+@pytest.fixture
+def errand(db):
+    with Errand(db.dsn) as errand:
+        yield errand
+
+
+def wait_running(db, *ids):
+    for id in ids:
+        db.wait_state(id, "running")
+
+
+def check_given_back(db):
+    assert db.sql("select * from errand.runner") == []
+    assert db.sql("select lane from errand.lane where owner is not null or armed") == []
+    assert db.sql("select id from errand.job where claimed_by is not null or started_at is not null") == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_running_jobs_finish_and_no_other_starts(db, errand, number):
+    runner = errand.start("--concurrency", "4").wait_ready()
+    running = [db.enqueue("probe.claim", {"sleep_ms": 700}) for _ in range(4)]
+    wait_running(db, *running)
+    waiting = [db.enqueue() for _ in range(20)]
+    runner.process.send_signal(number)
+    assert runner.wait(10) == 0
+    assert [db.job(id).state for id in running] == ["done"] * 4
+    assert {(job.state, job.attempt) for job in map(db.job, waiting)} == {("ready", 0)}
+    check_given_back(db)
+    runner = errand.start().wait_ready()
+    for id in waiting:
+        assert db.wait_ended(id).attempt == 1
+    assert "taken_over=0" in runner.log()
+
+
+def test_idle_runner_stops_at_once(db, errand):
+    runner = errand.start().wait_ready()
+    db.wait_ended(db.enqueue())
+    begun = time.monotonic()
+    assert runner.terminate() == 0
+    assert time.monotonic() - begun < 2
+    check_given_back(db)
+
+
+def test_jobs_that_ended_are_committed_before_the_end(db, errand):
+    runner = errand.start("--concurrency", "1000").wait_ready()
+    ids = db.enqueue_many(1000, {"sleep_ms": 300})
+    until(lambda: db.one("select count(*) from errand.history") or db.one("select running from errand.runner") > 500,
+          "nothing runs")
+    assert runner.terminate() == 0
+    done = db.one("select count(*) from errand.history")
+    assert done + db.one("select count(*) from errand.job where attempt = 0 and claimed_by is null") == 1000
+    assert done > 0
+    errand.start().wait_ready()
+    db.wait_empty()
+    db.check_history(ids)
+
+
+def test_handler_that_outlives_the_grace_is_handed_back(db, errand):
+    """Whether written down before the start, after a second, or not at all; another runner finishes them."""
+    runner = errand.start(env={"ERRAND_STOP_TIMEOUT_MS": "400"}).wait_ready()
+    claimed = [db.enqueue(kind, {"sleep_ms": 4000}) for kind in ("probe.claim", "probe.run")]
+    wait_running(db, *claimed)
+    unclaimed = db.enqueue(args={"sleep_ms": 4000})
+    db.wait_ended(db.enqueue())
+    begun = time.monotonic()
+    assert runner.terminate() == 0
+    assert 0.3 < time.monotonic() - begun < 2
+    assert [db.job(id).attempt for id in (*claimed, unclaimed)] == [1, 1, 0]
+    check_given_back(db)
+    runner = errand.start().wait_ready()
+    assert [db.wait_ended(id).state for id in (*claimed, unclaimed)] == ["done"] * 3
+    assert [db.job(id).attempt for id in (*claimed, unclaimed)] == [2, 2, 1]
+    db.check_history([row.id for row in db.sql("select id from errand.history")])
+
+
+def test_no_grace_at_all(db, errand):
+    runner = errand.start(env={"ERRAND_STOP_TIMEOUT_MS": "0"}).wait_ready()
+    id = db.enqueue("probe.claim", {"sleep_ms": 30000})
+    wait_running(db, id)
+    begun = time.monotonic()
+    assert runner.terminate() == 0
+    assert time.monotonic() - begun < 2
+    check_given_back(db)
+
+
+def test_second_signal_ends_at_once(db, errand):
+    """Nothing is given back then, and still the next runner has it at once: the backend is gone."""
+    runner = errand.start().wait_ready()
+    id = db.enqueue("probe.claim", {"sleep_ms": 5000})
+    wait_running(db, id)
+    runner.process.terminate()
+    runner.wait_log("stopping")
+    assert runner.running
+    begun = time.monotonic()
+    runner.process.send_signal(signal.SIGINT)
+    assert runner.wait(5) == 130
+    assert time.monotonic() - begun < 1
+    next_runner = errand.start().wait_ready()
+    next_runner.wait_log(r"lanes acquired.* taken_over=[1-9]")
+    begun = time.monotonic()
+    job = db.wait("select attempt from errand.job where id = %s and attempt = 2", id, timeout=5)
+    assert job == 2
+
+
+def test_stop_before_the_database_was_ever_there(errand):
+    lost = Errand("host=/nowhere")
+    with lost:
+        runner = lost.start()
+        runner.wait_log("database away")
+        assert runner.terminate() == 0
