@@ -146,14 +146,6 @@ static bool rows_have(const PGresult *rows, const struct lane *lane)
     return false;
 }
 
-void acquire_on_lost(struct lane *lane)
-{
-    lane_lose(lane);
-    for (struct entry *entry = lane->held; entry; entry = entry->hh.next)
-        if (entry->state == ENTRY_RUNNING && !entry->gone)
-            dispatch_cancel(entry->job);
-}
-
 static void on_owned(struct db_unit *unit, void *owner)
 {
     struct runner *runner = owner;
@@ -163,7 +155,7 @@ static void on_owned(struct db_unit *unit, void *owner)
         if (lane->lost || rows_have(db_unit_result(unit, 0), lane))
             continue;
         log_event(LOG_WARN, "lane lost to another runner", "lane", log_int(lane->number), NULL);
-        acquire_on_lost(lane);
+        lane_lose(lane);
     }
     reader_schedule(runner);
     dispatch_schedule(runner);

@@ -2,7 +2,6 @@
 #ifndef QUEUE_ACQUIRE_H
 #define QUEUE_ACQUIRE_H
 
-struct lane;
 struct runner;
 
 void acquire_start(struct runner *runner);
@@ -10,8 +9,4 @@ void acquire_tell_ready(struct runner *runner); /* logs it, once */
 /* After a lapse of the lease: lanes that another runner took meanwhile are let go; with the others
  * nothing has happened. */
 void acquire_check_owned(struct runner *runner);
-/* The lane is another's: what waits is dropped, what runs is asked to end, because it will not
- * count. */
-void acquire_on_lost(struct lane *lane);
-
 #endif

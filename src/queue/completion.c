@@ -54,6 +54,12 @@ static struct entry *job_entry(const struct errand_job *job)
 static void job_settle_outcome(struct runner *runner, struct errand_job *job)
 {
     struct outcome *outcome = &job->outcome;
+    /* Nobody called the job off: its time was up, and it ended because it was asked to. */
+    if (outcome->code == OUTCOME_CANCELLED && job->attempt->cancelled && !job->cancelled) {
+        outcome->code = OUTCOME_RETRY;
+        outcome->delay_ms = -1;
+        outcome->text = "timed out";
+    }
     if (outcome->code != OUTCOME_RETRY)
         return;
     if (job->number >= job->max_attempts) {

@@ -217,7 +217,7 @@ static void lease_rejoin(struct runner *runner)
 {
     log_event(LOG_WARN, "the lease was lost, joining again", "runner", runner->id_text, NULL);
     for (struct lane *lane = runner->lanes; lane; lane = lane->next)
-        acquire_on_lost(lane);
+        lane_lose(lane);
     runner->id = 0;
     runner->phase = RUNNER_STARTING;
     lease_register(runner);

@@ -199,9 +199,9 @@ def test_runner_that_lost_only_its_control_connection(db, errand, blockable):
     db.wait_empty()
     db.sql("alter role blockable login")
     first.wait_log("database back")
-    # Far more than it may read by chance, over several of its rounds.
-    for _ in range(20):
-        ids += db.enqueue_many(50, {"sleep_ms": 20})
+    # Long enough that it would read them, too.
+    for _ in range(3):
+        ids += db.enqueue_many(50, {"sleep_ms": 900})
         db.wait_empty()
     check_once(db, ids, first, second)
     assert second.terminate() == 0
