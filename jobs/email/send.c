@@ -9,8 +9,7 @@ enum {
     DATABASE_WAIT_MS = 2000,
     NO_KEY_PAUSE_MS = 60000,
     IN_FLIGHT_WAIT_MS = 500,
-    RUN_US =
-        5000000 /* no further request after so long: what a run sent is written down at its end */
+    RUN_US = 5000000 /* no further request after so long: what was sent is told at a run's end */
 };
 
 struct sending {

@@ -100,8 +100,8 @@ begin
 end
 $$;
 
--- Ends the waiting jobs of messages that are no longer to be sent. A job stays when a request with its message is on its way:
--- it will say what became of that.
+-- Ends the waiting jobs of messages that are no longer to be sent. A job stays when a request with its message is on
+-- its way: it will say what became of that.
 create function errand.email_dequeue(ids uuid[]) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
@@ -248,8 +248,8 @@ $$;
 --   on its way   it is in another request whose outcome is not known
 --   suppressed   its recipient is on the list, with the reason
 --   copies       some of its cc and bcc are: addresses
--- messages is an array of {id, version, recipient, subject, copied: [address, ...]}, in the order of the request. A change that
--- commits after this comes too late for this request.
+-- messages is an array of {id, version, recipient, subject, copied: [address, ...]}, in the order of the request. A
+-- change that commits after this comes too late for this request.
 create function errand.email_request_store(path text, body text, messages jsonb)
 returns table (request_id uuid, first_sent_at timestamptz, "position" integer, verdict text, reason text, addresses jsonb)
 language plpgsql security definer set search_path = '' as $$
@@ -331,8 +331,8 @@ grant select on errand.emails to errand_operator, errand_viewer, errand_runner;
 grant usage on schema public to errand_runner, errand_operator, errand_viewer;
 grant select, update on public.scheduled_messages to errand_runner;
 grant select, insert, update on public.email_delivery_log to errand_runner;
-grant select (id, workspace_id, scheduled_for, message_type, subject, recipient_email, status, sent_at, failure_reason, created_at)
-    on public.scheduled_messages to errand_operator, errand_viewer;
+grant select (id, workspace_id, scheduled_for, message_type, subject, recipient_email, status, sent_at, failure_reason,
+    created_at) on public.scheduled_messages to errand_operator, errand_viewer;
 grant select on public.email_delivery_log to errand_operator, errand_viewer;
 create policy errand_runner on public.scheduled_messages to errand_runner using (true) with check (true);
 create policy errand_runner on public.email_delivery_log to errand_runner using (true) with check (true);

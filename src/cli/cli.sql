@@ -167,6 +167,12 @@ from (
     where j.id = $1::bigint
 ) l
 
+-- name: why
+select errand.why($1::bigint)
+
+-- name: why_json
+select pg_catalog.json_build_object('id', $1::bigint, 'why', errand.why($1::bigint))
+
 -- name: status_queues
 select q.name, q.lanes, q.ready, q.scheduled, q.running,
     coalesce(pg_catalog.to_char(q.oldest_due at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), '-'),

@@ -15,6 +15,7 @@ int cmd_migrate_plan(struct cli *cli);
 int cmd_enqueue(struct cli *cli);
 int cmd_jobs_list(struct cli *cli);
 int cmd_jobs_show(struct cli *cli);
+int cmd_why(struct cli *cli);
 int cmd_status(struct cli *cli);
 
 #endif

@@ -58,6 +58,15 @@ static const char *lease_ttl_text(const struct runner *runner, char text[24])
 
 /* ---- Registering ---- */
 
+static void kinds_array(struct buf *buf, const struct registry *registry)
+{
+    buf_init(buf, 0);
+    buf_array_open(buf);
+    for (size_t i = 0; i < registry->count; i++)
+        buf_array_text(buf, registry->kinds[i].name);
+    buf_array_close(buf);
+}
+
 static void unit_add_kinds(struct db_unit *unit, const struct registry *registry)
 {
     struct buf names, queues, attempts, timeouts, lanes;
@@ -137,6 +146,8 @@ static void on_registered(struct db_unit *unit, void *owner)
 void lease_register(struct runner *runner)
 {
     char ttl[24], concurrency[16];
+    struct buf kinds;
+    kinds_array(&kinds, &runner->registry);
     struct db_unit *unit = db_unit_new(DB_TRANSACTION, on_registered, runner);
     snprintf(concurrency, sizeof concurrency, "%d", runner->concurrency);
     const char *params[] = {runner->name,
@@ -144,8 +155,10 @@ void lease_register(struct runner *runner)
                             runner->queues ? runner->queues : "{*}",
                             concurrency,
                             lease_ttl_text(runner, ttl),
-                            db_pool_is_pooled(&runner->control) ? "false" : "true"};
-    db_unit_add_binary(unit, &queue_sql[QUEUE_SQL_RUNNER_REGISTER], 6, params);
+                            db_pool_is_pooled(&runner->control) ? "false" : "true",
+                            buf_text(&kinds)};
+    db_unit_add_binary(unit, &queue_sql[QUEUE_SQL_RUNNER_REGISTER], 7, params);
+    buf_clear(&kinds);
     unit_add_kinds(unit, &runner->registry);
     db_pool_submit(&runner->control, unit, LEASE_TIMEOUT_MS);
 }

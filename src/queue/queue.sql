@@ -1,9 +1,9 @@
 -- Statements of the runner. $1 is the lane wherever one is read or written, so that each goes to one place.
 
 -- name: runner_register
--- $1 name, $2 version, $3 queues, $4 concurrency, $5 lease in ms, $6 true on a direct connection: the backend is named too.
-insert into errand.runner (name, version, queues, concurrency, lease_until, backend_pid, backend_start)
-select $1, $2, $3::text[], $4::integer, pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $5::double precision / 1000),
+-- $1 name, $2 version, $3 queues, $4 concurrency, $5 lease in ms, $6 true on a direct connection: the backend is named too, $7 kinds.
+insert into errand.runner (name, version, queues, kinds, concurrency, lease_until, backend_pid, backend_start)
+select $1, $2, $3::text[], $7::text[], $4::integer, pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $5::double precision / 1000),
     a.pid, a.backend_start
 from (select 1) one left join pg_catalog.pg_stat_activity a on a.pid = pg_catalog.pg_backend_pid() and $6::boolean
 returning id, pg_catalog.clock_timestamp()

@@ -120,7 +120,7 @@ proctype runner(bit me)
     bool cautious, claimed, fresh, fits, lost;
     mtype outcome;
 endacquire:
-    atomic { row_exists && epoch < TAKEOVERS ->               /* lane_acquire */
+    atomic { row_exists && epoch < TAKEOVERS && (epoch > 0 || me == 0) ->     /* lane_acquire */
         epoch++; mine = epoch;
         if
         :: cautious = true                                    /* crashed */
@@ -197,7 +197,7 @@ end:
     do
     :: atomic { left_behind?what, fresh, attempt, revision, claimed ->
             change_row(2, what);
-            what = 0; fresh = false; fits = false; claimed = false; attempt = 0; revision = 0 }
+            as_seen[2] = false; what = 0; fresh = false; fits = false; claimed = false; attempt = 0; revision = 0 }
     od
 }
 

@@ -1,0 +1,137 @@
+"""A runner with nothing to do: what it costs, and that a lane which is looked at every half minute only still hears at
+once of everything. One runner and its long sleep serve all tests here, in their order."""
+
+import contextlib
+import os
+import signal
+import time
+
+import pytest
+
+from support.cluster import Cluster
+from support.errand import Errand
+from support.wait import QueueDatabase, ask, connect, until
+
+RESIDENT_MAX_KIB = 12 * 1024
+WINDOW = 20  # seconds
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    conf = {"shared_preload_libraries": "pg_stat_statements", "pg_stat_statements.track_utility": "on"}
+    with Cluster(vector=False, fsync=False, extra_conf=conf) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def db(cluster):
+    with QueueDatabase(cluster) as db:
+        db.sql("select errand.queue_create('single', 1)")
+        db.sql("create extension pg_stat_statements")
+        yield db
+
+
+@pytest.fixture(scope="module")
+def runner(db):
+    """Asleep for so long that its looks from the beginning are far apart: the last two by 7 seconds or more."""
+    with Errand(db.dsn) as errand:
+        runner = errand.start().wait_ready()
+        db.wait_ended(db.enqueue())
+        db.wait("select bool_and(armed) from errand.lane")
+        with contextlib.closing(connect(db.dsn)) as watch:
+            wait_for_rare_looks(watch)
+        yield runner
+
+
+def wait_for_rare_looks(watch):
+    seen = []
+
+    def rare():
+        [[at]] = ask(watch, "select max(query_start) from pg_stat_activity where application_name = 'errand reads'")
+        if at and at not in seen:
+            seen.append(at)
+        return len(seen) > 2 and (seen[-1] - seen[-2]).total_seconds() > 7
+    until(rare, lambda: f"looks at {seen}", timeout=40, every=0.1)
+
+
+def statements(db):
+    """Of the runner, so far: everything but what this connection sends."""
+    return db.sql("""select sum(calls) as calls, array_agg(left(query, 40) || ' ' || calls order by calls desc) as queries
+        from pg_stat_statements s join pg_database d on d.oid = s.dbid
+        where d.datname = current_database() and query not like '%pg_stat_statements%'""")[0]
+
+
+def test_statements_a_second(db, runner):
+    db.sql("select pg_stat_statements_reset()")
+    begun = time.monotonic()
+    time.sleep(WINDOW)  # a rate needs its time
+    found = statements(db)
+    per_second = float(found.calls or 0) / (time.monotonic() - begun)
+    print(f"idle: {per_second:.2f} statements a second")
+    assert 0 < per_second <= 1, found.queries
+
+
+def test_resident_memory(runner):
+    with open(f"/proc/{runner.pid}/maps", encoding="utf-8") as maps:
+        if "libasan" in maps.read():
+            pytest.skip("a sanitized build is larger by far; measured with a release build (ERRAND_BIN)")
+    with open(f"/proc/{runner.pid}/status", encoding="utf-8") as status:
+        [resident] = [int(line.split()[1]) for line in status if line.startswith("VmRSS:")]
+    print(f"idle: {resident} KiB resident")
+    assert resident < RESIDENT_MAX_KIB
+
+
+def test_idle_processor_time(runner):
+    with open(f"/proc/{runner.pid}/stat", encoding="utf-8") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    print(f"idle: {seconds:.2f} s of processor time since its start")
+    assert seconds < 5
+
+
+def test_commit_during_a_read(db, runner):
+    """A late commit is told of while the lane is being read from further on: that read must not make it forgotten."""
+    [reads] = db.row("select pid from pg_stat_activity where application_name = 'errand reads'")
+    assert db.one("select bool_and(armed) from errand.lane where queue = 'single'")
+    with contextlib.closing(connect(db.dsn)) as other:
+        ask(other, "begin")
+        [[late]] = ask(other, "select errand.enqueue('probe.run', queue => 'single')")
+        # The lane is read beyond it, by more than the readers' overlap.
+        db.wait("select clock_timestamp() > created_at + interval '0.3 seconds' from (select xact_start as created_at"
+                " from pg_stat_activity where pid = %s) x", other.info.backend_pid)
+        db.wait_ended(db.enqueue(queue="single"))
+        os.kill(reads, signal.SIGSTOP)
+        try:
+            during = db.enqueue(queue="single")
+            wait_told(db)
+            ask(other, "commit")
+            wait_told(db)
+        finally:
+            os.kill(reads, signal.SIGCONT)
+    db.wait_ended(during, timeout=2)
+    db.wait_ended(late, timeout=2)
+
+
+def wait_told(db):
+    """Until the runner has acted on what it was told before: it renews its lease when it is told of a queue."""
+    lease = db.one("select lease_until from errand.runner")
+    db.sql("select errand.queue_resume('default')")
+    db.wait("select lease_until > %s from errand.runner", lease, every=0)
+
+
+def test_replaced_while_it_runs(db, runner):
+    """What was done with the old args does not count; the new ones run right after it."""
+    id = db.enqueue(queue="single", key="k", args={"sleep_ms": 600})
+    db.wait("select sum(running) > 0 from (select count(*) as running from errand.job where id = %s"
+            " and clock_timestamp() > run_at + interval '0.3 seconds') x", id)
+    assert db.enqueue(queue="single", key="k", on_conflict="replace", args={"outcome": "unknown", "text": "new"}) == id
+    job = db.wait_ended(id, timeout=3)
+    assert (job.state, job.last_error) == ("unknown", "new")
+    assert db.one("select count(*) from errand.history where id = %s", id) == 1
+
+
+def test_job_that_nobody_told_of(db, runner):
+    """Committed without a notification, as through a replication slot: only a look from the beginning finds it."""
+    lane = db.one("select lane from errand.lane where queue = 'single'")
+    [[id]] = db.sql("insert into errand.job (lane, kind, run_at, args) values (%s, 'probe.run', now(), '{}') returning id", lane)
+    db.wait_ended(id, timeout=35)
