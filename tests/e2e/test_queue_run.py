@@ -186,10 +186,16 @@ def test_cancel_of_a_running_job(db, runner, kind):
 
 
 def test_timeout_ends_a_sleeping_handler(db, runner):
-    id = db.enqueue(args={"sleep_ms": 30000}, timeout="300 milliseconds")
+    """A failed attempt, whatever the handler says of it."""
+    id = db.enqueue(args={"sleep_ms": 30000}, timeout="300 milliseconds", max_attempts=1)
     job = db.wait_ended(id, timeout=10)
+    assert (job.state, job.attempt, job.last_error) == ("dead", 1, "timed out")
     assert 0.25 < (job.finished_at - job.started_at).total_seconds() < 3
     runner.wait_log(rf"attempt timed out.* job={id}\b")
+    id = db.enqueue(args={"sleep_ms": 30000}, timeout="100 milliseconds")
+    db.wait("select exists (select from errand.attempt where id = %s)", id)
+    assert [(row.attempt, row.error) for row in attempts(db, id)] == [(1, "timed out")]
+    assert db.one("select errand.cancel(%s)", id) == "cancelled"
 
 
 # ---- Many, and foreign ones ----

@@ -75,7 +75,7 @@ def test_killed_runner_is_taken_over_at_once(db, errand):
 def test_standby_takes_over_within_seconds(db, errand):
     first = errand.start("--name", "first").wait_ready()
     second = errand.start("--name", "second").wait_ready()
-    assert lanes_of(db, "first") > 0 and lanes_of(db, "second") == 0
+    assert lanes_of(db, "first") > 0
     first.kill()
     begun = time.monotonic()
     db.wait("select count(*) = 0 from errand.lane where owner is distinct from"

@@ -24,8 +24,8 @@
  *   -DPOLLING -DBROKEN_WINDOW_FORGOTTEN
  */
 
-#define JOBS 3
-#define WINDOW 2                      /* WAITING_MAX */
+#define JOBS 2
+#define WINDOW 1                      /* WAITING_MAX */
 #define BEGINNING 0
 #define NOWHERE 255
 
@@ -106,7 +106,6 @@ end:
     /* lane_on_notify. */
     :: atomic { notified[0] -> notified[0] = false; lane_look(since[0]) }
     :: atomic { notified[1] -> notified[1] = false; lane_look(since[1]) }
-    :: atomic { notified[2] -> notified[2] = false; lane_look(since[2]) }
     /* reader_on_timer. */
     :: atomic { timer && read == NONE ->
             timer = false;
@@ -118,7 +117,7 @@ end:
             fi }
     /* reading_on_done: lane_take_rows, lane_move_cursors, lane_plan_next. */
     :: atomic { read == DONE ->
-            take_row(0); take_row(1); take_row(2);
+            take_row(0); take_row(1);
             cursor = min(read_sent, look); look = NOWHERE;
             read = NONE; read_is_pass = false; read_from = 0; read_sent = 0;
 #ifdef POLLING
@@ -139,12 +138,10 @@ end:
     :: atomic { read == SENT ->
             in_answer[0] = committed[0] && run_at[0] >= read_from;
             in_answer[1] = committed[1] && run_at[1] >= read_from;
-            in_answer[2] = committed[2] && run_at[2] >= read_from;
             if
             :: asleep && (read_is_pass || LAST_LOOK_FROM_CURSOR) -> looked = true;     /* the last look */
                 may_be_missed[0] = may_be_missed[0] && !committed[0];
-                may_be_missed[1] = may_be_missed[1] && !committed[1];
-                may_be_missed[2] = may_be_missed[2] && !committed[2]
+                may_be_missed[1] = may_be_missed[1] && !committed[1]
             :: else
             fi;
             read = DONE }
@@ -161,7 +158,6 @@ end:
             if
             :: found[0] && !taken[0] -> taken[0] = true
             :: found[1] && !taken[1] -> taken[1] = true
-            :: found[2] && !taken[2] -> taken[2] = true
             fi;
             waiting--;
 #ifndef BROKEN_WINDOW_FORGOTTEN
@@ -198,15 +194,15 @@ active proctype arming()
 }
 
 #ifdef POLLING
-ltl all_found { <> (found[0] && found[1] && found[2]) }
+ltl all_found { <> (found[0] && found[1]) }
 #else
 /* When nothing is left to do. */
 #define found_or_excused(j) (found[j] || (committed[j] && may_be_missed[j]))
 active proctype monitor()
 {
     timeout ->                                                /* REACH */
-    assert(found_or_excused(0) && found_or_excused(1) && found_or_excused(2))
+    assert(found_or_excused(0) && found_or_excused(1))
 }
 #endif
 
-init { atomic { run enqueue(0); run enqueue(1); run enqueue(2) } }
+init { atomic { run enqueue(0); run enqueue(1) } }
