@@ -123,7 +123,7 @@ int64_t errand_run_at_us(const struct errand_job *job);
 int64_t errand_now_us(const struct errand_job *job);        /* database's clock */
 const char *errand_args_text(const struct errand_job *job); /* PostgreSQL's own text of the jsonb */
 /* The args parsed, borrowed, for the attempt's life; NULL when jansson cannot hold them (an integer
- * past 64 bits, \u0000): then the text is the only form. */
+ * past 64 bits, \u0000, more than 32 levels): then the text is the only form. */
 const json_t *errand_args(struct errand_job *job);
 /* Somebody asked for the job to end, or its time is up, or errand is stopping: finish soon. */
 bool errand_is_cancelled(const struct errand_job *job);

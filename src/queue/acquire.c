@@ -157,6 +157,7 @@ static void on_owned(struct db_unit *unit, void *owner)
         log_event(LOG_WARN, "lane lost to another runner", "lane", log_int(lane->number), NULL);
         lane_lose(lane);
     }
+    runner->lease.unchecked = false;
     reader_schedule(runner);
     dispatch_schedule(runner);
 }

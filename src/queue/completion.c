@@ -266,6 +266,8 @@ static void completion_flush(void *owner)
     struct completing *completing = arena_alloc(&unit->arena, sizeof *completing);
     *completing = (struct completing){.runner = runner, .jobs = jobs, .count = count};
     unit->owner = completing;
+    if (jobs->outcome.effects)
+        db_unit_add(unit, &queue_sql[QUEUE_SQL_EFFECTS_PATIENCE], 0, NULL);
     for (struct errand_job *job = jobs; job; job = job->next)
         lane_list(job_entry(job)->lane, job_entry(job));
     for (struct lane *lane = runner->lanes; lane; lane = lane->next)
@@ -333,6 +335,17 @@ static void jobs_put_back(struct completion *completion, struct errand_job *jobs
     completion->first = jobs;
 }
 
+/* Behind those that wait, each to be committed alone. */
+static void jobs_put_last(struct completion *completion, struct errand_job *jobs)
+{
+    while (jobs) {
+        struct errand_job *next = jobs->next;
+        jobs->alone = true;
+        completion_append(completion, jobs);
+        jobs = next;
+    }
+}
+
 /* One job by itself was refused: changed by somebody else meanwhile (then nothing of this attempt
  * counts), or by an effect (then the attempt failed with its message). */
 static void job_on_refused(struct runner *runner, struct errand_job *job, const struct err *err)
@@ -363,6 +376,11 @@ static void completing_on_done(struct db_unit *unit, void *owner)
     if (err->code == ERR_NONE) {
         jobs_reach_failpoint(completing->jobs, "after_commit");
         jobs_leave(runner, completing->jobs);
+    } else if (strcmp(err->sqlstate, "55P03") == 0) {
+        /* Somebody holds a row that one of them needs: by themselves the others are free of it. */
+        jobs_put_last(completion, completing->jobs);
+        loop_timer_set(&completion->again, clock_mono_us() + COMPLETION_AGAIN_US);
+        return;
     } else if (err->code == ERR_TEMPORARY || err->code == ERR_UNKNOWN_OUTCOME ||
                err->code == ERR_CANCELLED) {
         log_event(LOG_WARN, "committing failed, trying again", "jobs",

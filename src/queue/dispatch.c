@@ -93,19 +93,21 @@ void dispatch_cancel(struct errand_job *job)
 
 /* ---- Choosing ---- */
 
+/* Why a job must not run at all; NULL when it may. */
+static const char *entry_end_text(const struct entry *entry)
+{
+    if (entry->cancel_requested)
+        return "cancelled by errand.cancel";
+    if (entry->lost_before && entry->attempt >= entry->max_attempts)
+        return "the runner ended during the last attempt";
+    return NULL;
+}
+
 /* A job that must not run: it ends as it is. */
 static bool dispatch_end_unstarted(struct entry *entry)
 {
-    enum outcome_code code = OUTCOME_NONE;
-    const char *text = NULL;
-    if (entry->cancel_requested) {
-        code = OUTCOME_CANCELLED;
-        text = "cancelled by errand.cancel";
-    } else if (entry->lost_before && entry->attempt >= entry->max_attempts) {
-        code = OUTCOME_DEAD;
-        text = "the runner ended during the last attempt";
-    }
-    if (code == OUTCOME_NONE)
+    const char *text = entry_end_text(entry);
+    if (!text)
         return false;
     struct attempt *attempt =
         attempt_new(&entry->lane->runner->host, entry->kind, 1, entry->lane->queue);
@@ -113,7 +115,7 @@ static bool dispatch_end_unstarted(struct entry *entry)
     entry->claimed = entry->lost_before;
     entry->state = ENTRY_ENDED;
     job_fill(&attempt->jobs[0], entry);
-    attempt->jobs[0].outcome.code = code;
+    attempt->jobs[0].outcome.code = entry->cancel_requested ? OUTCOME_CANCELLED : OUTCOME_DEAD;
     attempt->jobs[0].outcome.text = text;
     completion_add(entry->lane->runner, &attempt->jobs[0]);
     return true;
@@ -133,6 +135,18 @@ static struct entry *workqueue_take(struct workqueue *queue)
     return entry;
 }
 
+/* A job whose runners ended under it more than once may be what ends them: it does not take others
+ * with it. */
+static bool entry_runs_alone(const struct entry *entry)
+{
+    return entry->lost_before && entry->attempt > 1;
+}
+
+static bool entry_joins(const struct entry *entry, const struct kind *kind)
+{
+    return entry->kind == kind && !entry_runs_alone(entry) && !entry_end_text(entry);
+}
+
 /* The first due job, and for a kind that takes several the ones behind it. */
 static void workqueue_start_one(struct workqueue *queue)
 {
@@ -144,13 +158,13 @@ static void workqueue_start_one(struct workqueue *queue)
     struct attempt *attempt = attempt_new(&runner->host, kind, (size_t)kind->batch_max, queue);
     bool claim = false;
     attempt->count = 0;
+    bool alone = entry_runs_alone(entry);
     for (;;) {
         claim |= entry_needs_claim(entry, clock_mono_us());
         attempt->jobs[attempt->count++].owner = entry;
         struct heap_item *top = heap_top(&queue->due);
-        if (attempt->count == (size_t)kind->batch_max || !top ||
-            entry_from_heap(top)->kind != kind || entry_from_heap(top)->cancel_requested ||
-            entry_from_heap(top)->lost_before)
+        if (alone || attempt->count == (size_t)kind->batch_max || !top ||
+            !entry_joins(entry_from_heap(top), kind))
             break;
         entry = workqueue_take(queue);
     }

@@ -29,6 +29,7 @@ struct lane *lane_new(struct runner *runner, struct workqueue *queue, int number
     lane->pass_every_us = READER_PASS_FIRST_US;
     lane->pass_at_us = clock_mono_us();
     lane->read_at_us = clock_mono_us();
+    lane->look_us = INT64_MAX;
     return lane;
 }
 
@@ -134,6 +135,9 @@ void lane_read_at_least(struct lane *lane, int64_t mono_us)
 
 void lane_look(struct lane *lane, int64_t run_at_us)
 {
+    /* The read under way moves the cursors when it returns: asked again then. */
+    if (lane->reading && run_at_us < lane->look_us)
+        lane->look_us = run_at_us;
     for (int i = 0; i < LANE_CLASSES; i++) {
         struct lane_class *class = &lane->classes[i];
         if (class->cursor_us >= run_at_us) {

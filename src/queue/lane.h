@@ -19,6 +19,8 @@ enum { LANE_CLASSES = 4 };
 /* Reading goes forward in (run_at, id). Everything up to the cursor was seen. */
 struct lane_class {
     int64_t cursor_us, cursor_id;
+    int64_t pass_us, pass_id; /* how far the pass under way has come */
+    bool passing;
     bool more; /* the last read ended at its limit */
 };
 
@@ -38,6 +40,9 @@ struct lane {
     int64_t pass_at_us,
         pass_every_us; /* a full pass looks from the beginning, for what was committed late */
     int64_t poll_us;   /* while disarmed: the present interval */
+    int64_t look_us;   /* while reading: the earliest time that lane_look was asked for; INT64_MAX:
+                          none */
+    int read_limit;    /* of the read under way */
     bool pass;         /* the read under way is one */
     bool reading, armed, arming;
     bool settling;           /* armed a moment ago: looks go on at growing intervals */

@@ -35,7 +35,7 @@ void lease_init(struct runner *runner, long long ttl_ms)
 
 bool lease_holds(const struct runner *runner)
 {
-    return clock_mono_us() < runner->lease.valid_until_us;
+    return !runner->lease.unchecked && clock_mono_us() < runner->lease.valid_until_us;
 }
 
 static void lease_confirm(struct runner *runner, const struct db_unit *unit, int64_t database_us)
@@ -57,15 +57,6 @@ static const char *lease_ttl_text(const struct runner *runner, char text[24])
 }
 
 /* ---- Registering ---- */
-
-static void kinds_array(struct buf *buf, const struct registry *registry)
-{
-    buf_init(buf, 0);
-    buf_array_open(buf);
-    for (size_t i = 0; i < registry->count; i++)
-        buf_array_text(buf, registry->kinds[i].name);
-    buf_array_close(buf);
-}
 
 static void unit_add_kinds(struct db_unit *unit, const struct registry *registry)
 {
@@ -146,8 +137,6 @@ static void on_registered(struct db_unit *unit, void *owner)
 void lease_register(struct runner *runner)
 {
     char ttl[24], concurrency[16];
-    struct buf kinds;
-    kinds_array(&kinds, &runner->registry);
     struct db_unit *unit = db_unit_new(DB_TRANSACTION, on_registered, runner);
     snprintf(concurrency, sizeof concurrency, "%d", runner->concurrency);
     const char *params[] = {runner->name,
@@ -156,9 +145,8 @@ void lease_register(struct runner *runner)
                             concurrency,
                             lease_ttl_text(runner, ttl),
                             db_pool_is_pooled(&runner->control) ? "false" : "true",
-                            buf_text(&kinds)};
+                            runner->kinds};
     db_unit_add_binary(unit, &queue_sql[QUEUE_SQL_RUNNER_REGISTER], 7, params);
-    buf_clear(&kinds);
     unit_add_kinds(unit, &runner->registry);
     db_pool_submit(&runner->control, unit, LEASE_TIMEOUT_MS);
 }
@@ -240,7 +228,7 @@ static void on_beat(struct db_unit *unit, void *owner)
 {
     struct runner *runner = owner;
     struct lease *lease = &runner->lease;
-    bool lapsed = !lease_holds(runner), free_lanes = false;
+    bool free_lanes = false;
     lease->sent_us = 0;
     if (unit->err.code != ERR_NONE) {
         log_event(runner->away_since_us ? LOG_DEBUG : LOG_WARN, "renewing the lease failed",
@@ -258,18 +246,17 @@ static void on_beat(struct db_unit *unit, void *owner)
         lease_take_queue(runner, rows, row);
         free_lanes |= db_get_int(rows, row, BEAT_FREE) != 0;
     }
+    lease->unchecked |= !lease_holds(runner);
     if (count)
         lease_confirm(runner, unit, db_get_time_us(rows, 0, BEAT_NOW));
     lease_count_runners(runner);
-    if (lapsed)
+    if (lease->unchecked)
         acquire_check_owned(runner);
     if (free_lanes)
         acquire_start(runner);
     else
         acquire_tell_ready(runner);
     spread_check(runner);
-    if (lapsed)
-        dispatch_schedule(runner);
 }
 
 void lease_beat(struct runner *runner)

@@ -132,9 +132,9 @@ select errand.lanes_wake(array[$1::integer], array[pg_catalog.to_timestamp($2::d
 
 -- name: lane_read
 -- What a lane holds after the cursors, one priority class at a time, due by the horizon: $2 classes, $3 and $4 cursors (run_at, id), $5
--- limits, $6 horizon. And of each class the next one after the horizon (later true; it is told, not held).
+-- limits, $6 horizon, $7 kinds: only theirs come with args. And of each class the next one after the horizon (later true; it is told, not held).
 select c.priority, j.run_at, j.id, j.attempt, j.revision, j.max_attempts, j.timeout_ms, j.claimed_by, j.cancel_requested,
-    j.kind, j.args::text, false as later,
+    j.kind, case when j.kind = any ($7::text[]) then j.args::text end, false as later,
     case when j.claimed_by is not null then errand.runner_alive(j.claimed_by) end as claimer_alive
 from unnest($2::smallint[], $3::timestamptz[], $4::bigint[], $5::integer[]) c(priority, run_at, id, n)
 cross join lateral (
@@ -241,6 +241,10 @@ select errand.completion_check($3::integer, (select pg_catalog.count(*) from aga
 -- Jobs whose handler did not end in time while the runner stops: free for the next runner, the attempt counted. $2 ids, $3 runner.
 update errand.job j set claimed_by = null, started_at = null
 where j.lane = $1::integer and j.id = any ($2::bigint[]) and j.claimed_by = $3::bigint
+
+-- name: effects_patience
+-- An effect must not wait long for somebody's open transaction: others wait behind it.
+select pg_catalog.set_config('lock_timeout', '2s', true)
 
 -- name: queue_pause
 -- $1 queue, $2 reason, $3 until.

@@ -15,7 +15,6 @@ enum {
     READ_TIMEOUT_MS = 10000,
     READ_RETRY_US = 200000,
     WAITING_MAX = 4 * READER_LIMIT_MAX,
-    PASS_SPARE_ROWS = 1024,
     READ_BYTES_MAX = 4 << 20 /* of args, about, a lane and read */
 };
 
@@ -64,27 +63,48 @@ void reader_on_taken(struct lane *lane)
 
 /* ---- Sending ---- */
 
+/* A pass begins at the beginning and goes on in pages until it has come to the cursor. */
+static void lane_begin_pass(struct lane *lane)
+{
+    bool going_on = false;
+    for (int i = 0; i < LANE_CLASSES; i++)
+        going_on |= lane->classes[i].passing;
+    for (int i = 0; i < LANE_CLASSES && !going_on; i++) {
+        struct lane_class *class = &lane->classes[i];
+        class->passing = true;
+        class->pass_us = class->pass_id = INT64_MIN;
+    }
+}
+
 static void lane_add_read(struct lane *lane, struct db_unit *unit, int64_t horizon_us)
 {
     static _Thread_local struct buf cursors, ids, limits;
     char number[16], horizon[DB_TIME_BYTES], at[DB_TIME_BYTES];
-    size_t limit = lane->pass ? HASH_COUNT(lane->held) + PASS_SPARE_ROWS : (size_t)lane->limit;
+    lane->read_limit = lane->pass ? READER_LIMIT_MAX : lane->limit;
+    if (lane->pass)
+        lane_begin_pass(lane);
     buf_array_open(&cursors);
     buf_array_open(&ids);
     buf_array_open(&limits);
     for (int i = 0; i < LANE_CLASSES; i++) {
         const struct lane_class *class = &lane->classes[i];
-        buf_array_text(&cursors, db_time_text(at, lane->pass ? INT64_MIN : class->cursor_us));
-        buf_array_int(&ids, lane->pass ? INT64_MIN : class->cursor_id);
-        buf_array_int(&limits, (long long)limit);
+        bool pass = lane->pass && class->passing;
+        buf_array_text(&cursors, db_time_text(at, pass ? class->pass_us : class->cursor_us));
+        buf_array_int(&ids, pass ? class->pass_id : class->cursor_id);
+        buf_array_int(&limits, lane->read_limit);
     }
     buf_array_close(&cursors);
     buf_array_close(&ids);
     buf_array_close(&limits);
     snprintf(number, sizeof number, "%d", lane->number);
-    const char *params[] = {number,         "{0,1,2,3}",       buf_text(&cursors),
-                            buf_text(&ids), buf_text(&limits), db_time_text(horizon, horizon_us)};
-    db_unit_add_binary(unit, &queue_sql[QUEUE_SQL_LANE_READ], 6, params);
+    const char *params[] = {number,
+                            "{0,1,2,3}",
+                            buf_text(&cursors),
+                            buf_text(&ids),
+                            buf_text(&limits),
+                            db_time_text(horizon, horizon_us),
+                            lane->runner->kinds};
+    db_unit_add_binary(unit, &queue_sql[QUEUE_SQL_LANE_READ], 7, params);
 }
 
 /* A reader's unit: which lanes, in the order of its statements. */
@@ -167,10 +187,11 @@ static void lane_take_row(struct lane *lane, const PGresult *rows, int row, stru
     found->last_id[priority] = id;
     if (lane_find(lane, id))
         return;
+    /* No args: a kind of somebody else's, or of a version to come. */
+    if (PQgetisnull(rows, row, ROW_ARGS) || row_runs_elsewhere(lane, rows, row, id))
+        return;
     const struct kind *kind =
         registry_find(&lane->runner->registry, PQgetvalue(rows, row, ROW_KIND));
-    if (!kind || row_runs_elsewhere(lane, rows, row, id))
-        return; /* somebody else's, or of a version to come: left alone */
     struct entry *entry = entry_new(lane, kind, rows, row);
     if (lane->cautious_left > 0) {
         lane->cautious_left--;
@@ -180,25 +201,45 @@ static void lane_take_row(struct lane *lane, const PGresult *rows, int row, stru
     lane_hold(lane, entry);
 }
 
-static void lane_move_cursors(struct lane *lane, const struct found *found, int limit,
-                              int64_t now_us)
+static bool is_beyond(int64_t us, int64_t id, int64_t cursor_us, int64_t cursor_id)
+{
+    return us > cursor_us || (us == cursor_us && id > cursor_id);
+}
+
+static void class_move_cursor(struct lane_class *class, bool pass, bool full, int64_t last_us,
+                              int64_t last_id, int64_t now_us)
+{
+    bool ahead = full && is_beyond(last_us, last_id, class->cursor_us, class->cursor_id);
+    if (pass && full && !ahead) { /* the pass has not come to the cursor yet */
+        class->pass_us = last_us;
+        class->pass_id = last_id;
+        return;
+    }
+    class->passing = class->passing && !pass;
+    class->more = full;
+    if (ahead) {
+        class->cursor_us = last_us;
+        class->cursor_id = last_id;
+    } else if (!full) {
+        class->cursor_us = now_us - READER_OVERLAP_US;
+        class->cursor_id = INT64_MIN;
+    }
+}
+
+static bool lane_is_passing(const struct lane *lane)
+{
+    for (int i = 0; i < LANE_CLASSES; i++)
+        if (lane->classes[i].passing)
+            return true;
+    return false;
+}
+
+static void lane_move_cursors(struct lane *lane, const struct found *found, int64_t now_us)
 {
     for (int i = 0; i < LANE_CLASSES; i++) {
         struct lane_class *class = &lane->classes[i];
-        bool ahead =
-            found->rows[i] &&
-            (found->last_us[i] > class->cursor_us ||
-             (found->last_us[i] == class->cursor_us && found->last_id[i] > class->cursor_id));
-        bool was_full = found->rows[i] >= limit;
-        if (was_full && ahead) {
-            class->cursor_us = found->last_us[i];
-            class->cursor_id = found->last_id[i];
-        }
-        if (!was_full) {
-            class->cursor_us = now_us - READER_OVERLAP_US;
-            class->cursor_id = INT64_MIN;
-        }
-        class->more = was_full;
+        class_move_cursor(class, lane->pass && class->passing, found->rows[i] >= lane->read_limit,
+                          found->last_us[i], found->last_id[i], now_us);
     }
 }
 
@@ -232,6 +273,10 @@ static void lane_plan_pass(struct lane *lane, const struct found *found, int64_t
 {
     if (!lane->pass)
         return;
+    if (lane_is_passing(lane)) {
+        lane->pass_at_us = mono_us + 2 * took_us;
+        return;
+    }
     int64_t longest_us = lane->armed ? READER_PASS_IDLE_US : READER_PASS_BUSY_US;
     lane->pass_every_us = found->fresh ? READER_PASS_FIRST_US : lane->pass_every_us * 2;
     if (lane->pass_every_us > longest_us)
@@ -284,12 +329,11 @@ static void lane_take_rows(struct lane *lane, const PGresult *rows, const struct
                            int64_t took_us)
 {
     struct found found = {.later_us = INT64_MAX};
-    int limit = lane->pass ? (int)HASH_COUNT(lane->held) + PASS_SPARE_ROWS : lane->limit;
     int64_t mono_us = clock_mono_us();
     int count = PQntuples(rows);
     for (int row = 0; row < count; row++)
         lane_take_row(lane, rows, row, &found);
-    lane_move_cursors(lane, &found, limit, reading->now_us);
+    lane_move_cursors(lane, &found, reading->now_us);
     lane_adapt_limit(lane, rows, mono_us);
     lane_plan_pass(lane, &found, mono_us, took_us);
     lane_plan_next(lane, &found, mono_us);
@@ -313,6 +357,11 @@ static void reading_on_done(struct db_unit *unit, void *owner)
             lane_take_rows(lane, db_unit_result(unit, i), reading,
                            unit->received_us - unit->sent_us);
         lane_drop_gone(lane);
+        if (lane->look_us != INT64_MAX) {
+            int64_t look_us = lane->look_us;
+            lane->look_us = INT64_MAX;
+            lane_look(lane, look_us);
+        }
     }
     reader_schedule(runner);
     dispatch_schedule(runner);

@@ -91,6 +91,8 @@ static void on_down(struct db_pool *pool, const struct err *err, void *owner)
         runner->away_since_us = clock_mono_us();
     }
     runner->listen = false;
+    /* With the backend gone, others may take the lanes, whatever the lease says. */
+    runner->lease.unchecked |= runner->id && !db_pool_is_pooled(pool);
     /* What was armed is not heard any more: poll until it is. */
     for (struct lane *lane = runner->lanes; lane; lane = lane->next)
         lane->armed = false;
@@ -129,6 +131,8 @@ static void on_signal(struct ev_loop *ev, struct ev_signal *watcher, int events)
     runner->phase = RUNNER_STOPPING;
     /* Others may have the lanes at once; what runs here ends here. */
     lease_tell_stopping(runner);
+    for (struct workqueue *queue = runner->workqueues; queue; queue = queue->next)
+        workqueue_stop(queue);
     for (struct lane *lane = runner->lanes; lane; lane = lane->next)
         handover_start(lane);
     int64_t grace_us = settings_integer(runner->settings, "errand", "stop_timeout_ms") * 1000;
@@ -180,6 +184,17 @@ static void runner_set_queues(struct runner *runner, const char *list)
     runner->queues = runner->queues_text;
 }
 
+static void runner_set_kinds(struct runner *runner)
+{
+    struct buf array;
+    buf_init(&array, 0);
+    buf_array_open(&array);
+    for (size_t i = 0; i < runner->registry.count; i++)
+        buf_array_text(&array, runner->registry.kinds[i].name);
+    buf_array_close(&array);
+    runner->kinds = buf_steal(&array);
+}
+
 static void runner_set_name(struct runner *runner)
 {
     char host[128] = "host", name[160];
@@ -219,6 +234,7 @@ static void runner_init(struct runner *runner, const struct settings *settings)
     runner->concurrency = (int)settings_integer(settings, "errand", "concurrency");
     runner_set_queues(runner, settings_text(settings, "errand", "queues"));
     runner_set_name(runner);
+    runner_set_kinds(runner);
     loop_init(&runner->loop);
     runner->host = (struct attempt_host){
         .loop = &runner->loop,
@@ -266,6 +282,7 @@ static void runner_clear(struct runner *runner)
     registry_clear(&runner->registry);
     free(runner->queues_text);
     free(runner->name);
+    free(runner->kinds);
     loop_clear(&runner->loop);
 }
 

@@ -23,7 +23,8 @@ struct lease {
     int64_t ttl_us;
     int64_t valid_until_us; /* monotonic: counted from before the last renewal was sent, less a
                                margin */
-    int64_t sent_us;        /* of the renewal under way; 0: none */
+    bool unchecked;  /* others may have taken lanes meanwhile: nothing starts until it is known */
+    int64_t sent_us; /* of the renewal under way; 0: none */
     struct loop_timer timer;
 };
 
@@ -37,6 +38,7 @@ struct runner {
     char id_text[24];
     const char *queues; /* array literal of the queues served; NULL: all */
     char *queues_text, *name;
+    char *kinds; /* array literal of the kinds served */
     int concurrency, exit_code;
     int runners; /* that live and serve our queues, as of the last beat */
     bool listen; /* on this connection, now */

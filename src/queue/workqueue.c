@@ -135,6 +135,12 @@ void workqueue_serve_waiting(struct workqueue *queue)
     }
 }
 
+void workqueue_stop(struct workqueue *queue)
+{
+    while (queue->waiting_first)
+        attempt_cancel(queue->waiting_first);
+}
+
 /* ---- What handlers ask for ---- */
 
 static void on_rate(void *owner, double per_second, double burst)
@@ -179,6 +185,10 @@ static bool on_rate_wait(void *owner, struct attempt *attempt)
 {
     struct workqueue *queue = owner;
     int64_t next_us;
+    if (queue->runner->phase != RUNNER_RUNNING) {
+        attempt->cancelled = true;
+        return true;
+    }
     if (workqueue_may_start(queue, &next_us)) {
         workqueue_take_token(queue);
         return true;

@@ -40,6 +40,8 @@ workqueue_next_due_us(const struct workqueue *queue); /* database's clock; INT64
 bool workqueue_may_start(struct workqueue *queue, int64_t *next_us);
 void workqueue_take_token(struct workqueue *queue);
 void workqueue_set_rate(struct workqueue *queue, double per_second, double burst);
+/* The runner stops: who waits for a token is asked to end, and nobody waits any more. */
+void workqueue_stop(struct workqueue *queue);
 /* Grants waiting handlers their tokens, as far as there are any. */
 void workqueue_serve_waiting(struct workqueue *queue);
 

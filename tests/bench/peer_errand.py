@@ -20,6 +20,10 @@ select count(*) from errand.enqueue_many('probe.run',
         from generate_series(%(first)s, %(last)s) n) end,
     priority => %(priority)s)
 """
+SPREAD = """
+select count(*) = %(runners)s and max(lanes) - min(lanes) <= 1
+from (select count(*) as lanes from errand.lane where owner is not null and queue = 'default' group by owner) x
+"""
 COMMITS = "select started_at, pg_xact_commit_timestamp(xmin) as committed_at from errand.history"
 
 
@@ -72,6 +76,20 @@ class Errand:
     def wait_ready(self):
         for worker in self.workers:
             worker.wait_ready()
+
+    def pause(self, database):
+        database.sql("select errand.queue_pause('default', 'benchmark')")
+
+    def resume(self, database):
+        database.sql("select errand.queue_resume('default')")
+
+    def wait_spread(self, database, timeout=30):
+        """Until the lanes are shared evenly."""
+        deadline = time.monotonic() + timeout
+        while not database.value(SPREAD, {"runners": len(self.workers)}):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the lanes are not spread over {len(self.workers)} runners after {timeout} s")
+            time.sleep(0.1)
 
     def wait_target(self, database, target, whole):
         """Until so many jobs ended; whole: until none is left."""

@@ -6,8 +6,9 @@ from bench.meter import Meter
 ERRAND_ONLY = "errand"
 
 
-def drain(bench, peer, count, target=None, priorities=1, later=0, open_transaction=False, runners=1):
-    """Fills the queue, empties it (or handles the first target jobs), and returns the figures."""
+def drain(bench, peer, count, target=None, priorities=1, later=0, open_transaction=False, runners=None):
+    """Fills the queue, empties it (or handles the first target jobs), and returns the figures. runners: so many of
+    errand, which share the lanes before the first job starts."""
     database = bench.database(peer)
     other = database.connect() if open_transaction else None
     if other:
@@ -19,10 +20,16 @@ def drain(bench, peer, count, target=None, priorities=1, later=0, open_transacti
     filled = before.stop()
     database.settle()
     bench.wait_quiet()
+    if runners:
+        peer.pause(database)
     meter = Meter(bench.server, database)
     try:
-        for worker in peer.start(database, target=target or count, count=runners):
+        for worker in peer.start(database, target=target or count, count=runners or 1):
             meter.add(worker)
+        if runners:
+            peer.wait_ready()
+            peer.wait_spread(database)
+            peer.resume(database)
         peer.wait_target(database, target or count, whole=target is None)
         spent = meter.stop()
         memory = max(worker.memory_mb("VmHWM") for worker in peer.workers)
@@ -72,6 +79,7 @@ def run_snapshot(bench):
 
 
 def run_runners(bench):
+    """The queue is paused until every runner has its lanes, so that only the work itself is timed."""
     if not bench.has(ERRAND_ONLY):
         return
     for _ in range(bench.reps):

@@ -17,10 +17,11 @@ def quantile(values, share):
 
 
 def insert(database, peer, rate, seconds, connections):
-    """Inserts at that rate; returns {number: (sent us, confirmed us)}."""
+    """Inserts at that rate; returns {number: (sent us, confirmed us)} and the rate that was reached."""
     file = bench_dir() / "inserted"
-    run_helper("inserter", database.dsn, *peer.insert, rate, seconds, connections, file)
-    return {number: (sent, confirmed) for number, sent, confirmed in struct.iter_unpack("<qqq", file.read_bytes())}
+    told = run_helper("inserter", database.dsn, *peer.insert, rate, seconds, connections, file)
+    inserted = {number: (sent, confirmed) for number, sent, confirmed in struct.iter_unpack("<qqq", file.read_bytes())}
+    return inserted, told["count"] / told["seconds"]
 
 
 def waits(inserted, starts):
@@ -41,7 +42,7 @@ def measure(bench, database, peer, rate, seconds, connections):
     time.sleep(2)
     bench.wait_quiet()
     meter = Meter(bench.server, database, peer.workers)
-    inserted = insert(database, peer, rate, seconds, connections)
+    inserted, reached = insert(database, peer, rate, seconds, connections)
     backlog = database.value(peer.backlog_sql)
     deadline = time.monotonic() + 60
     while database.value(peer.pending_sql) and time.monotonic() < deadline:
@@ -51,9 +52,9 @@ def measure(bench, database, peer, rate, seconds, connections):
     memory = max(worker.memory_mb("VmHWM") for worker in peer.workers)
     peer.stop()
     jobs = len(inserted)
-    return {**waits(inserted, peer.starts(database)), "backlog": backlog, "pg_us": spent["pg_cpu_s"] * 1e6 / jobs,
-            "worker_us": spent["worker_cpu_s"] * 1e6 / jobs, "wal_all": spent["wal_bytes"] / jobs, "memory_mb": memory,
-            "foreign_cores": spent["foreign_cores"]}
+    return {**waits(inserted, peer.starts(database)), "backlog": backlog, "inserts_s": reached,
+            "pg_us": spent["pg_cpu_s"] * 1e6 / jobs, "worker_us": spent["worker_cpu_s"] * 1e6 / jobs,
+            "wal_all": spent["wal_bytes"] / jobs, "memory_mb": memory, "foreign_cores": spent["foreign_cores"]}
 
 
 def stream(bench, peer, rate, seconds, connections, runners=1):
@@ -81,7 +82,7 @@ def run_rate(bench):
 
 def idle(bench, database, peer, seconds):
     """What workers that have nothing to do cost, while the harness keeps still."""
-    time.sleep(bench.size(5, 3))
+    time.sleep(bench.size(10, 3))
     database.forget_statements()
     meter = Meter(bench.server, database, peer.workers)
     time.sleep(seconds)

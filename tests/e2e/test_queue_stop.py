@@ -93,28 +93,43 @@ def test_handler_that_outlives_the_grace_is_handed_back(db, errand):
     db.check_history([row.id for row in db.sql("select id from errand.history")])
 
 
-def test_other_runner_goes_on_while_one_stops(db, errand):
-    """The lanes of a runner that stops are another's at once; what it still runs stays its own until it ends."""
-    first = errand.start("--name", "first").wait_ready()
-    long = [db.enqueue(kind, {"sleep_ms": 3000}) for kind in ("probe.claim", "probe.run")]
-    wait_running(db, *long)
-    short = db.enqueue(args={"sleep_ms": 2000})
-    db.wait_ended(db.enqueue())
-    second = errand.start("--name", "second").wait_ready()
-    first.process.terminate()
+def wait_all_owned(db, name, timeout):
     db.wait("select count(*) = 0 from errand.lane where owner is distinct from"
-            " (select id from errand.runner where name = 'second')", timeout=5)
+            " (select id from errand.runner where name = %s)", name, timeout=timeout)
+
+
+def test_other_runner_goes_on_while_one_stops(db, errand):
+    """The lanes of a runner that stops are another's; what it still runs stays its own until it ends."""
+    first = errand.start("--name", "first").wait_ready()
+    second = errand.start("--name", "second").wait_ready()
+    long = []
+    while not db.one("select count(distinct l.owner) = 2 from errand.lane l where l.lane in (select lane from errand.job)"):
+        long.append(db.enqueue("probe.claim", {"sleep_ms": 5000}))
+    wait_running(db, *long)
+    first.process.terminate()
+    wait_all_owned(db, "second", timeout=4)
     assert first.running, first.log()
     quick = db.enqueue_many(50)
     for id in quick:
         db.wait_ended(id)
     assert first.running, "the others' jobs are done before its own"
     assert first.wait(10) == 0
-    for id in (*long, short):
+    for id in long:
         job = db.wait_ended(id)
         assert (job.state, job.attempt) == ("done", 1), "it was run a second time"
     assert second.terminate() == 0
     check_given_back(db)
+
+
+def test_lanes_of_a_stopping_runner_are_taken_at_once(db, errand):
+    """Whatever the other one is doing at that moment: told, it takes them, and needs no look at a later time."""
+    stays = errand.start("--name", "stays").wait_ready()
+    for _ in range(8):
+        goes = errand.start("--name", "goes").wait_ready()
+        db.wait("select count(distinct owner) = 2 and bool_and(owner is not null and armed) from errand.lane")
+        assert goes.terminate() == 0
+        wait_all_owned(db, "stays", timeout=0.7)
+    assert stays.terminate() == 0
 
 
 def test_no_grace_at_all(db, errand):

@@ -1,27 +1,27 @@
 /* Fencing: what a runner writes names what it saw (epoch of the lane, attempt and revision of the
  * row), so that a stale write changes nothing, and a write whose answer was lost is sent again.
  *
- * Two runners and one job. Either may take the lane over at any moment, so either may be the one that
- * was stopped (SIGSTOP) and wakes up behind. A statement has two steps: it begins (its snapshot
- * shows the lane's epoch), and it changes the row, which is locked and looked at again then; in
- * between the lane may move. An answer may be lost: with the statement done, not done, or still on the
- * server and done later, when the runner has already sent it again on another connection. Meanwhile
- * somebody replaces the job's args once.
+ * Two runners and one job. Either may take the lane over at any moment, so either may be the one
+ * that was stopped (SIGSTOP) and wakes up behind. A statement has two steps: it begins (its
+ * snapshot shows the lane's epoch), and it changes the row, which is locked and looked at again
+ * then; in between the lane may move. An answer may be lost: with the statement done, not done, or
+ * still on the server and done later, when the runner has already sent it again on another
+ * connection. Meanwhile somebody replaces the job's args once.
  *
- * Properties: the job ends once, with its SQL effect applied once, and is not lost; a write changes
- * the row only while that is as its writer saw it (so none counts twice), and none that begins after the
- * lane moved does.
+ * Properties: the job ends once, with its SQL effect applied once, and is not lost; a write
+ * changes the row only while that is as its writer saw it (so none counts twice), and none that
+ * begins after the lane moved does.
  *
  * What breaks them:
  *   -DBROKEN_NO_FENCE         no write names what it saw
  *   -DBROKEN_NO_EPOCH         ... or it names attempt and revision only
  *   -DBROKEN_NO_ATTEMPT       ... or epoch and revision only
  *   -DBROKEN_NO_REVISION      ... or epoch and attempt only
- *   -DBROKEN_SENT_BLINDLY     effects go without completion_check: they do not notice that the row is
- *                             gone, when they are sent again after an unknown outcome for instance
- *   -DBROKEN_AGAIN_UNMARKED   job_again leaves attempt and revision of a claimed job as they were, so
- *                             that the same statement fits the row twice
- */
+ *   -DBROKEN_SENT_BLINDLY     effects go without completion_check: they do not notice that the row
+ *                             is gone, when they are sent again after an unknown outcome for
+ *                             instance
+ *   -DBROKEN_AGAIN_UNMARKED   job_again leaves attempt and revision of a claimed job as they were,
+ *                             so that the same statement fits the row twice */
 
 #define TAKEOVERS 2                   /* lane_acquire, in all */
 #define UNKNOWNS 2                    /* answers that are lost, in all */
@@ -52,7 +52,7 @@ byte row_attempt, row_revision;
 
 /* What only the properties know. */
 byte effects;                         /* of DONE, that were applied */
-bool as_seen[3];                      /* by runner: the row is as it saw or made it. 2: a left one's */
+bool as_seen[3];                      /* by runner: the row is as it saw it. 2: left_behind's */
 
 byte unknowns, agains;
 
@@ -197,7 +197,8 @@ end:
     do
     :: atomic { left_behind?what, fresh, attempt, revision, claimed ->
             change_row(2, what);
-            as_seen[2] = false; what = 0; fresh = false; fits = false; claimed = false; attempt = 0; revision = 0 }
+            as_seen[2] = false; what = 0; fresh = false; fits = false; claimed = false;
+            attempt = 0; revision = 0 }
     od
 }
 

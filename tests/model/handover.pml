@@ -1,32 +1,33 @@
 /* Hand-over: a saturated or stopping runner whose lane another one wants (wanted_by) writes its
  * running jobs down and lets go of the lane, while they keep running.
  *
- * The old owner is an event loop that runs the jobs of a lane: each waits, runs, has ended, is being
- * committed. Units are sent, done by the server, and answered, in their own time. When the lane is wanted, it
- * starts nothing more, waits for claims and completions under way, and in one transaction claims what runs
- * or has ended and releases the lane. When the answer of that is lost, it reads back what came of it.
- * It may die at any moment (once); the new owner sees that at once here, lease.pml has how. The new
- * owner leaves a claimed job alone as long as its claimer lives, and runs the others.
+ * The old owner is an event loop that runs the jobs of a lane: each waits, runs, has ended, is
+ * being committed. Units are sent, done by the server, and answered, in their own time. When the
+ * lane is wanted, it starts nothing more, claims what runs, commits what has ended, and when all
+ * of that is answered releases the lane; sent again when its answer is lost, which is the same as
+ * done later. It may die at any moment (once); the new owner sees that at once here, lease.pml has
+ * how. The new owner leaves a claimed job alone as long as its claimer lives, and runs the others.
  *
- * Properties: no job runs at the new owner after it has run at an old one that lives and has not given
- * it back; none is lost, also when the old one dies; what ran before and runs again has its attempts
- * counted; each ends once.
+ * Properties: no job runs at the new owner after it has run at an old one that lives and has not
+ * given it back; none is lost, also when the old one dies; what ran before and runs again has its
+ * attempts counted; each ends once.
  *
  * What breaks them:
  *   -DBROKEN_RELEASE_FIRST       the lane is let go before the running jobs are written down
- *   -DBROKEN_ENDED_LEFT_OUT      only what runs is written down, not what has ended and is not committed
- *   -DBROKEN_CLAIMED_TAKEN       a claimed job is taken for a dead runner's, without a look at who claimed it
+ *   -DBROKEN_ENDED_LEFT_OUT      only what runs is written down, not what has ended and is not
+ *                                committed
+ *   -DBROKEN_CLAIMED_TAKEN       a claimed job is taken for a dead runner's, without a look at who
+ *                                claimed it
  *   -DBROKEN_CLAIMED_FORGOTTEN   ... or left alone for good, also when its claimer dies later
- *   -DBROKEN_FENCED_BY_EPOCH     completions name the lane's epoch, which is the new owner's by then,
- *                                instead of the claim
- */
+ *   -DBROKEN_FENCED_BY_EPOCH     completions name the lane's epoch, which is the new owner's by
+ *                                then, instead of the claim */
 
 #define JOBS 2
 #define OLD 1
 #define NEW 2
 
 mtype = { WAITING, RUNNING, ENDED, COMMITTING, GONE,  /* a job in the old owner's memory */
-          OWNING, CLOSING, HANDING, AWAY,             /* the lane there */
+          OWNING, LEAVING, RELEASING, AWAY,   /* the lane there */
           NONE, SENT, YES };                          /* a unit and its answer */
 
 /* The database. */
@@ -59,25 +60,28 @@ byte ended[JOBS];
 #else
 #define OLD_MAY_COMPLETE(j) (owner == OLD || claimed_by[j] == OLD)
 #endif
-#ifdef BROKEN_ENDED_LEFT_OUT
-#define TO_BE_CLAIMED(j) (job[j] == RUNNING && !claimed[j])
-#define COMPLETIONS_UNDER_WAY false
+/* lane_is_written_down. */
+#define RUN_IS_CLAIMED(j) (job[j] != RUNNING || (claimed[j] && claim[j] == NONE))
+#define END_IS_COMMITTED(j) (job[j] != ENDED && job[j] != COMMITTING)
+#if defined(BROKEN_RELEASE_FIRST)
+#define WRITTEN_DOWN(j) END_IS_COMMITTED(j)
+#elif defined(BROKEN_ENDED_LEFT_OUT)
+#define WRITTEN_DOWN(j) RUN_IS_CLAIMED(j)
 #else
-#define TO_BE_CLAIMED(j) ((job[j] == RUNNING || job[j] == ENDED) && !claimed[j])
-#define COMPLETIONS_UNDER_WAY (job[0] == COMMITTING || job[1] == COMMITTING)
+#define WRITTEN_DOWN(j) (RUN_IS_CLAIMED(j) && END_IS_COMMITTED(j))
 #endif
 
 /* job_claim for the old owner. */
 inline claim_row(j)
 {
     if
-    :: exists[j] && attempt[j] == seen[j] && claimed_by[j] == 0 ->
+    :: owner == OLD && exists[j] && attempt[j] == seen[j] ->
         attempt[j]++; claimed_by[j] = OLD
     :: else
     fi
 }
 
-/* What a claim's answer, or reading back, says. */
+/* claiming_mark: what its answer says. */
 inline mark(j)
 {
     if
@@ -91,22 +95,21 @@ proctype old_job(bit j)
 {
 end:
     do
-    :: atomic { alive && lane == OWNING && job[j] == WAITING ->               /* dispatch_begin */
+    :: atomic { alive && lane == OWNING && job[j] == WAITING ->       /* dispatch_begin */
             job[j] = RUNNING; ran_at_old[j] = true }
-    :: atomic { alive && lane == OWNING && job[j] == RUNNING && !claimed[j] && claim[j] == NONE ->
-            claim[j] = SENT }                                                 /* claim_lazily */
-    :: atomic { claim[j] == SENT && owner == OLD -> claim_row(j); claim[j] = YES }
-    :: atomic { alive && claim[j] == YES -> claim[j] = NONE; mark(j) }        /* lazy_on_done. REACH */
-    :: atomic { alive && job[j] == RUNNING ->                                 /* completion_add */
+    :: atomic { alive && job[j] == RUNNING && !claimed[j] && claim[j] == NONE ->
+            claim[j] = SENT }                                         /* claim_lazily */
+    :: atomic { claim[j] == SENT -> claim_row(j); claim[j] = YES }
+    :: atomic { alive && claim[j] == YES -> claim[j] = NONE; mark(j) /* lazy_on_done. REACH */ }
+    :: atomic { alive && job[j] == RUNNING ->                         /* completion_add */
             job[j] = ENDED;
             if
             :: again[j] = false
             :: !retried -> retried = true; again[j] = true
             fi }
-    :: atomic { alive && job[j] == ENDED && claim[j] == NONE &&               /* completion_flush */
-                lane != HANDING ->
+    :: atomic { alive && job[j] == ENDED && claim[j] == NONE ->       /* completion_flush */
             job[j] = COMMITTING; completion[j] = SENT }
-    :: atomic { completion[j] == SENT ->                                      /* job_done, job_again */
+    :: atomic { completion[j] == SENT ->                              /* job_done, job_again */
             if
             :: exists[j] && attempt[j] == seen[j] && OLD_MAY_COMPLETE(j) ->
                 ran_at_old[j] = false; claimed_by[j] = 0;
@@ -115,54 +118,29 @@ end:
                 :: again[j] && claimed[j] -> skip
                 :: !again[j] -> exists[j] = false; ended[j]++
                 fi
-            :: else -> skip                                                   /* stale */
+            :: else -> skip                                           /* stale */
             fi;
             completion[j] = YES }
-    :: atomic { alive && completion[j] == YES ->                              /* completing_on_done */
+    :: atomic { alive && completion[j] == YES ->                      /* completing_on_done */
             completion[j] = NONE; claimed[j] = false; job[j] = GONE }
-    :: atomic { alive && lane == OWNING && job[j] == GONE && exists[j] && again[j] ->     /* lane_look */
-            again[j] = false; job[j] = WAITING; seen[j] = attempt[j] /* REACH */ }
+    :: atomic { alive && lane == OWNING && job[j] == GONE && exists[j] && again[j] ->
+            again[j] = false;                                         /* lane_look */
+            job[j] = WAITING; seen[j] = attempt[j] /* REACH */ }
     od
 }
 
 active proctype old_lane()
 {
-endowning:
-    atomic { alive && wanted -> lane = CLOSING };
-endclosing:
-    atomic { alive && claim[0] == NONE && claim[1] == NONE && !COMPLETIONS_UNDER_WAY ->
-        lane = HANDING };
-#ifdef BROKEN_RELEASE_FIRST
-    owner = 0;
-#endif
-    /* One transaction. When its answer is lost and it was not done, it is sent again; that is the
-     * same as done later. When the runner dies, it may still be done, or never. */
+endowning: /* handover_start. */
+    atomic { alive && wanted -> lane = LEAVING };
+endleaving: /* handover_check. */
+    atomic { alive && WRITTEN_DOWN(0) && WRITTEN_DOWN(1) -> lane = RELEASING };
     if
-    :: atomic { owner != NEW ->
-            if
-            :: TO_BE_CLAIMED(0) -> claim_row(0)               /* job_claim. REACH */
-            :: else
-            fi;
-            if
-            :: TO_BE_CLAIMED(1) -> claim_row(1)
-            :: else
-            fi;
-            owner = 0 }                                       /* lane_release. REACH */
-    :: atomic { dead -> goto endaway }
-#ifdef BROKEN_RELEASE_FIRST
-    :: atomic { owner == NEW && alive ->
-            if
-            :: TO_BE_CLAIMED(0) -> claim_row(0)
-            :: else
-            fi;
-            if
-            :: TO_BE_CLAIMED(1) -> claim_row(1)
-            :: else
-            fi }
-#endif
+    :: atomic { owner == OLD -> owner = 0 }                   /* lane_release. REACH */
+    :: atomic { dead -> goto endaway }                        /* never done */
     fi;
-endhanding: /* Its answer; or lanes_owned and the claims, read back. */
-    atomic { alive -> mark(0); mark(1); lane = AWAY };        /* REACH */
+endreleasing: /* on_released. */
+    atomic { alive -> lane = AWAY };                          /* REACH */
 endaway:
     false
 }

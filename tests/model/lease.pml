@@ -1,26 +1,26 @@
 /* The lease: in a lane with exact limits two runners never run jobs at the same time.
  *
- * Two clocks. By the database's, runner_beat sets lease_until, and lanes_free and lane_acquire look
- * whether it has passed. By the monotonic clock of the runner that owns the lane, lease_confirm
- * counts valid_until, from before the renewal was sent, less a margin. Times are kept as what is
- * left of them, so the search has no last tick. The runner's clock may fall behind by DRIFT; a timer
- * of its loop may fire, and a cut-off may take, LATE ticks; that its connection is gone it notices
- * within NOTICE ticks. Messages take any time. Once each, the runner may be stopped (SIGSTOP) and go
- * on later or never, and lose its control connection.
+ * Two clocks. By the database's, runner_beat sets lease_until, and lanes_free and lane_acquire
+ * look whether it has passed. By the monotonic clock of the runner that owns the lane,
+ * lease_confirm counts valid_until, from before the renewal was sent, less a margin. Times are
+ * kept as what is left of them, so the search has no last tick. The runner's clock may fall behind
+ * by DRIFT; a timer of its loop may fire, and a cut-off may take, LATE ticks; that its connection
+ * is gone it notices within NOTICE ticks. Messages take any time. Once each, the runner may be
+ * stopped (SIGSTOP) and go on later or never, and lose its control connection.
  *
  * What must be so for it, by what breaks when it is not:
- *   -DBROKEN_NO_MARGIN            valid_until is the whole time to live
- *   -DBROKEN_COUNTED_FROM_REPLY   valid_until counts from the reply, not from before the send
- *   -DBROKEN_NO_CUT_OFF           what runs goes on when the lease has run out
- *   -DBROKEN_BEGIN_UNCHECKED      a claim's late answer starts its job without a look at the lease
- *   -DBROKEN_CHECK_AFTER_START    after a lapse, jobs start before lanes_owned has answered
- *   -DBROKEN_ACQUIRE_UNCHECKED    lane_acquire compares the epoch only: the owner may have renewed its
- *                                 lease since lanes_free saw it ended
- *   -DBROKEN_GONE_AT_ONCE         a lane is taken in the instant its owner's backend is gone, though
- *                                 the runner behind it may live and not know yet
- *   -DBROKEN_AWAY_GOES_ON         a runner whose control connection broke goes on starting
- *   -DBROKEN_RECONNECT_UNCHECKED  ... or stops, and starts again without lanes_owned
- */
+ *   -DBROKEN_NO_MARGIN             valid_until is the whole time to live
+ *   -DBROKEN_COUNTED_FROM_REPLY    valid_until counts from the reply, not from before the send
+ *   -DBROKEN_NO_CUT_OFF            what runs goes on when the lease has run out
+ *   -DBROKEN_BEGIN_UNCHECKED       a claim's late answer starts its job without a look at the
+ *                                  lease
+ *   -DBROKEN_CHECK_AFTER_START     after a lapse, jobs start before lanes_owned has answered
+ *   -DBROKEN_ACQUIRE_UNCHECKED     lane_acquire compares the epoch only: the owner may have
+ *                                  renewed its lease since lanes_free saw it ended
+ *   -DBROKEN_GONE_AT_ONCE          a lane is taken in the instant its owner's backend is gone,
+ *                                  though the runner behind it may live and not know yet
+ *   -DBROKEN_AWAY_GOES_ON          a runner whose control connection broke goes on starting
+ *   -DBROKEN_RECONNECT_UNCHECKED   ... or stops, and starts again without lanes_owned */
 
 #define TTL 7                         /* lease_ttl_ms */
 #define DRIFT 1

@@ -1,23 +1,25 @@
-/* Cautious takeover: a job that kills its runner each time ends as a dead letter, and the others go on.
+/* Cautious takeover: a job that kills its runner each time ends as a dead letter, and the others
+ * go on.
  *
- * One lane and the runners that own it, one after another. The poison job ends its runner whenever it
- * runs; innocent jobs end well, in their own time. A runner runs SLOTS jobs at a time. The first runner of
- * all acquires the lane in order; the next ones find that the owner before was not released (crashed), and run
- * it cautiously: they claim first, and the claim counts the attempt. A job whose row says that it runs, by a
- * runner that is gone (lost_before), is a suspect: when its attempts are used up, it is a dead letter without
- * another run, and a runner runs one suspect at a time, so that an attempt is used up by at most one
- * job for each crash after its first. One runner is also killed from outside.
+ * One lane and the runners that own it, one after another. The poison job ends its runner whenever
+ * it runs; innocent jobs end well, in their own time. A runner runs SLOTS jobs at a time. The
+ * first runner of all acquires the lane in order; the next ones find that the owner before was not
+ * released (crashed), and run it cautiously: they claim first, and the claim counts the attempt. A
+ * job whose row says that it runs, by a runner that is gone (lost_before), is a suspect: when its
+ * attempts are used up, it is a dead letter without another run, and a runner runs one suspect at
+ * a time: so the poison job, once it is a suspect, uses up the attempts of no other suspect. One
+ * runner is also killed from outside.
  *
- * Properties: no more than MAX_ATTEMPTS crashes after those without a claim; the poison job ends as a dead letter,
- * every innocent one as done.
+ * Properties: no more than MAX_ATTEMPTS crashes after those without a claim; the poison job ends
+ * as a dead letter, every innocent one as done.
  *
  * What breaks them:
- *   -DBROKEN_NOT_CLAIMED         takeover without claiming first: no attempt is ever counted, the job
- *                                kills for ever
- *   -DBROKEN_CRASH_FORGOTTEN     the same, because the new owner takes every lane for one let go in order
- *   -DBROKEN_SUSPECTS_TOGETHER   suspects run beside each other: innocent ones that are always running when
- *                                the poison job kills use up their attempts with it
- */
+ *   -DBROKEN_NOT_CLAIMED         takeover without claiming first: no attempt is ever counted, the
+ *                                job kills for ever
+ *   -DBROKEN_CRASH_FORGOTTEN     the same, because the new owner takes every lane for one let go
+ *                                in order
+ *   -DBROKEN_SUSPECTS_TOGETHER   suspects run beside each other: innocent ones that are always
+ *                                running when the poison job kills use up their attempts with it */
 
 #define JOBS 3
 #define POISON 0                      /* one of them */
@@ -40,7 +42,7 @@ byte in_flight, suspects;             /* running; of those, lost before */
 
 byte crashes, kills;
 
-inline crash()                        /* SIGKILL, SIGSEGV: memory is gone; the next runner acquires */
+inline crash()                        /* memory is gone; the next runner acquires the lane */
 {
     crashes++;
     assert(crashes <= MAX_ATTEMPTS + UNCLAIMED_CRASHES + KILLS);
@@ -89,7 +91,8 @@ end:
             fi;
             running[j] = true }
     /* claim_lazily. */
-    :: atomic { running[j] && !claimed[j] && !NEEDS_CLAIM(j) && !suspect[j] -> claim(j) /* REACH */ }
+    :: atomic { running[j] && !claimed[j] && !NEEDS_CLAIM(j) && !suspect[j] ->
+            claim(j) /* REACH */ }
     /* The handler: the poison job's never comes so far. */
     :: atomic { running[j] && j == POISON -> crash() }
     :: atomic { running[j] && j != POISON ->                  /* job_done */

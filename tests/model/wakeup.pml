@@ -1,28 +1,29 @@
 /* Armed wake-up: which jobs a sleeping owner finds, and when.
  *
- * Transactions enqueue a job each: they read errand.lane.armed in their snapshot, insert, and at commit
- * notify if it was set, with the time they began as the time from which on to look. They may take any
- * time, so they commit in another order than their jobs' run_at has. The owner reads the lane forward from a
- * cursor; a read sees what is committed when the server does it. When a read did not end at its limit the
- * cursor goes to the time the read was sent (no READER_OVERLAP_US here: that only makes
- * waiting shorter). The owner polls, arms, and after the arming is committed looks once more, with a full
- * pass from the beginning; then it sleeps. It may disarm, and arm again. It holds no more than
- * WINDOW jobs: with so many, it does not read until some are taken.
+ * Transactions enqueue a job each: they read errand.lane.armed in their snapshot, insert, and at
+ * commit notify if it was set, with the time they began as the time from which on to look. They
+ * may take any time, so they commit in another order than their jobs' run_at has. The owner reads
+ * the lane forward from a cursor; a read sees what is committed when the server does it. When a
+ * read did not end at its limit the cursor goes to the time the read was sent (no
+ * READER_OVERLAP_US here: that only makes waiting shorter). The owner polls, arms, and after the
+ * arming is committed looks once more, with a full pass from the beginning; then it sleeps. It may
+ * disarm, and arm again. It holds no more than WINDOW jobs: with so many, it does not read until
+ * some are taken.
  *
- * Properties, without polling behind it: missed is only a job whose transaction was open when the arming
- * was committed, and was committed after the last look. With -DPOLLING, and no notification at all (a
- * pooler, a lost connection): every job is found at last, by the full passes.
+ * Properties, without polling behind it: missed is only a job whose transaction was open when the
+ * arming was committed, and was committed after the last look. With -DPOLLING, and no notification
+ * at all (a pooler, a lost connection): every job is found at last, by the full passes.
  *
  * What breaks them:
- *   -DBROKEN_ARMED_AFTER_LOOK             the last look comes before the arming
- *   -DBROKEN_LOOK_FROM_CURSOR             the last look goes on from the cursor: what was committed late
- *                                         stands before it
- *   -DBROKEN_LOOK_OVERWRITTEN             a notification comes while a read is under way, and when that is
- *                                         answered, it moves the cursor past where to look
- *   -DBROKEN_WINDOW_FORGOTTEN             a read left out because the window was full is not made up for
- *   -DPOLLING -DBROKEN_POLL_FROM_CURSOR   polling without full passes
- *   -DPOLLING -DBROKEN_WINDOW_FORGOTTEN
- */
+ *   -DBROKEN_ARMED_AFTER_LOOK       the last look comes before the arming
+ *   -DBROKEN_LOOK_FROM_CURSOR       the last look goes on from the cursor: what was committed late
+ *                                   stands before it
+ *   -DBROKEN_LOOK_OVERWRITTEN       a notification comes while a read is under way, and when that
+ *                                   is answered, it moves the cursor past where to look
+ *   -DBROKEN_WINDOW_FORGOTTEN       a read left out because the window was full is not made up for
+ *   -DPOLLING -DBROKEN_POLL_FROM_CURSOR
+ *                                   polling without full passes
+ *   -DPOLLING -DBROKEN_WINDOW_FORGOTTEN */
 
 #define JOBS 2
 #define WINDOW 1                      /* WAITING_MAX */
@@ -139,7 +140,8 @@ end:
             in_answer[0] = committed[0] && run_at[0] >= read_from;
             in_answer[1] = committed[1] && run_at[1] >= read_from;
             if
-            :: asleep && (read_is_pass || LAST_LOOK_FROM_CURSOR) -> looked = true;     /* the last look */
+            :: asleep && (read_is_pass || LAST_LOOK_FROM_CURSOR) ->
+                looked = true;                                /* the last look */
                 may_be_missed[0] = may_be_missed[0] && !committed[0];
                 may_be_missed[1] = may_be_missed[1] && !committed[1]
             :: else
@@ -187,8 +189,8 @@ active proctype arming()
 {
     arm();
     if
-    :: atomic { armed = false; asleep = false; looked = false };              /* many notifications */
-        arm()                                                 /* REACH */
+    :: atomic { armed = false; asleep = false; looked = false };
+        arm()                                                 /* many notifications. REACH */
     :: skip
     fi
 }
