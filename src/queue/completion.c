@@ -287,10 +287,10 @@ static void job_leave(struct runner *runner, struct errand_job *job)
     struct entry *entry = job_entry(job);
     struct lane *lane = entry->lane;
     struct attempt *attempt = job->attempt;
-    bool again = outcome_is_again(job->outcome.code);
-    int64_t run_at_us = job->outcome.run_at_us;
+    bool look = entry->changed || outcome_is_again(job->outcome.code);
+    int64_t run_at_us = entry->changed ? entry->changed_run_at_us : job->outcome.run_at_us;
     lane_drop(lane, entry);
-    if (again)
+    if (look)
         lane_look(lane, run_at_us);
     runner->completion.count--;
     if (--attempt->unsettled == 0)

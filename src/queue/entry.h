@@ -36,6 +36,8 @@ struct entry {
     bool cautious;        /* it may have ended its runner before: claimed first */
     bool lost_before;     /* the row says that it runs, by a runner that is gone */
     bool cancel_requested;
+    bool changed; /* the row was, by somebody else; since it is held: what runs will not count */
+    int64_t changed_run_at_us;
     bool gone;              /* ended; kept until the read under way returns */
     struct errand_job *job; /* CLAIMING and later */
     struct entry *next;     /* of its lane's list in use */

@@ -238,17 +238,16 @@ static void on_beat(struct db_unit *unit, void *owner)
     }
     const PGresult *rows = db_unit_result(unit, 0);
     int count = PQntuples(rows);
-    if (count && db_get_int(rows, 0, BEAT_ALIVE) == 0) {
+    if (db_get_int(rows, 0, BEAT_ALIVE) == 0) {
         lease_rejoin(runner);
         return;
     }
-    for (int row = 0; row < count; row++) {
+    for (int row = 0; row < count && !PQgetisnull(rows, row, BEAT_QUEUE); row++) {
         lease_take_queue(runner, rows, row);
         free_lanes |= db_get_int(rows, row, BEAT_FREE) != 0;
     }
     lease->unchecked |= !lease_holds(runner);
-    if (count)
-        lease_confirm(runner, unit, db_get_time_us(rows, 0, BEAT_NOW));
+    lease_confirm(runner, unit, db_get_time_us(rows, 0, BEAT_NOW));
     lease_count_runners(runner);
     if (lease->unchecked)
         acquire_check_owned(runner);

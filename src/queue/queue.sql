@@ -18,7 +18,8 @@ where r.id = $1::bigint
 select errand.runner_listen($1::bigint)
 
 -- name: runner_beat
--- Renews the lease: $1 runner, $2 lease in ms, $3 running, $4 stopping, $5 queues served (null: all). A row per queue, with the time,
+-- Renews the lease: $1 runner, $2 lease in ms, $3 running, $4 stopping, $5 queues served (null: all). A row per queue (one without a
+-- name when there is none), with the time,
 -- whether the lease still stood, whether a lane is free, the runners that serve it, its lanes, how many of them one runner owns at most,
 -- whether another has no free slot, and those of ours that others want.
 with t as materialized (
@@ -47,8 +48,7 @@ select t.now, (select pg_catalog.count(*) from beat) as alive, q.name, q.paused_
         where l.queue = q.name and r.id <> $1::bigint and r.running >= r.concurrency) as saturated,
     (select pg_catalog.array_to_string(pg_catalog.array_agg(l.lane), ' ') from errand.lane l
         where l.queue = q.name and l.owner = $1::bigint and l.wanted_by is not null) as wanted
-from t cross join errand.queue q
-where $5::text[] is null or q.name = any ($5::text[])
+from t left join errand.queue q on $5::text[] is null or q.name = any ($5::text[])
 
 -- name: runner_stopping
 -- Others count their share of the lanes without it.

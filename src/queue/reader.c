@@ -171,6 +171,24 @@ static bool row_runs_elsewhere(const struct lane *lane, const PGresult *rows, in
     return false;
 }
 
+/* The row of a job that is held: true when it was changed since and the entry made room for the new
+ * form. What runs or has just ended does not; the row is looked at again when it is gone. */
+static bool entry_give_way(struct entry *entry, int revision, int64_t run_at_us)
+{
+    struct lane *lane = entry->lane;
+    if (revision == entry->revision)
+        return false;
+    if (entry->in_heap.place) {
+        lane_drop(lane, entry);
+        return true;
+    }
+    entry->changed = true;
+    entry->changed_run_at_us = run_at_us;
+    if (entry->gone && run_at_us < lane->look_us)
+        lane->look_us = run_at_us;
+    return false;
+}
+
 static void lane_take_row(struct lane *lane, const PGresult *rows, int row, struct found *found)
 {
     int priority = (int)db_get_int(rows, row, ROW_PRIORITY);
@@ -185,7 +203,8 @@ static void lane_take_row(struct lane *lane, const PGresult *rows, int row, stru
     found->rows[priority]++;
     found->last_us[priority] = run_at_us;
     found->last_id[priority] = id;
-    if (lane_find(lane, id))
+    struct entry *held = lane_find(lane, id);
+    if (held && !entry_give_way(held, (int)db_get_int(rows, row, ROW_REVISION), run_at_us))
         return;
     /* No args: a kind of somebody else's, or of a version to come. */
     if (PQgetisnull(rows, row, ROW_ARGS) || row_runs_elsewhere(lane, rows, row, id))

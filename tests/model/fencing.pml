@@ -20,8 +20,9 @@
  *   -DBROKEN_SENT_BLINDLY     effects go without completion_check: they do not notice that the row
  *                             is gone, when they are sent again after an unknown outcome for
  *                             instance
- *   -DBROKEN_AGAIN_UNMARKED   job_again leaves attempt and revision of a claimed job as they were,
- *                             so that the same statement fits the row twice */
+ *   -DBROKEN_AGAIN_UNMARKED   job_again leaves the revision as it was, and with a claimed job's
+ *                             RETRY or another's SNOOZE the attempt too, so that the same
+ *                             statement fits the row twice */
 
 #define TAKEOVERS 2                   /* lane_acquire, in all */
 #define UNKNOWNS 2                    /* answers that are lost, in all */

@@ -1,0 +1,268 @@
+"""Queues, the history's partitions, and what operators look at."""
+
+import contextlib
+import threading
+
+import psycopg2
+import pytest
+
+from support.cluster import shared_cluster
+from support.wait import QueueDatabase, ask, connect
+
+
+@pytest.fixture
+def db():
+    with QueueDatabase(shared_cluster(vector=False)) as db:
+        yield db
+
+
+@contextlib.contextmanager
+def refused(sqlstate, message, hint=""):
+    with pytest.raises(psycopg2.Error) as caught:
+        yield
+    assert caught.value.pgcode == sqlstate, caught.value
+    assert message in caught.value.diag.message_primary
+    assert (caught.value.diag.message_hint or "") == hint
+
+
+# ---- Queues ----
+
+def lanes(db, queue):
+    return db.sql("select lane, shard, owner, epoch, armed from errand.lane where queue = %s order by lane", queue)
+
+
+def test_migration_makes_the_default_queue(db):
+    assert [row.shard for row in lanes(db, "default")] == list(range(8))
+    assert db.sql("select name, lanes from errand.queue") == [("default", 8)]
+
+
+def test_queue_create(db):
+    db.sql("select errand.queue_create('a', 3)")
+    db.sql("select errand.queue_create('b')")
+    assert [(row.shard, row.owner, row.epoch, row.armed) for row in lanes(db, "a")] == [
+        (shard, None, 0, False) for shard in range(3)]
+    assert len(lanes(db, "b")) == 8
+    every = [row.lane for row in db.sql("select lane from errand.lane")]
+    assert len(every) == len(set(every)) == 19
+
+
+def test_queue_create_again_finds_it(db):
+    db.sql("select errand.queue_create('a', 3)")
+    before = lanes(db, "a")
+    db.sql("select errand.queue_create('a', 3)")
+    assert lanes(db, "a") == before
+    with refused("55000", 'queue "a" has 3 lanes, which cannot be changed'):
+        db.sql("select errand.queue_create('a', 4)")
+    assert lanes(db, "a") == before
+
+
+@pytest.mark.parametrize("name, number", [
+    ("", 1), ("A", 1), ("a b", 1), ("-a", 1), ("a" * 64, 1), ("ok", 0), ("ok", 65), ("ok", -1), (None, 1), ("ok", None)])
+def test_queue_create_refuses(db, name, number):
+    with pytest.raises(psycopg2.Error) as caught:
+        db.sql("select errand.queue_create(%s, %s)", name, number)
+    assert caught.value.pgcode in ("23514", "23502")
+    assert db.one("select count(*) from errand.queue") == 1 and db.one("select count(*) from errand.lane") == 8
+
+
+def test_queues_made_at_the_same_moment(db):
+    """Each lane has one number, and a queue its lanes once."""
+    errors, barrier = [], threading.Barrier(8)
+
+    def create(n):
+        try:
+            with contextlib.closing(connect(db.dsn)) as connection:
+                barrier.wait(30)
+                ask(connection, "select errand.queue_create('shared', 4)")
+                ask(connection, "select errand.queue_create(%s, 2)", f"own{n}")
+        except Exception as error:
+            errors.append(error)
+    threads = [threading.Thread(target=create, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert errors == []
+    assert len(lanes(db, "shared")) == 4
+    assert db.one("select count(distinct lane) = count(*) and count(*) = 8 + 4 + 16 from errand.lane")
+
+
+def test_pause_and_resume(db):
+    db.sql("select errand.queue_pause('default', 'a reason')")
+    assert db.row("select paused, pause_reason, paused_until = 'infinity' as forever from errand.queues") == (
+        True, "a reason", True)
+    db.sql("select errand.queue_pause('default', until => now() - interval '1 second')")
+    assert db.row("select paused, pause_reason from errand.queues") == (False, None)
+    db.sql("select errand.queue_pause('default', 'soon over', now() + interval '1 hour')")
+    assert db.row("select paused, pause_reason from errand.queues") == (True, "soon over")
+    db.sql("select errand.queue_resume('default')")
+    assert db.row("select paused, pause_reason, paused_until from errand.queues") == (False, None, None)
+
+
+@pytest.mark.parametrize("call", ["queue_pause", "queue_resume"])
+def test_pause_of_nothing(db, call):
+    with refused("42704", 'queue "nosuch" does not exist', "errand.queues lists the queues."):
+        db.sql(f"select errand.{call}('nosuch')")
+
+
+def test_enqueue_into_a_paused_queue(db):
+    db.sql("select errand.queue_pause('default')")
+    id = db.enqueue()
+    assert db.job(id).state == "ready"
+
+
+# ---- The history's partitions ----
+
+def partitions(db, parent):
+    return [row.name for row in db.sql(
+        "select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid"
+        " where i.inhparent = %s::regclass order by 1", f"errand.{parent}")]
+
+
+def days(db, *offsets):
+    return [db.one("select to_char(timezone('UTC', now()) + %s * interval '1 day', 'YYYYMMDD')", n) for n in offsets]
+
+
+def add_history(db, id, at):
+    db.sql(f"insert into errand.history (lane, attempt, priority, id, run_at, created_at, finished_at, outcome, kind, args)"
+           f" values (1, 1, 2, %s, now(), now(), {at}, 'done', 'a', '{{}}')", id)
+
+
+@pytest.mark.parametrize("parent", ["history", "attempt"])
+def test_partitions_of_the_next_days(db, parent):
+    wanted = [f"{parent}_{day}" for day in days(db, 0, 1, 2, 3)] + [f"{parent}_rest"]
+    assert partitions(db, parent) == wanted
+    db.sql("select errand.history_maintain(14)")
+    assert partitions(db, parent) == wanted
+    db.sql(f"drop table errand.{wanted[1]}, errand.{wanted[3]}")
+    db.sql("select errand.history_maintain(14)")
+    assert partitions(db, parent) == wanted
+
+
+def test_old_partitions_are_dropped(db):
+    for n in (13, 14, 15, 400):
+        day, next_day = days(db, -n, 1 - n)
+        for parent in ("history", "attempt"):
+            db.sql(f"create table errand.{parent}_{day} partition of errand.{parent} for values"
+                   f" from ('{day} 00:00:00+00') to ('{next_day} 00:00:00+00')")
+    add_history(db, 1, "now() - interval '400 days'")
+    add_history(db, 2, "now() - interval '13 days'")
+    db.sql("select errand.history_maintain(14)")
+    for parent in ("history", "attempt"):
+        assert partitions(db, parent)[:2] == [f"{parent}_{day}" for day in days(db, -14, -13)]
+    assert [row.id for row in db.sql("select id from errand.history")] == [2]
+
+
+def test_partitions_have_the_parents_index(db):
+    for name in partitions(db, "history"):
+        assert db.one("select count(*) from pg_index i where i.indrelid = %s::regclass", f"errand.{name}") == 1
+
+
+def test_rows_go_where_they_belong(db):
+    add_history(db, 1, "now()")
+    add_history(db, 2, "now() + interval '1 day'")
+    add_history(db, 3, "now() + interval '30 days'")
+    add_history(db, 4, "now() - interval '1 day'")
+    today, tomorrow = days(db, 0, 1)
+    assert [row.place for row in db.sql("select tableoid::regclass::text as place from errand.history order by id")] == [
+        f"errand.history_{today}", f"errand.history_{tomorrow}", "errand.history_rest", "errand.history_rest"]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago"])
+def test_days_are_of_utc_in_every_time_zone(db, zone):
+    with contextlib.closing(connect(db.dsn)) as other:
+        ask(other, "select set_config('timezone', %s, false)", zone)
+        ask(other, "drop table errand.history_" + days(db, 2)[0])
+        ask(other, "select errand.history_maintain(14)")
+    assert partitions(db, "history")[:-1] == [f"history_{day}" for day in days(db, 0, 1, 2, 3)]
+    bounds = db.one("select pg_get_expr(relpartbound, oid) from pg_class where relname = %s", "history_" + days(db, 2)[0])
+    assert bounds.count("00:00:00+00") == 2
+
+
+def test_missing_day_fails_no_completion(db):
+    """Nobody maintained for days: rows fall into the rest, and are seen as all others."""
+    db.sql("drop table " + ", ".join(f"errand.history_{day}" for day in days(db, 0, 1, 2, 3)))
+    id = db.enqueue()
+    assert db.one("select errand.cancel(%s)", id) == "cancelled"
+    assert db.job(id).state == "cancelled"
+    assert db.one("select count(*) from errand.history_rest") == 1
+
+
+def test_day_whose_rows_fell_into_the_rest_is_no_obstacle(db):
+    """Its partition cannot be made as if they were not there; the days after it must be, and no row may be lost."""
+    db.sql("drop table " + ", ".join(f"errand.history_{day}" for day in days(db, 0, 1, 2, 3)))
+    id = db.enqueue()
+    assert db.one("select errand.cancel(%s)", id) == "cancelled"
+    add_history(db, 77, "now() + interval '2 days'")
+    db.sql("select errand.history_maintain(14)")
+    assert {f"history_{day}" for day in days(db, 1, 3)} <= set(partitions(db, "history"))
+    assert sorted(row.id for row in db.sql("select id from errand.history")) == sorted([id, 77])
+
+
+def test_old_rows_of_the_rest_do_not_stay_for_ever(db):
+    add_history(db, 1, "now() - interval '400 days'")
+    add_history(db, 2, "now() - interval '2 days'")
+    db.sql("select errand.history_maintain(14)")
+    assert [row.id for row in db.sql("select id from errand.history")] == [2]
+
+
+def test_maintained_by_two_at_once(db):
+    db.sql("drop table errand.history_" + days(db, 3)[0])
+    with contextlib.closing(connect(db.dsn)) as one:
+        ask(one, "begin")
+        ask(one, "select errand.history_maintain(14)")
+        with contextlib.closing(connect(db.dsn)) as two:
+            ask(two, "set statement_timeout = '5s'")
+            ask(two, "select errand.history_maintain(14)")  # does not wait
+        ask(one, "commit")
+    assert partitions(db, "history")[-2] == "history_" + days(db, 3)[0]
+
+
+# ---- Views ----
+
+def test_jobs_view(db):
+    db.sql("insert into errand.kind values ('with.kind', 'default', 5, 1000)")
+    ready, scheduled = db.enqueue("with.kind"), db.enqueue("a", after=3600, max_attempts=3)
+    running = db.enqueue("a", {"x": 1}, key="k", priority=1)
+    db.sql("update errand.job set claimed_by = 9, started_at = now(), attempt = 2, last_error = 'why', progress = '50'"
+           " where id = %s", running)
+    ended = db.enqueue("a")
+    db.sql("select errand.cancel(%s)", ended)
+    states = dict(db.sql("select id, state from errand.jobs"))
+    assert states == {ready: "ready", scheduled: "scheduled", running: "running", ended: "cancelled"}
+    assert dict(db.sql("select id, max_attempts from errand.jobs where id in (%s, %s, %s)", ready, scheduled, running)) == {
+        ready: 5, scheduled: 3, running: 20}
+    found = db.job(running)
+    assert (found.queue, found.kind, found.priority, found.key, found.args, found.attempt, found.last_error, found.runner,
+            found.progress, found.finished_at) == ("default", "a", 1, "k", {"x": 1}, 2, "why", 9, 50, None)
+
+
+def test_queues_view(db):
+    db.sql("select errand.queue_create('idle', 1)")
+    db.enqueue_many(3)
+    db.enqueue(after=100)
+    db.sql("update errand.job set claimed_by = 1 where id = %s", db.enqueue())
+    first = db.one("select min(run_at) from errand.job where claimed_by is null")
+    assert db.sql("select name, lanes, paused, ready, scheduled, running, oldest_due from errand.queues order by name") == [
+        ("default", 8, False, 3, 1, 1, first), ("idle", 1, False, 0, 0, 0, None)]
+
+
+def test_runners_view(db):
+    kinds = ", kinds" if db.one("select exists (select from information_schema.columns where table_schema = 'errand'"
+                                " and table_name = 'runner' and column_name = 'kinds')") else ""
+    for id, lease in ((1, "1 hour"), (2, "-1 second")):
+        db.sql(f"insert into errand.runner (id, name, version, queues{kinds}, concurrency, running, lease_until) values"
+               f" (%s, 'n', 'v', '{{a}}'{kinds and ', array[]::text[]'}, 10, 4, now() + %s::interval)", id, lease)
+    db.sql("update errand.lane set owner = 1 where shard < 3")
+    assert db.sql("select id, alive, lanes, running, concurrency, stopping from errand.runners order by id") == [
+        (1, True, 3, 4, 10, False), (2, False, 0, 4, 10, False)]
+
+
+def test_table_settings_of_the_hot_table(db):
+    """Vacuum by number, not by share of a table that is never the same size; no trigger, no foreign key, few indexes."""
+    options = db.one("select array_to_string(reloptions, ' ') from pg_class where oid = 'errand.job'::regclass")
+    assert "autovacuum_vacuum_scale_factor=0" in options and "autovacuum_vacuum_threshold=" in options
+    assert db.one("select count(*) from pg_trigger where tgrelid in (select oid from pg_class where relnamespace ="
+                  " 'errand'::regnamespace)") == 0
+    assert db.one("select count(*) from pg_constraint where contype = 'f' and connamespace = 'errand'::regnamespace") == 0
+    assert db.one("select count(*) from pg_index where indrelid = 'errand.job'::regclass") == 3
