@@ -36,10 +36,10 @@ def tree_cpu_s(root):
 
 
 def busy_cpu_s():
-    """Of the whole machine."""
+    """Of the whole machine, what other virtual machines took of it included."""
     with open("/proc/stat", encoding="ascii") as f:
         fields = [int(field) for field in f.readline().split()[1:]]
-    return sum(fields[i] for i in (0, 1, 2, 5, 6)) / TICKS
+    return sum(fields[i] for i in (0, 1, 2, 5, 6, 7)) / TICKS
 
 
 def memory_mb(pid, what="VmRSS"):
@@ -79,7 +79,7 @@ class Meter:
             "pg_cpu_s": pg,
             "worker_cpu_s": workers,
             "wal_bytes": self.database.wal_position() - self._wal,
-            # Cores that others used meanwhile: what disturbed the run.
+            # Cores that others used meanwhile, on this machine or beside it: what disturbed the run.
             "foreign_cores": max(0.0, (now["busy"] - self._before["busy"] - ours) / seconds),
         }
 

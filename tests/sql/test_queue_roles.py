@@ -25,6 +25,9 @@ CALLS = {
     "errand.history_maintain(14)": {"errand_runner"},
     "errand.runner_listen(1)": {"errand_runner"},
     "errand.completion_check(1, 1)": {"errand_runner"},
+    "errand.runner_alive(1)": {"errand_runner"},
+    "errand.lanes_wake(array[1], null)": {"errand_runner"},
+    "errand.why(1)": set(ROLES),
 }
 # Not for callers: they would go round what is checked.
 INTERNAL = [
