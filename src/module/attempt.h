@@ -94,6 +94,7 @@ struct attempt {
     int64_t started_us; /* database's clock */
     bool cancelled;     /* time is up, or errand stops */
     bool returned;
+    bool is_suspect;      /* the queue's: it may be what ends runners */
     struct attempt *next; /* the queue's lists */
     size_t unsettled;     /* the queue's: jobs whose outcome is not committed */
     size_t count;

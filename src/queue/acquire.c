@@ -12,7 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ACQUIRE_TIMEOUT_MS = 5000 };
+enum {
+    ACQUIRE_TIMEOUT_MS = 5000,
+    /* An owner whose backend is gone may have lost no more than its connection, and comes back. */
+    ACQUIRE_GRACE_US = 500000
+};
 
 /* What lanes_free told, for the statements that acquire them. */
 struct acquiring {
@@ -51,6 +55,7 @@ static void on_acquired(struct db_unit *unit, void *owner)
     runner->acquiring = false;
     if (unit->err.code != ERR_NONE) {
         log_event(LOG_WARN, "acquiring lanes failed", "error", unit->err.text, NULL);
+        acquire_check_owned(runner); /* they may be ours all the same */
         return;
     }
     for (int i = 0; i < acquiring->count; i++) {
@@ -66,6 +71,8 @@ static void on_acquired(struct db_unit *unit, void *owner)
               NULL);
     acquire_tell_ready(runner);
     reader_schedule(runner);
+    if (runner->acquire_more)
+        acquire_start(runner);
 }
 
 /* No more than a fair share is taken, rounded up; the others take theirs. */
@@ -80,17 +87,30 @@ static bool acquiring_may_take(const struct acquiring *acquiring, const char *na
     return own < (size_t)((queue->lanes + queue->runners - 1) / queue->runners);
 }
 
+/* From the first sight of a lane whose owner is gone. */
+static bool acquire_grace_is_over(struct runner *runner)
+{
+    int64_t now_us = clock_mono_us();
+    if (!runner->crash_seen_us) {
+        runner->crash_seen_us = now_us;
+        loop_timer_set(&runner->acquire_again, now_us + ACQUIRE_GRACE_US);
+    }
+    return now_us - runner->crash_seen_us >= ACQUIRE_GRACE_US;
+}
+
 static void acquiring_add(struct acquiring *acquiring, struct db_unit *unit, const PGresult *rows,
                           int row)
 {
     char number[16], epoch[24];
-    if (!acquiring_may_take(acquiring, PQgetvalue(rows, row, 1)))
+    bool crashed = db_get_int(rows, row, 3) != 0;
+    if (!acquiring_may_take(acquiring, PQgetvalue(rows, row, 1)) ||
+        (crashed && !acquire_grace_is_over(acquiring->runner)))
         return;
     int i = acquiring->count++;
     acquiring->lanes[i].number = (int)db_get_int(rows, row, 0);
     snprintf(acquiring->lanes[i].queue, sizeof acquiring->lanes[i].queue, "%s",
              PQgetvalue(rows, row, 1));
-    acquiring->lanes[i].crashed = db_get_int(rows, row, 3);
+    acquiring->lanes[i].crashed = crashed;
     snprintf(number, sizeof number, "%d", acquiring->lanes[i].number);
     snprintf(epoch, sizeof epoch, "%" PRId64, db_get_int(rows, row, 2));
     const char *params[] = {number, acquiring->runner->id_text, epoch};
@@ -118,6 +138,8 @@ static void on_free(struct db_unit *unit, void *owner)
      * lanes. */
     for (int i = 0; i < count; i++)
         acquiring_add(acquiring, next, rows, (i + (int)(runner->id % count)) % count);
+    if (runner->crash_seen_us && acquire_grace_is_over(runner))
+        runner->crash_seen_us = 0;
     if (acquiring->count) {
         db_pool_submit(&runner->control, next, ACQUIRE_TIMEOUT_MS);
         return;
@@ -129,6 +151,7 @@ static void on_free(struct db_unit *unit, void *owner)
 
 void acquire_start(struct runner *runner)
 {
+    runner->acquire_more = runner->acquiring;
     if (runner->acquiring || runner->phase != RUNNER_RUNNING)
         return;
     runner->acquiring = true;
@@ -146,17 +169,55 @@ static bool rows_have(const PGresult *rows, const struct lane *lane)
     return false;
 }
 
+static bool runner_has_lane(const struct runner *runner, const PGresult *rows, int row)
+{
+    for (const struct lane *lane = runner->lanes; lane; lane = lane->next)
+        if (lane->number == db_get_int(rows, row, 0) && lane->epoch == db_get_int(rows, row, 1))
+            return true;
+    return false;
+}
+
+static void on_let_go(struct db_unit *unit, void *owner)
+{
+    if (unit->err.code == ERR_NONE)
+        acquire_start(owner);
+}
+
+/* Lanes that the database says are ours and that we know nothing of: the answer to their
+ * acquisition was lost. Given back, and acquired like any other. */
+static void acquire_let_go_unknown(struct runner *runner, const PGresult *rows)
+{
+    char number[16], epoch[24];
+    struct db_unit *unit = db_unit_new(DB_TRANSACTION, on_let_go, runner);
+    for (int row = 0; row < PQntuples(rows); row++) {
+        if (runner_has_lane(runner, rows, row))
+            continue;
+        snprintf(number, sizeof number, "%" PRId64, db_get_int(rows, row, 0));
+        snprintf(epoch, sizeof epoch, "%" PRId64, db_get_int(rows, row, 1));
+        const char *params[] = {number, epoch};
+        db_unit_add(unit, &queue_sql[QUEUE_SQL_LANE_RELEASE], 2, params);
+    }
+    if (unit->count && !runner->acquiring)
+        db_pool_submit(&runner->control, unit, ACQUIRE_TIMEOUT_MS);
+    else
+        db_unit_free(unit);
+}
+
 static void on_owned(struct db_unit *unit, void *owner)
 {
     struct runner *runner = owner;
+    runner->checking = false;
     if (unit->err.code != ERR_NONE)
-        return;
+        return; /* the next beat asks again */
+    const PGresult *rows = db_unit_result(unit, 0);
     for (struct lane *lane = runner->lanes; lane; lane = lane->next) {
-        if (lane->lost || rows_have(db_unit_result(unit, 0), lane))
+        if (lane->lost || lane->releasing || rows_have(rows, lane))
             continue;
         log_event(LOG_WARN, "lane lost to another runner", "lane", log_int(lane->number), NULL);
         lane_lose(lane);
     }
+    if (runner->phase == RUNNER_RUNNING)
+        acquire_let_go_unknown(runner, rows);
     runner->lease.unchecked = false;
     reader_schedule(runner);
     dispatch_schedule(runner);
@@ -165,6 +226,9 @@ static void on_owned(struct db_unit *unit, void *owner)
 void acquire_check_owned(struct runner *runner)
 {
     const char *params[] = {runner->id_text};
+    if (runner->checking)
+        return;
+    runner->checking = true;
     struct db_unit *unit = db_unit_new(DB_PLAIN, on_owned, runner);
     db_unit_add_binary(unit, &queue_sql[QUEUE_SQL_LANES_OWNED], 1, params);
     db_pool_submit(&runner->control, unit, ACQUIRE_TIMEOUT_MS);

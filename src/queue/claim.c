@@ -2,8 +2,10 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "queue/acquire.h"
 #include "queue/dispatch.h"
 #include "queue/handover.h"
+#include "queue/lease.h"
 #include "queue/params.h"
 #include "queue/runner_state.h"
 #include "queue_sql.h"
@@ -72,7 +74,7 @@ static void claiming_mark(struct lane *lane, const PGresult *rows)
     int count = PQntuples(rows);
     for (int row = 0; row < count; row++) {
         struct entry *entry = lane_find(lane, db_get_int(rows, row, 0));
-        if (!entry)
+        if (!entry || entry->claimed)
             continue;
         entry->claimed = true;
         entry->attempt++;
@@ -92,14 +94,24 @@ static void entry_refuse(struct entry *entry)
 
 static void claiming_begin(struct runner *runner, struct attempt *attempt)
 {
+    bool refused = false;
+    /* The answer may have come so late that the lanes are others' by now. */
+    bool may_start = lease_holds(runner);
     for (size_t i = 0; i < attempt->count; i++) {
         struct entry *entry = attempt->jobs[i].owner;
+        may_start &= !entry->lane->lost;
         if (entry->claimed)
             continue;
         attempt->jobs[i].owner = NULL;
         entry_refuse(entry);
+        refused = true;
     }
-    dispatch_begin(runner, attempt);
+    if (refused)
+        acquire_check_owned(runner);
+    if (may_start || runner->phase == RUNNER_STOPPING)
+        dispatch_begin(runner, attempt);
+    else
+        dispatch_put_back(runner, attempt);
 }
 
 static void claim_on_done(struct db_unit *unit, void *owner)
@@ -107,17 +119,21 @@ static void claim_on_done(struct db_unit *unit, void *owner)
     struct claiming *claiming = owner;
     struct runner *runner = claiming->runner;
     runner->claim.under_way = false;
+    bool again = unit->err.code == ERR_TEMPORARY || unit->err.code == ERR_UNKNOWN_OUTCOME;
     if (unit->err.code != ERR_NONE)
         log_event(LOG_WARN, "claiming jobs failed", "error", unit->err.text, NULL);
-    else
-        for (size_t i = 0; i < claiming->count; i++)
+    for (size_t i = 0; i < claiming->count; i++) {
+        if (unit->err.code == ERR_NONE)
             claiming_mark(claiming->lanes[i], db_unit_result(unit, i));
-    for (size_t i = 0; i < claiming->count; i++)
         claiming->lanes[i]->claiming--;
+    }
     for (struct attempt *attempt = claiming->attempts; attempt;) {
         struct attempt *next = attempt->next;
         attempt->next = NULL;
-        claiming_begin(runner, attempt);
+        if (again) /* sent as it was: what was claimed already is claimed */
+            claim_add(runner, attempt);
+        else
+            claiming_begin(runner, attempt);
         attempt = next;
     }
     handover_check(runner);
@@ -131,7 +147,8 @@ static void attempt_list_entries(struct attempt *attempt)
         struct entry *entry = attempt->jobs[i].owner;
         entry->state = ENTRY_CLAIMING;
         entry->claimed = false;
-        entry->started_us = clock_database_us(&entry->lane->runner->clock);
+        if (!entry->started_us)
+            entry->started_us = clock_database_us(&entry->lane->runner->clock);
         lane_list(entry->lane, entry);
     }
 }
@@ -172,8 +189,12 @@ static void lazy_on_done(struct db_unit *unit, void *owner)
         struct lane *lane = claiming->lanes[i];
         if (unit->err.code == ERR_NONE)
             claiming_mark(lane, db_unit_result(unit, i));
-        for (struct entry *entry = lane->held; entry; entry = entry->hh.next)
-            entry->claim_under_way = false;
+        /* Without an answer the row's attempt is not known: asked again before anything else is
+         * said of it. */
+        for (struct entry *entry = lane->held; entry; entry = entry->hh.next) {
+            entry->claim_again = entry->claim_under_way && unit->err.code != ERR_NONE;
+            entry->claim_under_way &= entry->claim_again;
+        }
         lane->claiming--;
     }
     completion_schedule(runner);
@@ -184,9 +205,11 @@ static bool lane_list_long_running(struct lane *lane, int64_t now_us)
 {
     bool any = false;
     for (struct entry *entry = lane->held; entry; entry = entry->hh.next) {
-        if (entry->state != ENTRY_RUNNING || entry->claimed || entry->claim_under_way ||
-            (now_us - entry->started_us < LAZY_AFTER_US && !lane->leaving))
+        bool fresh = entry->state == ENTRY_RUNNING && !entry->claimed && !entry->claim_under_way &&
+                     (now_us - entry->started_us >= LAZY_AFTER_US || lane->leaving);
+        if (entry->gone || (!fresh && !entry->claim_again))
             continue;
+        entry->claim_again = false;
         entry->claim_under_way = true;
         lane_list(lane, entry);
         any = true;
@@ -205,7 +228,7 @@ static void claim_lazily(void *owner)
     bool any = false;
     loop_timer_set(&runner->claim.lazy, clock_mono_us() + LAZY_EVERY_US);
     handover_check(runner);
-    if (!runner->host.running)
+    if (!runner->host.running && !runner->completion.count)
         return;
     for (struct lane *lane = runner->lanes; lane; lane = lane->next)
         any |= lane_list_long_running(lane, clock_database_us(&runner->clock));

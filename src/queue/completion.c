@@ -2,6 +2,7 @@
 
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "queue/acquire.h"
 #include "queue/backoff.h"
 #include "queue/dispatch.h"
 #include "queue/handover.h"
@@ -12,6 +13,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -84,6 +86,12 @@ struct completing {
     struct runner *runner;
     struct errand_job *jobs;
     size_t count;
+    /* The statements on jobs, and how many rows each should touch. */
+    struct {
+        size_t statement, rows;
+        struct lane *lane;
+    } * checks;
+    size_t check_count;
 };
 
 static bool outcome_is_end(enum outcome_code code)
@@ -167,32 +175,38 @@ static void params_add_again(struct params *params, const struct entry *list)
 }
 
 static void lane_add_statement(struct lane *lane, struct db_unit *unit, int statement,
-                               struct entry *list, size_t count, bool checked,
+                               struct entry *list, size_t count,
                                void (*add)(struct params *params, const struct entry *list))
 {
+    struct completing *completing = unit->owner;
     struct params params;
     if (!list)
         return;
+    bool checked = completing->jobs->outcome.effects || completing->jobs->alone;
     params_init(&params, lane);
     params_add_int(&params, checked ? (long long)count : -1);
     params_add_entries(&params, list);
     params_add_text(&params, lane->runner->id_text);
     if (add)
         add(&params, list);
+    size_t i = completing->check_count++;
+    completing->checks[i].statement = unit->count;
+    completing->checks[i].rows = count;
+    completing->checks[i].lane = lane;
     db_unit_add(unit, &queue_sql[statement], params.count, params.texts);
     params_clear(&params);
 }
 
-static void lane_add_completions(struct lane *lane, struct db_unit *unit, bool checked)
+static void lane_add_completions(struct lane *lane, struct db_unit *unit)
 {
     size_t count;
     struct entry *list = lane_list_take(lane);
     struct entry *done = list_split(&list, outcome_is_done, &count);
-    lane_add_statement(lane, unit, QUEUE_SQL_JOB_DONE, done, count, checked, NULL);
+    lane_add_statement(lane, unit, QUEUE_SQL_JOB_DONE, done, count, NULL);
     struct entry *ended = list_split(&list, outcome_is_end, &count);
-    lane_add_statement(lane, unit, QUEUE_SQL_JOB_END, ended, count, checked, params_add_end);
+    lane_add_statement(lane, unit, QUEUE_SQL_JOB_END, ended, count, params_add_end);
     struct entry *again = list_split(&list, outcome_is_again, &count);
-    lane_add_statement(lane, unit, QUEUE_SQL_JOB_AGAIN, again, count, checked, params_add_again);
+    lane_add_statement(lane, unit, QUEUE_SQL_JOB_AGAIN, again, count, params_add_again);
     assert(!list);
 }
 
@@ -265,6 +279,8 @@ static void completion_flush(void *owner)
     struct db_unit *unit = db_unit_new(DB_TRANSACTION, completing_on_done, NULL);
     struct completing *completing = arena_alloc(&unit->arena, sizeof *completing);
     *completing = (struct completing){.runner = runner, .jobs = jobs, .count = count};
+    completing->checks =
+        arena_alloc(&unit->arena, 3 * runner->lane_count * sizeof completing->checks[0]);
     unit->owner = completing;
     if (jobs->outcome.effects)
         db_unit_add(unit, &queue_sql[QUEUE_SQL_EFFECTS_PATIENCE], 0, NULL);
@@ -272,7 +288,7 @@ static void completion_flush(void *owner)
         lane_list(job_entry(job)->lane, job_entry(job));
     for (struct lane *lane = runner->lanes; lane; lane = lane->next)
         if (lane->listed)
-            lane_add_completions(lane, unit, jobs->outcome.effects != NULL || jobs->alone);
+            lane_add_completions(lane, unit);
     unit_add_wakes(unit, jobs);
     unit_add_effects(unit, jobs);
     jobs_reach_failpoint(jobs, "before_commit");
@@ -281,6 +297,22 @@ static void completion_flush(void *owner)
 }
 
 /* ---- The answer ---- */
+
+/* Fewer rows than jobs: somebody changed one meanwhile, or the lane is another's. */
+static void completing_check(struct completing *completing, const struct db_unit *unit)
+{
+    for (size_t i = 0; i < completing->check_count; i++) {
+        struct lane *lane = completing->checks[i].lane;
+        const PGresult *result = db_unit_result(unit, completing->checks[i].statement);
+        if (strtoull(PQgetvalue(result, 0, 0), NULL, 10) >= completing->checks[i].rows)
+            continue;
+        log_event(LOG_INFO, "jobs were changed while they ran", "lane", log_int(lane->number),
+                  NULL);
+        lane->pass_at_us = clock_mono_us();
+        lane_read_at_least(lane, lane->pass_at_us);
+        acquire_check_owned(completing->runner);
+    }
+}
 
 static void job_leave(struct runner *runner, struct errand_job *job)
 {
@@ -375,6 +407,7 @@ static void completing_on_done(struct db_unit *unit, void *owner)
     completion->under_way = false;
     if (err->code == ERR_NONE) {
         jobs_reach_failpoint(completing->jobs, "after_commit");
+        completing_check(completing, unit);
         jobs_leave(runner, completing->jobs);
     } else if (strcmp(err->sqlstate, "55P03") == 0) {
         /* Somebody holds a row that one of them needs: by themselves the others are free of it. */

@@ -47,40 +47,74 @@ static void job_fill(struct errand_job *job, struct entry *entry)
     entry->job = job;
 }
 
-void dispatch_begin(struct runner *runner, struct attempt *attempt)
+/* Leaves out the jobs without an owner; returns the longest timeout. */
+static int attempt_fill(struct attempt *attempt)
 {
     size_t kept = 0;
     int timeout_ms = 0;
-    int64_t now_us = clock_database_us(&runner->clock);
     for (size_t i = 0; i < attempt->count; i++) {
         struct entry *entry = attempt->jobs[i].owner;
         if (!entry)
             continue;
-        entry->state = ENTRY_RUNNING;
-        entry->started_us = now_us;
         timeout_ms = entry->timeout_ms > timeout_ms ? entry->timeout_ms : timeout_ms;
         job_fill(&attempt->jobs[kept++], entry);
     }
     attempt->count = attempt->unsettled = kept;
-    if (kept) {
+    return timeout_ms;
+}
+
+static void attempt_leave(struct runner *runner, struct attempt *attempt)
+{
+    runner->dispatch.in_flight--;
+    runner->dispatch.suspects -= attempt->is_suspect;
+    dispatch_schedule(runner);
+}
+
+void dispatch_begin(struct runner *runner, struct attempt *attempt)
+{
+    int timeout_ms = attempt_fill(attempt);
+    int64_t now_us = clock_database_us(&runner->clock);
+    for (size_t i = 0; i < attempt->count; i++) {
+        struct entry *entry = attempt->jobs[i].owner;
+        entry->state = ENTRY_RUNNING;
+        entry->started_us = now_us;
+    }
+    if (attempt->count) {
         attempt_start(attempt, timeout_ms);
         return;
     }
-    runner->dispatch.in_flight--;
+    attempt_leave(runner, attempt);
     attempt_free(attempt);
-    dispatch_schedule(runner);
+}
+
+void dispatch_put_back(struct runner *runner, struct attempt *attempt)
+{
+    attempt_fill(attempt);
+    attempt_leave(runner, attempt);
+    if (!attempt->count) {
+        attempt_free(attempt);
+        return;
+    }
+    /* With the last one the attempt may go. */
+    for (size_t i = attempt->count; i-- > 0;) {
+        struct errand_job *job = &attempt->jobs[i];
+        struct entry *entry = job->owner;
+        entry->state = ENTRY_ENDED;
+        job->outcome.code = OUTCOME_SNOOZE;
+        job->outcome.run_at_us = entry->run_at_us;
+        completion_add(runner, job);
+    }
 }
 
 void dispatch_on_finished(struct attempt *attempt)
 {
     struct runner *runner = dispatch_runner(attempt);
-    runner->dispatch.in_flight--;
+    attempt_leave(runner, attempt);
     for (size_t i = 0; i < attempt->count; i++) {
         struct entry *entry = attempt->jobs[i].owner;
         entry->state = ENTRY_ENDED;
         completion_add(runner, &attempt->jobs[i]);
     }
-    dispatch_schedule(runner);
 }
 
 void dispatch_cancel(struct errand_job *job)
@@ -98,8 +132,9 @@ static const char *entry_end_text(const struct entry *entry)
 {
     if (entry->cancel_requested)
         return "cancelled by errand.cancel";
-    if (entry->lost_before && entry->attempt >= entry->max_attempts)
-        return "the runner ended during the last attempt";
+    if (entry->attempt >= entry->max_attempts)
+        return entry->lost_before ? "the runner ended during the last attempt"
+                                  : "its attempts are used up";
     return NULL;
 }
 
@@ -127,48 +162,50 @@ static bool entry_needs_claim(const struct entry *entry, int64_t mono_us)
            entry->lost_before || mono_us - entry->read_us > STALE_US;
 }
 
-static struct entry *workqueue_take(struct workqueue *queue)
+/* A suspect first, when none is in flight, so that they end. */
+static struct heap_item *workqueue_top(const struct workqueue *queue)
 {
-    struct entry *entry = entry_from_heap(heap_top(&queue->due));
+    struct heap_item *suspect =
+        queue->runner->dispatch.suspects ? NULL : heap_top(&queue->suspects);
+    return suspect ? suspect : heap_top(&queue->due);
+}
+
+static struct entry *workqueue_take(struct workqueue *queue, struct heap_item *item)
+{
+    struct entry *entry = entry_from_heap(item);
     workqueue_remove(queue, entry);
     reader_on_taken(entry->lane);
     return entry;
 }
 
-/* A job whose runners ended under it more than once may be what ends them: it does not take others
- * with it. */
-static bool entry_runs_alone(const struct entry *entry)
-{
-    return entry->lost_before && entry->attempt > 1;
-}
-
 static bool entry_joins(const struct entry *entry, const struct kind *kind)
 {
-    return entry->kind == kind && !entry_runs_alone(entry) && !entry_end_text(entry);
+    return entry->kind == kind && !entry_is_suspect(entry) && !entry_end_text(entry);
 }
 
 /* The first due job, and for a kind that takes several the ones behind it. */
 static void workqueue_start_one(struct workqueue *queue)
 {
     struct runner *runner = queue->runner;
-    struct entry *entry = workqueue_take(queue);
+    struct entry *entry = workqueue_take(queue, workqueue_top(queue));
     if (dispatch_end_unstarted(entry))
         return;
     const struct kind *kind = entry->kind;
     struct attempt *attempt = attempt_new(&runner->host, kind, (size_t)kind->batch_max, queue);
     bool claim = false;
     attempt->count = 0;
-    bool alone = entry_runs_alone(entry);
+    attempt->is_suspect = entry_is_suspect(entry);
     for (;;) {
         claim |= entry_needs_claim(entry, clock_mono_us());
         attempt->jobs[attempt->count++].owner = entry;
         struct heap_item *top = heap_top(&queue->due);
-        if (alone || attempt->count == (size_t)kind->batch_max || !top ||
+        if (attempt->is_suspect || attempt->count == (size_t)kind->batch_max || !top ||
             !entry_joins(entry_from_heap(top), kind))
             break;
-        entry = workqueue_take(queue);
+        entry = workqueue_take(queue, top);
     }
     runner->dispatch.in_flight++;
+    runner->dispatch.suspects += attempt->is_suspect;
     workqueue_take_token(queue);
     if (claim)
         claim_add(runner, attempt);
@@ -194,10 +231,10 @@ static void dispatch_run(void *owner)
         int64_t look_us = INT64_MAX;
         workqueue_move_due(queue, clock_database_us(&runner->clock));
         workqueue_serve_waiting(queue);
-        while (lease_holds(runner) && dispatch_has_room(runner) && heap_top(&queue->due) &&
+        while (lease_holds(runner) && dispatch_has_room(runner) && workqueue_top(queue) &&
                workqueue_may_start(queue, &look_us))
             workqueue_start_one(queue);
-        if (!heap_top(&queue->due) && !queue->waiting_first)
+        if (!workqueue_top(queue) && !queue->waiting_first)
             look_us = INT64_MAX;
         else if (queue->waiting_first)
             workqueue_may_start(queue, &look_us);

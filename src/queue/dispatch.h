@@ -12,6 +12,8 @@ void dispatch_schedule(struct runner *runner); /* soon: after the present callba
 /* The attempt's jobs are claimed, or need no claim: runs the handler. Jobs without an owner are
  * left out. */
 void dispatch_begin(struct runner *runner, struct attempt *attempt);
+/* The attempt was claimed and must not start: its jobs go back, the attempt not counted. */
+void dispatch_put_back(struct runner *runner, struct attempt *attempt);
 /* Asks a running job to end. */
 void dispatch_cancel(struct errand_job *job);
 /* attempt_host's on_finished. */

@@ -30,6 +30,11 @@ bool entry_is_before(const struct heap_item *a, const struct heap_item *b)
     return x->priority != y->priority ? x->priority < y->priority : entry_is_due_before(a, b);
 }
 
+bool entry_is_suspect(const struct entry *entry)
+{
+    return entry->lost_before && (entry->attempt > 1 || entry->attempt + 1 >= entry->max_attempts);
+}
+
 struct entry *entry_new(struct lane *lane, const struct kind *kind, const PGresult *rows, int row)
 {
     size_t length = (size_t)PQgetlength(rows, row, ROW_ARGS);

@@ -16,7 +16,14 @@
 
 struct lane;
 
-enum entry_state { ENTRY_LATER, ENTRY_DUE, ENTRY_CLAIMING, ENTRY_RUNNING, ENTRY_ENDED };
+enum entry_state {
+    ENTRY_LATER,
+    ENTRY_DUE,
+    ENTRY_SUSPECT,
+    ENTRY_CLAIMING,
+    ENTRY_RUNNING,
+    ENTRY_ENDED
+};
 
 struct entry {
     struct heap_item in_heap; /* LATER or DUE, of its queue */
@@ -33,6 +40,7 @@ struct entry {
     bool claimed;         /* the row says that it runs */
     bool claim_under_way; /* a lazy claim was sent: the row's attempt is not known until it answers
                            */
+    bool claim_again;     /* the lazy claim's answer was lost */
     bool cautious;        /* it may have ended its runner before: claimed first */
     bool lost_before;     /* the row says that it runs, by a runner that is gone */
     bool cancel_requested;
@@ -48,6 +56,9 @@ struct entry {
 struct entry *entry_new(struct lane *lane, const struct kind *kind, const PGresult *rows, int row);
 void entry_free(struct entry *entry);
 
+/* Its runner ended under it, and not for the first time or before its last attempt: it may be what
+ * ends runners, so no two of them run at once and none in a batch. */
+bool entry_is_suspect(const struct entry *entry);
 bool entry_is_before(const struct heap_item *a,
                      const struct heap_item *b); /* by priority, run_at, id */
 bool entry_is_due_before(const struct heap_item *a, const struct heap_item *b); /* by run_at, id */

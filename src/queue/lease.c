@@ -256,6 +256,8 @@ static void on_beat(struct db_unit *unit, void *owner)
     else
         acquire_tell_ready(runner);
     spread_check(runner);
+    if (lease->again)
+        lease_beat(runner);
 }
 
 void lease_beat(struct runner *runner)
@@ -266,32 +268,28 @@ void lease_beat(struct runner *runner)
             lease_register(runner);
         return;
     }
-    if (runner->lease.sent_us || runner->phase >= RUNNER_LEAVING)
+    if (runner->phase >= RUNNER_LEAVING)
         return;
+    if (runner->lease.sent_us) {
+        runner->lease.again = true; /* the one under way may not see what this was asked for */
+        return;
+    }
+    runner->lease.again = false;
     runner->lease.sent_us = clock_mono_us();
     snprintf(running, sizeof running, "%zu", runner->dispatch.in_flight);
-    const char *params[] = {runner->id_text, lease_ttl_text(runner, ttl), running,
-                            runner->phase == RUNNER_STOPPING ? "true" : "false", runner->queues};
+    const char *params[] = {
+        runner->id_text, lease_ttl_text(runner, ttl),
+        running,         runner->phase == RUNNER_STOPPING ? "true" : "false",
+        runner->queues,  db_pool_is_pooled(&runner->control) ? "false" : "true"};
     struct db_unit *unit = db_unit_new(DB_PLAIN, on_beat, runner);
-    db_unit_add_binary(unit, &queue_sql[QUEUE_SQL_RUNNER_BEAT], 5, params);
+    db_unit_add_binary(unit, &queue_sql[QUEUE_SQL_RUNNER_BEAT], 6, params);
     db_pool_submit(&runner->control, unit, LEASE_TIMEOUT_MS);
-}
-
-static void on_reconnected(struct db_unit *unit, void *owner)
-{
-    struct runner *runner = owner;
-    if (unit->err.code == ERR_NONE)
-        lease_listen(runner);
-    lease_beat(runner);
 }
 
 void lease_on_reconnect(struct runner *runner)
 {
-    const char *params[] = {runner->id_text,
-                            db_pool_is_pooled(&runner->control) ? "false" : "true"};
-    struct db_unit *unit = db_unit_new(DB_PLAIN, on_reconnected, runner);
-    db_unit_add(unit, &queue_sql[QUEUE_SQL_RUNNER_RECONNECT], 2, params);
-    db_pool_submit(&runner->control, unit, LEASE_TIMEOUT_MS);
+    lease_listen(runner);
+    lease_beat(runner);
 }
 
 /* ---- Leaving ---- */

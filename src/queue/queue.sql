@@ -8,17 +8,11 @@ select $1, $2, $3::text[], $7::text[], $4::integer, pg_catalog.clock_timestamp()
 from (select 1) one left join pg_catalog.pg_stat_activity a on a.pid = pg_catalog.pg_backend_pid() and $6::boolean
 returning id, pg_catalog.clock_timestamp()
 
--- name: runner_reconnect
--- The control connection is a new one: $1 runner, $2 direct.
-update errand.runner r set backend_pid = a.pid, backend_start = a.backend_start
-from (select 1) one left join pg_catalog.pg_stat_activity a on a.pid = pg_catalog.pg_backend_pid() and $2::boolean
-where r.id = $1::bigint
-
 -- name: runner_listen
 select errand.runner_listen($1::bigint)
 
 -- name: runner_beat
--- Renews the lease: $1 runner, $2 lease in ms, $3 running, $4 stopping, $5 queues served (null: all). A row per queue (one without a
+-- Renews the lease: $1 runner, $2 lease in ms, $3 running, $4 stopping, $5 queues served (null: all), $6 direct: this connection's backend is named. A row per queue (one without a
 -- name when there is none), with the time,
 -- whether the lease still stood, whether a lane is free, the runners that serve it, its lanes, how many of them one runner owns at most,
 -- whether another has no free slot, and those of ours that others want.
@@ -26,8 +20,10 @@ with t as materialized (
     select pg_catalog.clock_timestamp() as now,
         pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $2::double precision / 1000) as lease_until
 ), beat as (
-    update errand.runner r set lease_until = t.lease_until, running = $3::integer, stopping = $4::boolean
-    from t where r.id = $1::bigint
+    update errand.runner r set lease_until = t.lease_until, running = $3::integer, stopping = $4::boolean,
+        backend_pid = a.pid, backend_start = a.backend_start
+    from t left join pg_catalog.pg_stat_activity a on a.pid = pg_catalog.pg_backend_pid() and $6::boolean
+    where r.id = $1::bigint
     returning r.id
 ), alive as materialized (
     select r.id, r.queues, r.stopping
@@ -92,10 +88,20 @@ order by l.lane
 select l.lane, l.epoch from errand.lane l where l.owner = $1::bigint
 
 -- name: lane_acquire
--- $2 runner, $3 epoch seen.
+-- $2 runner, $3 epoch seen. The owner of before is looked at once more, under a lock that its beat waits for: it may have come back.
+with old as materialized (
+    select r.lease_until, r.backend_pid, r.backend_start
+    from errand.lane l join errand.runner r on r.id = l.owner
+    where l.lane = $1::integer and l.epoch = $3::bigint
+    for no key update of r
+)
 update errand.lane l set owner = $2::bigint, epoch = l.epoch + 1, armed = false, wanted_by = null, acquired_at = t.now
 from (select pg_catalog.clock_timestamp() as now) t
-where l.lane = $1::integer and l.epoch = $3::bigint
+where l.lane = $1::integer and l.epoch = $3::bigint and not exists (
+    select from old o
+    where o.lease_until >= t.now and (o.backend_pid is null or exists (
+        select from pg_catalog.pg_stat_activity a
+        where a.pid = o.backend_pid and (a.backend_start = o.backend_start or a.backend_start is null))))
 returning l.epoch
 
 -- name: lane_arm
@@ -154,13 +160,15 @@ cross join lateral (
 
 -- name: job_claim
 -- Writes jobs down as running: $2 epoch, $3 runner, $4 ids, $5 attempts seen, $6 revisions seen, $7 start times in us. Of those that a cancel was asked
--- for it changes none.
-update errand.job j set attempt = j.attempt + 1::smallint, claimed_by = $3::bigint, started_at = d.started_at
+-- for it changes none. One whose answer was lost may be sent again as it is.
+update errand.job j set attempt = d.attempt + 1::smallint, claimed_by = $3::bigint, started_at = d.started_at
 from (
     select d.id, d.attempt, d.revision, pg_catalog.to_timestamp(d.started_us::double precision / 1000000) as started_at
     from unnest($4::bigint[], $5::smallint[], $6::integer[], $7::bigint[]) d(id, attempt, revision, started_us)
 ) d
-where j.lane = $1::integer and j.id = d.id and j.attempt = d.attempt and j.revision = d.revision and not j.cancel_requested
+where j.lane = $1::integer and j.id = d.id and j.revision = d.revision and not j.cancel_requested
+    and (j.attempt = d.attempt
+        or (j.attempt = d.attempt + 1 and j.claimed_by = $3::bigint and j.started_at = d.started_at))
     and exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint)
 returning j.id
 
@@ -217,7 +225,7 @@ select errand.completion_check($3::integer, (select pg_catalog.count(*) from tol
 -- Jobs that run again: as job_done, and $9 the attempts to be written down, $10 the next run_at in us, $11 reasons, $12 whether the attempt failed (a
 -- snooze did not).
 with again as (
-    update errand.job j set attempt = d.next_attempt, run_at = d.run_at, claimed_by = null, started_at = null,
+    update errand.job j set attempt = d.next_attempt, revision = j.revision + 1, run_at = d.run_at, claimed_by = null, started_at = null,
         last_error = coalesce(d.error, j.last_error)
     from (
         select d.id, d.attempt, d.revision, d.started_us, d.next_attempt, d.error, d.failed,

@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "queue/acquire.h"
 #include "queue/dispatch.h"
 #include "queue/handover.h"
 #include "queue/lease.h"
@@ -140,6 +141,11 @@ static void on_signal(struct ev_loop *ev, struct ev_signal *watcher, int events)
     dispatch_schedule(runner);
 }
 
+static void on_acquire_again(void *owner)
+{
+    acquire_start(owner);
+}
+
 /* ---- Upkeep ---- */
 
 static void on_upkept(struct db_unit *unit, void *owner)
@@ -250,6 +256,7 @@ static void runner_init(struct runner *runner, const struct settings *settings)
     claim_init(runner);
     completion_init(runner);
     lease_init(runner, settings_integer(settings, "errand", "lease_ttl_ms"));
+    loop_timer_init(&runner->acquire_again, &runner->loop, on_acquire_again, runner);
     loop_timer_init(&runner->grace, &runner->loop, on_grace, runner);
     loop_timer_init(&runner->upkeep, &runner->loop, on_upkeep, runner);
     loop_timer_set(&runner->upkeep, clock_mono_us() + UPKEEP_FIRST_US);

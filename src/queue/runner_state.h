@@ -23,6 +23,7 @@ struct lease {
     int64_t ttl_us;
     int64_t valid_until_us; /* monotonic: counted from before the last renewal was sent, less a
                                margin */
+    bool again;             /* a renewal was asked for while one was under way */
     bool unchecked;  /* others may have taken lanes meanwhile: nothing starts until it is known */
     int64_t sent_us; /* of the renewal under way; 0: none */
     struct loop_timer timer;
@@ -57,11 +58,14 @@ struct runner {
     struct {
         struct loop_timer timer;
         struct loop_deferred soon;
+        size_t suspects;  /* of those in flight */
         size_t in_flight; /* attempts started or about to be */
     } dispatch;
     struct ev_signal on_term, on_int;
     struct loop_timer grace, upkeep;
-    bool acquiring, ready;
+    bool acquiring, acquire_more, checking, ready;
+    int64_t crash_seen_us; /* monotonic: a lane whose owner is gone, first seen; 0: none */
+    struct loop_timer acquire_again;
     int64_t away_since_us; /* monotonic: the control connection is down; 0: it is up */
 };
 

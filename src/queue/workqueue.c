@@ -21,6 +21,7 @@ struct workqueue *workqueue_new(struct runner *runner, const char *name)
     queue->waiting_last = &queue->waiting_first;
     heap_init(&queue->due, entry_is_before);
     heap_init(&queue->later, entry_is_due_before);
+    heap_init(&queue->suspects, entry_is_due_before);
     return queue;
 }
 
@@ -28,21 +29,38 @@ void workqueue_free(struct workqueue *queue)
 {
     heap_clear(&queue->due);
     heap_clear(&queue->later);
+    heap_clear(&queue->suspects);
     free(queue->name);
     free(queue);
 }
 
+static struct heap *workqueue_heap(struct workqueue *queue, const struct entry *entry)
+{
+    return entry->state == ENTRY_LATER ? &queue->later
+           : entry->state == ENTRY_DUE ? &queue->due
+                                       : &queue->suspects;
+}
+
+static void workqueue_push_due(struct workqueue *queue, struct entry *entry)
+{
+    entry->state = entry_is_suspect(entry) ? ENTRY_SUSPECT : ENTRY_DUE;
+    heap_push(workqueue_heap(queue, entry), &entry->in_heap);
+}
+
 void workqueue_add(struct workqueue *queue, struct entry *entry)
 {
-    bool due = entry->run_at_us <= clock_database_us(&queue->runner->clock);
-    entry->state = due ? ENTRY_DUE : ENTRY_LATER;
-    heap_push(due ? &queue->due : &queue->later, &entry->in_heap);
     entry->lane->waiting++;
+    if (entry->run_at_us <= clock_database_us(&queue->runner->clock)) {
+        workqueue_push_due(queue, entry);
+        return;
+    }
+    entry->state = ENTRY_LATER;
+    heap_push(&queue->later, &entry->in_heap);
 }
 
 void workqueue_remove(struct workqueue *queue, struct entry *entry)
 {
-    heap_remove(entry->state == ENTRY_DUE ? &queue->due : &queue->later, &entry->in_heap);
+    heap_remove(workqueue_heap(queue, entry), &entry->in_heap);
     entry->lane->waiting--;
 }
 
@@ -53,8 +71,7 @@ void workqueue_move_due(struct workqueue *queue, int64_t database_now_us)
         if (entry->run_at_us > database_now_us)
             return;
         heap_pop(&queue->later);
-        entry->state = ENTRY_DUE;
-        heap_push(&queue->due, &entry->in_heap);
+        workqueue_push_due(queue, entry);
     }
 }
 
