@@ -177,6 +177,12 @@ enum db_exchange_state db_exchange_step(struct db_exchange *exchange, PGconn *pg
             PQclear(result);
             return DB_EXCHANGE_DONE;
         }
+        if (exchange->answered == exchange->slot_count) {
+            /* The server ends the connection between the last answer and the confirmation: whether
+             * it committed is not known. */
+            PQclear(result);
+            return DB_EXCHANGE_BROKEN;
+        }
         exchange_on_result(exchange, result);
     }
     return unsent > 0 ? DB_EXCHANGE_WRITE : DB_EXCHANGE_READ;

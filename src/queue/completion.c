@@ -411,6 +411,8 @@ static void completing_on_done(struct db_unit *unit, void *owner)
         jobs_leave(runner, completing->jobs);
     } else if (strcmp(err->sqlstate, "55P03") == 0) {
         /* Somebody holds a row that one of them needs: by themselves the others are free of it. */
+        log_event(LOG_WARN, "committing failed, trying again", "jobs",
+                  log_int((long long)completing->count), "error", err->text, NULL);
         jobs_put_last(completion, completing->jobs);
         loop_timer_set(&completion->again, clock_mono_us() + COMPLETION_AGAIN_US);
         return;

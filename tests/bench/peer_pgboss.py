@@ -13,6 +13,7 @@ select 'job', jsonb_build_object('seq', n), n %% %(priorities)s, (select policy 
     %(run_at)s + n * %(apart)s::interval
 from generate_series(0, %(count)s - 1) n
 """
+DUE = "from pgboss.job where name = 'job' and state < 'completed' and start_after <= now()"
 WORK = {"batchSize": 1000, "localConcurrency": 2, "pollingIntervalSeconds": 0.5, "burstWhenBatchFull": True}
 
 
@@ -20,8 +21,8 @@ class PgBoss:
     name = "pg-boss"
     version = "pg-boss " + PACKAGES["pg-boss"]
     config = {"boss": {"useListenNotify": True}, "queue": {"notify": True}, "work": WORK}
-    pending_sql = "select exists (select from pgboss.job where name = 'job' and state < 'completed' and start_after <= now())"
-    backlog_sql = "select count(*) from pgboss.job where name = 'job' and state < 'completed' and start_after <= now()"
+    pending_sql = f"select exists (select {DUE})"
+    backlog_sql = f"select count(*) {DUE}"
 
     def __init__(self):
         self.workers, self.ended = [], None

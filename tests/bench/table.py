@@ -37,7 +37,8 @@ WORKLOADS = {
     "runners": ("Several errand runners, one machine", "jobs_s pg_us worker_us foreign_cores"),
     "fleet": ("Idle errand runners, then a job every 20 ms among them",
               "statements_s pg_ms_s connections p50_ms p99_ms foreign_cores"),
-    "floor": ("The floor: hand-written SQL that does the minimum", "jobs_s pg_us wal_drain p50_ms p99_ms send_p50_ms send_p99_ms"),
+    "floor": ("The floor: hand-written SQL that does the minimum",
+              "jobs_s pg_us wal_drain p50_ms p99_ms send_p50_ms send_p99_ms"),
 }
 
 

@@ -39,7 +39,7 @@ def waits(inserted, starts):
 
 def measure(bench, database, peer, rate, seconds, connections):
     """With workers that are ready: the stream, its end, and the figures. Stops the workers."""
-    time.sleep(2)
+    time.sleep(bench.size(2, 1))
     bench.wait_quiet()
     meter = Meter(bench.server, database, peer.workers)
     inserted, reached = insert(database, peer, rate, seconds, connections)
@@ -71,18 +71,18 @@ def stream(bench, peer, rate, seconds, connections, runners=1):
 def run_latency(bench):
     for _ in range(bench.reps):
         for peer in bench.peers:
-            bench.add("latency", peer.name, "one every 20 ms", **stream(bench, peer, 50, bench.size(30, 5), 1))
+            bench.add("latency", peer.name, "one every 20 ms", **stream(bench, peer, 50, bench.size(30, 3), 1))
 
 
 def run_rate(bench):
     for _ in range(bench.reps):
         for peer in bench.peers:
-            bench.add("rate", peer.name, "2,000 a second", **stream(bench, peer, 2000, bench.size(60, 15), 4))
+            bench.add("rate", peer.name, "2,000 a second", **stream(bench, peer, 2000, bench.size(60, 6), 4))
 
 
 def idle(bench, database, peer, seconds):
     """What workers that have nothing to do cost, while the harness keeps still."""
-    time.sleep(bench.size(10, 3))
+    time.sleep(bench.size(10, 2))
     database.forget_statements()
     meter = Meter(bench.server, database, peer.workers)
     time.sleep(seconds)
@@ -106,7 +106,7 @@ def run_idle(bench):
             try:
                 peer.start(database)
                 peer.wait_ready()
-                figures = idle(bench, database, peer, bench.size(60, 8))
+                figures = idle(bench, database, peer, bench.size(60, 4))
             finally:
                 peer.stop()
             bench.add("idle", peer.name, "nothing to do", **figures)
@@ -124,8 +124,8 @@ def run_fleet(bench):
         try:
             peer.start(database, count=runners)
             peer.wait_ready()
-            quiet = idle(bench, database, peer, bench.size(15, 5))
-            busy = measure(bench, database, peer, 50, bench.size(10, 4), 1)
+            quiet = idle(bench, database, peer, bench.size(15, 3))
+            busy = measure(bench, database, peer, 50, bench.size(10, 3), 1)
         finally:
             peer.stop()
         bench.add("fleet", ERRAND_ONLY, f"{runners} runner{'s'[:runners > 1]}", statements_s=quiet["statements_s"],

@@ -150,23 +150,31 @@ def test_connections_that_are_cut_one_by_one(db, errand):
 
 @pytest.fixture
 def hurried(db):
+    """A login whose timeouts are short."""
     db.sql("create role hurried login in role errand_runner")
-    db.sql("alter role hurried set statement_timeout = '300ms'")
     db.sql("alter role hurried set idle_in_transaction_session_timeout = '200ms'")
-    db.sql("alter role hurried set lock_timeout = '250ms'")
     yield psycopg2.extensions.make_dsn(db.dsn, user="hurried")
     db.sql("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'hurried'")
     db.sql("drop role hurried")
 
 
-def test_timeouts_of_the_role(db, errand, hurried):
+@pytest.mark.parametrize("timeout", ["statement_timeout", "lock_timeout"])
+def test_timeouts_of_the_role(db, errand, hurried, timeout):
     """Work goes on; a table that is locked for longer only makes it wait."""
+    db.sql(f"alter role hurried set {timeout} = '300ms'")
     runner = errand.start(env={"ERRAND_DATABASE_URL": hurried}).wait_ready()
-    ids = db.enqueue_many(300, {"sleep_ms": 600}) + db.enqueue_many(20, {"sleep_ms": 400}, "probe.claim")
+    ids = db.enqueue_many(300, {"sleep_ms": 300}) + db.enqueue_many(20, {"sleep_ms": 200}, "probe.claim")
+    waits = set()
+
+    def waited():
+        waits.update(db.sql("select pid, query_start from pg_stat_activity where usename = 'hurried'"
+                            " and wait_event_type = 'Lock'"))
+        return len(waits) > 3
     with contextlib.closing(connect(db.dsn)) as other:
         ask(other, "begin")
         ask(other, "lock table errand.history in access exclusive mode")
-        runner.wait_log("committing failed, trying again.*timeout", timeout=10)
+        until(waited, "no statement waits again for the table", timeout=10)
+        assert ask(other, "select count(*) from errand.history")[0][0] < len(ids)
         ask(other, "commit")
     db.wait_empty()
     db.check_history(ids)

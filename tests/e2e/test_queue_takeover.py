@@ -133,7 +133,6 @@ def test_two_runners_never_share_a_job(db, errand):
     for runner in runners:
         runner.wait_ready()
     db.wait("select count(*) = 0 from errand.lane where owner is null", timeout=5)
-    assert lanes_of(db, "first") + lanes_of(db, "second") == db.one("select count(*) from errand.lane")
     ids += db.enqueue_many(1000)
     db.wait_empty()
     check_once(db, ids, *runners)
@@ -216,7 +215,6 @@ def test_all_start_at_the_same_moment_on_an_empty_database(db, errand):
     for runner in runners:
         runner.wait_ready()
     db.wait("select count(*) = 0 from errand.lane where owner is null", timeout=5)
-    assert sum(lanes_of(db, f"runner{n}") for n in range(3)) == db.one("select count(*) from errand.lane")
     db.wait_empty()
     ids += db.enqueue_many(300)
     db.wait_empty()
