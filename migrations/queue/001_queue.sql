@@ -429,7 +429,8 @@ declare
     since timestamptz := pg_catalog.now();
     least_at timestamptz;
 begin
-    if lanes_wake.run_at is not null then
+    -- null among them: due now.
+    if lanes_wake.run_at is not null and pg_catalog.array_position(lanes_wake.run_at, null) is null then
         select pg_catalog.min(r.at) into least_at from pg_catalog.unnest(lanes_wake.run_at) r(at);
         since := greatest(since, least_at);
     end if;
@@ -521,6 +522,23 @@ begin
 end
 $$;
 
+-- One day's partition of history or attempt. Rows of that day that fell into the rest, because nobody made it in time, move over.
+create function errand.history_make_day(parent text, day date) returns void
+language plpgsql set search_path = '' as $$
+declare
+    name constant text := parent || pg_catalog.to_char(day, '_YYYYMMDD');
+    starts constant timestamptz := day::text || ' 00:00:00+00';
+    ends constant timestamptz := (day + 1)::text || ' 00:00:00+00';
+begin
+    execute pg_catalog.format('lock table errand.%I in access exclusive mode', parent || '_rest');
+    execute pg_catalog.format('create table errand.%I (like errand.%I including defaults including constraints)', name, parent);
+    execute pg_catalog.format('with moved as (delete from errand.%I where finished_at >= %L and finished_at < %L returning *)
+        insert into errand.%I select * from moved', parent || '_rest', starts, ends, name);
+    execute pg_catalog.format('alter table errand.%I attach partition errand.%I for values from (%L) to (%L)',
+        parent, name, starts, ends);
+end
+$$;
+
 -- Makes the partitions of history and attempt for the next days, and drops those older than keep_days. The runner calls it; it
 -- may be called at any time.
 create function errand.history_maintain(keep_days integer) returns void
@@ -539,9 +557,7 @@ begin
             pg_catalog.timezone('UTC', pg_catalog.now())::date + 3, interval '1 day') d
         loop
             if pg_catalog.to_regclass(pg_catalog.format('errand.%I', parent || pg_catalog.to_char(day, '_YYYYMMDD'))) is null then
-                execute pg_catalog.format('create table errand.%I partition of errand.%I for values from (%L) to (%L)',
-                    parent || pg_catalog.to_char(day, '_YYYYMMDD'), parent,
-                    day::text || ' 00:00:00+00', (day + 1)::text || ' 00:00:00+00');
+                perform errand.history_make_day(parent, day);
             end if;
         end loop;
         for old in
@@ -552,6 +568,8 @@ begin
         loop
             execute pg_catalog.format('drop table errand.%I', old.relname);
         end loop;
+        execute pg_catalog.format('delete from errand.%I where finished_at < %L', parent || '_rest',
+            (pg_catalog.timezone('UTC', pg_catalog.now())::date - history_maintain.keep_days)::text || ' 00:00:00+00');
     end loop;
 end
 $$;
