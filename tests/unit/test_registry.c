@@ -1,0 +1,344 @@
+/* registry: what a kind gets by default, and each refusal with its sentence. */
+#include "module/registry.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+static void run(struct errand_job *job)
+{
+    (void)job;
+}
+
+static void run_batch(struct errand_job *const *jobs, size_t count)
+{
+    (void)jobs, (void)count;
+}
+
+#define KIND(...)                                                                                      {                                                                                                      .size = sizeof(struct errand_kind), __VA_ARGS__                                                }
+
+static struct errand_module module_of(const char *name, const struct errand_kind *kinds, size_t count)
+{
+    return (struct errand_module){.abi = ERRAND_ABI,
+                                  .size = sizeof(struct errand_module),
+                                  .name = name,
+                                  .version = "1",
+                                  .kinds = kinds,
+                                  .kind_count = count};
+}
+
+/* ---- Taken ---- */
+
+static void test_defaults(void **state)
+{
+    (void)state;
+    static const struct errand_kind kinds[] = {
+        KIND(.name = "a.plain", .run = run),
+        KIND(.name = "a.all", .queue = "q", .claim = ERRAND_CLAIM_FIRST, .max_attempts = 1000, .timeout_ms = 86400000,
+             .batch_max = 1000, .queue_lanes = 64, .run_batch = run_batch),
+        KIND(.name = "a.batch", .run_batch = run_batch),
+    };
+    struct errand_module module = module_of("a", kinds, 3);
+    const struct errand_module *const modules[] = {&module, NULL};
+    struct registry registry;
+    struct err err = {0};
+    registry_init(&registry);
+    assert_true(registry_add(&registry, modules, &err));
+    assert_int_equal(registry.count, 3);
+    const struct kind *plain = registry_find(&registry, "a.plain"), *all = registry_find(&registry, "a.all");
+    assert_string_equal(plain->queue, "default");
+    assert_int_equal(plain->max_attempts, 20);
+    assert_int_equal(plain->timeout_ms, 60000);
+    assert_int_equal(plain->batch_max, 1);
+    assert_int_equal(plain->queue_lanes, 8);
+    assert_ptr_equal(plain->errand, &kinds[0]);
+    assert_ptr_equal(plain->module, &module);
+    assert_string_equal(all->queue, "q");
+    assert_int_equal(all->max_attempts, 1000);
+    assert_int_equal(all->timeout_ms, 86400000);
+    assert_int_equal(all->batch_max, 1000);
+    assert_int_equal(all->queue_lanes, 64);
+    assert_int_equal(registry_find(&registry, "a.batch")->batch_max, 1);
+    assert_null(registry_find(&registry, "a"));
+    assert_null(registry_find(&registry, "a.plain2"));
+    assert_null(registry_find(&registry, ""));
+    registry_clear(&registry);
+    assert_int_equal(registry.count, 0);
+    assert_null(registry_find(&registry, "a.plain"));
+}
+
+static void test_several_modules(void **state)
+{
+    (void)state;
+    static const struct errand_kind one[] = {KIND(.name = "one.x", .run = run)},
+                                    two[] = {KIND(.name = "two.x", .run = run), KIND(.name = "two.y", .run = run)};
+    struct errand_module a = module_of("one", one, 1), none = module_of("none", NULL, 0), b = module_of("two", two, 2);
+    const struct errand_module *const modules[] = {&a, &none, &b, NULL};
+    struct registry registry;
+    struct err err = {0};
+    registry_init(&registry);
+    assert_true(registry_add(&registry, modules, &err));
+    assert_int_equal(registry.count, 3);
+    for (size_t i = 0; i < registry.count; i++)
+        assert_int_equal(registry.kinds[i].number, i);
+    registry_clear(&registry);
+}
+
+static void test_names_that_are_good(void **state)
+{
+    (void)state;
+    static const char *const names[] = {
+        "a", "0", "a.b-c_d", "a23456789012345678901234567890123456789012345678901234567890123"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct errand_kind kind = KIND(.name = names[i], .run = run);
+        struct errand_module module = module_of("m", &kind, 1);
+        const struct errand_module *const modules[] = {&module, NULL};
+        struct registry registry;
+        struct err err = {0};
+        registry_init(&registry);
+        if (!registry_add(&registry, modules, &err))
+            fail_msg("%s", err.text);
+        registry_clear(&registry);
+    }
+}
+
+/* ---- Refused ---- */
+
+static void refused_module(struct errand_module module, const char *sentence)
+{
+    const struct errand_module *const modules[] = {&module, NULL};
+    struct registry registry;
+    struct err err = {0};
+    registry_init(&registry);
+    assert_false(registry_add(&registry, modules, &err));
+    assert_int_equal(err.code, ERR_CONFIG);
+    if (!strstr(err.text, sentence))
+        fail_msg("'%s' says nothing of '%s'", err.text, sentence);
+    assert_non_null(strstr(err.text, module.name));
+    registry_clear(&registry);
+}
+
+static void refused(struct errand_kind kind, const char *sentence)
+{
+    refused_module(module_of("bad", &kind, 1), sentence);
+}
+
+static void test_other_abi(void **state)
+{
+    (void)state;
+    static const struct errand_kind kind = KIND(.name = "a", .run = run);
+    struct errand_module module = module_of("old", &kind, 1);
+    module.abi = ERRAND_ABI + 1;
+    refused_module(module, "module old was built for ABI 2, this errand has 1");
+}
+
+/* The same ABI number and another size: the sentence must not say that 1 is not 1. */
+static void test_module_of_another_size(void **state)
+{
+    (void)state;
+    static const struct errand_kind kind = KIND(.name = "a", .run = run);
+    struct errand_module module = module_of("short", &kind, 1);
+    module.size = sizeof module - 8;
+    refused_module(module, "size");
+}
+
+static void test_kind_of_another_size(void **state)
+{
+    (void)state;
+    char sentence[128];
+    snprintf(sentence, sizeof sentence, "module bad: a kind has size 8, this errand expects %zu",
+             sizeof(struct errand_kind));
+    refused((struct errand_kind){.size = 8, .name = "a", .run = run}, sentence);
+}
+
+static void test_names_that_are_bad(void **state)
+{
+    (void)state;
+    static const char *const names[] = {
+        "",   "A",    "a b",       "a/b",  "ä",
+        "a'", "a\n",  "-leading",  ".x",   "_x",
+        "a234567890123456789012345678901234567890123456789012345678901234"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char sentence[128];
+        snprintf(sentence, sizeof sentence, "kind name '%s' is not", names[i]);
+        refused((struct errand_kind)KIND(.name = names[i], .run = run), sentence);
+    }
+    refused((struct errand_kind)KIND(.run = run), "kind name '' is not");
+}
+
+/* What the database would refuse is refused here, where it can be said of which kind. */
+static void test_queues_that_are_bad(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"", "A", "a b", "-x", "ä"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        refused((struct errand_kind)KIND(.name = "k", .queue = names[i], .run = run), "queue");
+}
+
+static void test_handlers(void **state)
+{
+    (void)state;
+    static const char sentence[] = "module bad: kind a needs exactly one of run and run_batch";
+    refused((struct errand_kind)KIND(.name = "a"), sentence);
+    refused((struct errand_kind)KIND(.name = "a", .run = run, .run_batch = run_batch), sentence);
+}
+
+static void test_numbers_out_of_range(void **state)
+{
+    (void)state;
+    static const char sentence[] = "module bad: kind a: max_attempts is 1-1000, timeout_ms 1-86400000, batch_max 1-1000";
+    refused((struct errand_kind)KIND(.name = "a", .run = run, .max_attempts = -1), sentence);
+    refused((struct errand_kind)KIND(.name = "a", .run = run, .max_attempts = 1001), sentence);
+    refused((struct errand_kind)KIND(.name = "a", .run = run, .timeout_ms = -1), sentence);
+    refused((struct errand_kind)KIND(.name = "a", .run = run, .timeout_ms = 86400001), sentence);
+    refused((struct errand_kind)KIND(.name = "a", .run_batch = run_batch, .batch_max = -1), sentence);
+    refused((struct errand_kind)KIND(.name = "a", .run_batch = run_batch, .batch_max = 1001), sentence);
+    refused((struct errand_kind)KIND(.name = "a", .run = run, .queue_lanes = -1), "queue_lanes 1-64");
+    refused((struct errand_kind)KIND(.name = "a", .run = run, .queue_lanes = 65), "queue_lanes 1-64");
+}
+
+static void test_name_taken(void **state)
+{
+    (void)state;
+    static const struct errand_kind kind = KIND(.name = "same", .run = run);
+    struct errand_module first = module_of("first", &kind, 1), second = module_of("second", &kind, 1);
+    const struct errand_module *const modules[] = {&first, &second, NULL};
+    struct registry registry;
+    struct err err = {0};
+    registry_init(&registry);
+    assert_false(registry_add(&registry, modules, &err));
+    assert_string_equal(err.text, "module second: kind same is taken by module first");
+    registry_clear(&registry);
+    static const struct errand_kind twice[] = {KIND(.name = "same", .run = run), KIND(.name = "same", .run = run)};
+    refused_module(module_of("twice", twice, 2), "module twice: kind same is taken by module twice");
+}
+
+/* ---- Hooks ---- */
+
+static char trace[64];
+
+static bool start_a(struct errand_host *host)
+{
+    strcat(trace, "+a");
+    errand_host_queue_rate(host, "q", 2.5, 4);
+    return true;
+}
+
+static void stop_a(void)
+{
+    strcat(trace, "-a");
+}
+
+static bool start_b(struct errand_host *host)
+{
+    strcat(trace, "+b");
+    errand_host_error(host, "the key '%s' is bad", "x");
+    return false;
+}
+
+static void stop_b(void)
+{
+    strcat(trace, "-b");
+}
+
+static bool start_silent(struct errand_host *host)
+{
+    (void)host;
+    return false;
+}
+
+static const struct errand_kind a_kinds[] = {KIND(.name = "a.x", .run = run), KIND(.name = "a.y", .run = run)},
+                                b_kinds[] = {KIND(.name = "b.x", .run = run)};
+
+static void test_hooks_are_called_once_each(void **state)
+{
+    (void)state;
+    struct errand_module a = module_of("a", a_kinds, 2), b = module_of("b", b_kinds, 1);
+    const struct errand_module *const modules[] = {&a, &b, NULL};
+    struct registry registry;
+    struct err err = {0};
+    a.start = start_a;
+    a.stop = stop_a;
+    b.stop = stop_b;
+    trace[0] = '\0';
+    registry_init(&registry);
+    assert_true(registry_add(&registry, modules, &err));
+    assert_true(registry_start(&registry, NULL, &err));
+    assert_string_equal(trace, "+a");
+    assert_int_equal(registry.rate_count, 1);
+    assert_string_equal(registry.rates[0].queue, "q");
+    assert_true(registry.rates[0].per_second > 2.4 && registry.rates[0].burst > 3.9);
+    registry_clear(&registry);
+    assert_string_equal(trace, "+a-a-b");
+}
+
+static void test_refusal_of_a_hook(void **state)
+{
+    (void)state;
+    struct errand_module a = module_of("a", a_kinds, 2), b = module_of("b", b_kinds, 1);
+    const struct errand_module *const modules[] = {&a, &b, NULL};
+    struct registry registry;
+    struct err err = {0};
+    a.start = start_a;
+    a.stop = stop_a;
+    b.start = start_b;
+    b.stop = stop_b;
+    trace[0] = '\0';
+    registry_init(&registry);
+    assert_true(registry_add(&registry, modules, &err));
+    assert_false(registry_start(&registry, NULL, &err));
+    assert_int_equal(err.code, ERR_CONFIG);
+    assert_string_equal(err.text, "module b: the key 'x' is bad");
+    registry_clear(&registry);
+    assert_string_equal(trace, "+a+b-a"); /* only what was started is stopped */
+    b.start = start_silent;
+    b.stop = NULL;
+    registry_init(&registry);
+    assert_true(registry_add(&registry, modules, &err));
+    assert_false(registry_start(&registry, NULL, &err));
+    assert_string_equal(err.text, "module b: refused to start");
+    registry_clear(&registry);
+}
+
+static void test_never_started_is_never_stopped(void **state)
+{
+    (void)state;
+    struct errand_module a = module_of("a", a_kinds, 2);
+    const struct errand_module *const modules[] = {&a, NULL};
+    struct registry registry;
+    struct err err = {0};
+    a.start = start_a;
+    a.stop = stop_a;
+    trace[0] = '\0';
+    registry_init(&registry);
+    assert_true(registry_add(&registry, modules, &err));
+    registry_clear(&registry);
+    assert_string_equal(trace, "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_several_modules),
+        cmocka_unit_test(test_names_that_are_good),
+        cmocka_unit_test(test_other_abi),
+        cmocka_unit_test(test_module_of_another_size),
+        cmocka_unit_test(test_kind_of_another_size),
+        cmocka_unit_test(test_names_that_are_bad),
+        cmocka_unit_test(test_queues_that_are_bad),
+        cmocka_unit_test(test_handlers),
+        cmocka_unit_test(test_numbers_out_of_range),
+        cmocka_unit_test(test_name_taken),
+        cmocka_unit_test(test_hooks_are_called_once_each),
+        cmocka_unit_test(test_refusal_of_a_hook),
+        cmocka_unit_test(test_never_started_is_never_stopped),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
