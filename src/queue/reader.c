@@ -204,6 +204,10 @@ static void lane_take_row(struct lane *lane, const PGresult *rows, int row, stru
     found->last_us[priority] = run_at_us;
     found->last_id[priority] = id;
     struct entry *held = lane_find(lane, id);
+    /* Told by notification where there are any; else here. */
+    if (held && held->state == ENTRY_RUNNING && !held->gone && !held->job->cancelled &&
+        db_get_int(rows, row, ROW_CANCEL_REQUESTED))
+        dispatch_cancel(held->job);
     if (held && !entry_give_way(held, (int)db_get_int(rows, row, ROW_REVISION), run_at_us))
         return;
     /* No args: a kind of somebody else's, or of a version to come. */

@@ -51,6 +51,9 @@ def wait_for_rare_looks(watch):
             seen.append(at)
         return len(seen) > 2 and (seen[-1] - seen[-2]).total_seconds() > 7
     until(rare, lambda: f"looks at {seen}", timeout=40, every=0.1)
+    # Not all lanes are looked at together: until the last of this round.
+    until(lambda: ask(watch, "select max(query_start) < clock_timestamp() - interval '1 second' from pg_stat_activity"
+                      " where application_name = 'errand reads'")[0][0], "looked at without end", every=0.1)
 
 
 def statements(db):

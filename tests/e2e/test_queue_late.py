@@ -212,12 +212,19 @@ def test_replaced_shortly_before_its_time(db, runner):
     assert [line for line in texts_of(runner, id) if "old args" in line] == []
 
 
-def test_moved_to_later_shortly_before_its_time(db, runner):
+@pytest.mark.parametrize("away", [1.5, 3600])
+def test_moved_to_later_shortly_before_its_time(db, runner, away):
+    """Also when its new time is beyond what the runner reads ahead."""
     wait_armed(db, "single")
     id = db.enqueue(queue="single", after=0.6, key="moved", args={"outcome": "unknown", "text": "ran"})
     db.wait_ended(db.enqueue(queue="single"))
-    assert db.enqueue(queue="single", after=1.5, key="moved", on_conflict="replace",
+    assert db.enqueue(queue="single", after=away, key="moved", on_conflict="replace",
                       args={"outcome": "unknown", "text": "ran"}) == id
+    db.wait_ended(db.enqueue(queue="single", after=0.8))  # past the old time
+    assert [line for line in runner.log().splitlines() if f" job={id} " in line] == []
+    if away == 3600:
+        assert db.job(id).state == "scheduled" and db.one("select errand.cancel(%s)", id) == "cancelled"
+        return
     job = db.wait_ended(id, timeout=5)
     assert (job.started_at - job.run_at).total_seconds() > -0.02
     assert len(texts_of(runner, id)) == 1

@@ -43,7 +43,8 @@ static PGresult *row_of(const struct cell *cells)
             strcpy(text, cells[i].text);
             assert_true(PQsetvalue(rows, 0, i, text, (int)strlen(text)));
         } else {
-            assert_true(PQsetvalue(rows, 0, i, cells[i].bytes ? bytes : NULL, cells[i].bytes ? cells[i].bytes : -1));
+            assert_true(PQsetvalue(rows, 0, i, cells[i].bytes ? bytes : NULL,
+                                   cells[i].bytes ? cells[i].bytes : -1));
         }
     }
     return rows;
@@ -88,7 +89,8 @@ static void test_plain_row(void **state)
     assert_string_equal(entry->args, "{\"a\": \"\xc3\xa4\"}");
     assert_ptr_equal(entry->kind, &kind);
     assert_in_range(entry->read_us, before_us, clock_mono_us());
-    assert_false(entry->claimed || entry->lost_before || entry->cancel_requested || entry->cautious || entry->gone);
+    assert_false(entry->claimed || entry->lost_before || entry->cancel_requested ||
+                 entry->cautious || entry->gone);
     assert_int_equal(entry->started_us, 0);
     assert_int_equal(entry->in_heap.place, 0);
     entry_free(entry);
@@ -123,8 +125,8 @@ static void test_empty_args(void **state)
 
 /* ---- Order ---- */
 
-static void check_order(bool (*is_before)(const struct heap_item *, const struct heap_item *), const struct entry *a,
-                        const struct entry *b, bool wanted)
+static void check_order(bool (*is_before)(const struct heap_item *, const struct heap_item *),
+                        const struct entry *a, const struct entry *b, bool wanted)
 {
     assert_int_equal(is_before(&a->in_heap, &b->in_heap), wanted);
     if (wanted)
@@ -156,21 +158,33 @@ static void test_from_heap(void **state)
     assert_ptr_equal(entry_from_heap(&entry.in_heap), &entry);
 }
 
-/* ---- Suspects: a runner was lost under it before ---- */
+/* ---- Suspects: a runner was lost under it, not for the first time or before its last attempt ----
+ */
 
 static void test_suspect(void **state)
 {
     (void)state;
-    struct entry never = {.attempt = 2, .max_attempts = 20}, again = {.attempt = 2, .max_attempts = 20, .lost_before = true};
-    assert_false(entry_is_suspect(&never));
-    assert_true(entry_is_suspect(&again));
+    static const struct {
+        int attempt, max_attempts;
+        bool lost_before, suspect;
+    } table[] = {
+        {5, 20, false, false}, {19, 20, false, false}, {1, 20, true, false}, {2, 20, true, true},
+        {1, 2, true, true},    {1, 3, true, false},    {1, 1, true, true},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct entry entry = {.attempt = table[i].attempt,
+                              .max_attempts = table[i].max_attempts,
+                              .lost_before = table[i].lost_before};
+        assert_int_equal(entry_is_suspect(&entry), table[i].suspect);
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain_row), cmocka_unit_test(test_row_with_everything), cmocka_unit_test(test_empty_args),
-        cmocka_unit_test(test_order),     cmocka_unit_test(test_from_heap),           cmocka_unit_test(test_suspect),
+        cmocka_unit_test(test_plain_row),  cmocka_unit_test(test_row_with_everything),
+        cmocka_unit_test(test_empty_args), cmocka_unit_test(test_order),
+        cmocka_unit_test(test_from_heap),  cmocka_unit_test(test_suspect),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

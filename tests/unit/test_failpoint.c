@@ -1,4 +1,5 @@
-/* failpoint: which name ends the process, and at which time it is reached; nothing where none is compiled in. */
+/* failpoint: which name ends the process, and at which time it is reached; nothing where none is
+ * compiled in. */
 #include "base/failpoint.h"
 
 #include <setjmp.h>

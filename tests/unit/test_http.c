@@ -1,6 +1,5 @@
-/* http: every way in which an exchange ends, against a small server on a thread of the test's own. What matters most is
- * whether a request may have been acted on. */
-#define _GNU_SOURCE /* strcasestr */
+/* http: every way in which an exchange ends, against a small server on a thread of the test's own.
+ * What matters most is whether a request may have been acted on. */
 #include "http/http.h"
 
 #include "base/clock.h"
@@ -85,7 +84,8 @@ static void answer_echo(const struct exchange *exchange)
 {
     char head[256];
     snprintf(head, sizeof head,
-             "HTTP/1.1 200 OK\r\nX-Test: one\r\nx-TEST:   two\r\nX-Empty:\r\nContent-Length: %zu\r\n\r\n",
+             "HTTP/1.1 200 OK\r\nX-Test: one\r\nx-TEST:   two\r\nX-Empty:\r\nContent-Length: "
+             "%zu\r\n\r\n",
              exchange->length);
     say_text(exchange->fd, head);
     say(exchange->fd, exchange->request, exchange->length);
@@ -127,9 +127,10 @@ static void answer(const struct exchange *exchange)
     else if (strncmp(path, "/moved", 6) == 0)
         say_text(fd, "HTTP/1.1 302 Moved\r\nLocation: /echo\r\nContent-Length: 0\r\n\r\n");
     else if (strncmp(path, "/continue", 9) == 0)
-        say_text(fd, "HTTP/1.1 100 Continue\r\nX-Test: early\r\n\r\nHTTP/1.1 200 OK\r\nX-Other: late\r\n"
-                     "Content-Length: 2\r\n\r\nok");
-    else if (strncmp(path, "/half-head", 10) == 0)
+        say_text(
+            fd, "HTTP/1.1 100 Continue\r\nX-Test: early\r\n\r\nHTTP/1.1 200 OK\r\nX-Other: late\r\n"
+                "Content-Length: 2\r\n\r\nok");
+    else if (strncmp(path, "/head-only", 10) == 0)
         say_text(fd, "HTTP/1.1 200 OK\r\nContent-Le");
     else if (strncmp(path, "/half", 5) == 0)
         say_text(fd, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
@@ -250,8 +251,11 @@ static char url_text[256];
 static struct errand_request request_to(const char *path)
 {
     snprintf(url_text, sizeof url_text, "http://127.0.0.1:%d%s", server_port, path);
-    return (struct errand_request){
-        .size = sizeof(struct errand_request), .method = "POST", .url = url_text, .body = "hello", .body_bytes = 5};
+    return (struct errand_request){.size = sizeof(struct errand_request),
+                                   .method = "POST",
+                                   .url = url_text,
+                                   .body = "hello",
+                                   .body_bytes = 5};
 }
 
 /* The call, ended; the caller frees it. */
@@ -265,7 +269,8 @@ static struct http_call *run(const struct errand_request *request)
     return call;
 }
 
-static void check_failed(const struct errand_request *request, enum errand_http_result result, int requests)
+static void check_failed(const struct errand_request *request, enum errand_http_result result,
+                         int requests)
 {
     struct http_call *call = run(request);
     const struct http_answer *answer = http_call_answer(call);
@@ -283,7 +288,8 @@ static void test_request_as_it_was_given(void **state)
     (void)state;
     char body[] = "a\0b{}";
     char value[] = "Bearer x";
-    struct errand_header headers[] = {{"Authorization", value}, {"Content-Type", "application/json"}};
+    struct errand_header headers[] = {{"Authorization", value},
+                                      {"Content-Type", "application/json"}};
     struct errand_request request = request_to("/echo?q=1%20&x");
     request.method = "PUT";
     request.headers = headers;
@@ -440,7 +446,11 @@ static void test_name_that_does_not_resolve(void **state)
 static void test_urls_that_are_none(void **state)
 {
     (void)state;
-    static const char *const urls[] = {"", "no url", "ftp://127.0.0.1/x", "file:///etc/passwd", "http://",
+    static const char *const urls[] = {"",
+                                       "no url",
+                                       "ftp://127.0.0.1/x",
+                                       "file:///etc/passwd",
+                                       "http://",
                                        "http://127.0.0.1:99999/"};
     for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
         struct errand_request request = request_to("/echo");
@@ -473,12 +483,16 @@ static void test_closed_without_an_answer(void **state)
 static void test_half_an_answer(void **state)
 {
     (void)state;
-    static const char *const paths[] = {"/half", "/half-head"};
-    for (int i = 0; i < 2; i++) {
-        struct errand_request request = request_to(paths[i]);
-        ended = 0;
-        check_failed(&request, ERRAND_HTTP_LOST, i + 1);
-    }
+    struct errand_request request = request_to("/half");
+    check_failed(&request, ERRAND_HTTP_LOST, 1);
+}
+
+/* libcurl calls that well; but what the rest would have said nobody knows. */
+static void test_half_a_header(void **state)
+{
+    (void)state;
+    struct errand_request request = request_to("/head-only");
+    check_failed(&request, ERRAND_HTTP_LOST, 1);
 }
 
 static void test_garbage(void **state)
@@ -574,7 +588,8 @@ static void test_many_at_once(void **state)
     }
     loop_run(&loop);
     for (int i = 0; i < MANY; i++) {
-        assert_int_equal(http_call_answer(calls[i])->result, i % 3 ? ERRAND_HTTP_OK : ERRAND_HTTP_LOST);
+        assert_int_equal(http_call_answer(calls[i])->result,
+                         i % 3 ? ERRAND_HTTP_OK : ERRAND_HTTP_LOST);
         http_call_free(calls[i]);
     }
     assert_int_equal(atomic_load(&requests_seen), MANY);
@@ -607,6 +622,7 @@ int main(void)
         HTTP_TEST(test_no_tls_on_the_other_side),
         HTTP_TEST(test_closed_without_an_answer),
         HTTP_TEST(test_half_an_answer),
+        HTTP_TEST(test_half_a_header),
         HTTP_TEST(test_garbage),
         HTTP_TEST(test_timeout),
         HTTP_TEST(test_body_that_is_too_large),

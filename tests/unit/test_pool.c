@@ -1,5 +1,5 @@
-/* pool: what becomes of units when there is no server, or one that says nothing or nonsense. With a real server the
- * end-to-end tests have it. */
+/* pool: what becomes of units when there is no server, or one that says nothing or nonsense. With a
+ * real server the end-to-end tests have it. */
 #include "db/pool.h"
 
 #include "base/clock.h"
@@ -165,7 +165,7 @@ static void test_kept_connection_tells_each_failure(void **state)
     struct scene scene;
     scene_open(&scene, nowhere, true);
     assert_int_equal(scene.downs, 0); /* never inside the call */
-    scene.wanted = 4; /* it tries again by itself, with growing pauses */
+    scene.wanted = 4;                 /* it tries again by itself, with growing pauses */
     int64_t begun_us = clock_mono_us();
     loop_run(&scene.loop);
     assert_int_equal(scene.down.code, ERR_TEMPORARY);

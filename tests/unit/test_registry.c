@@ -21,9 +21,13 @@ static void run_batch(struct errand_job *const *jobs, size_t count)
     (void)jobs, (void)count;
 }
 
-#define KIND(...)                                                                                      {                                                                                                      .size = sizeof(struct errand_kind), __VA_ARGS__                                                }
+#define KIND(...)                                                                                  \
+    {                                                                                              \
+        .size = sizeof(struct errand_kind), __VA_ARGS__                                            \
+    }
 
-static struct errand_module module_of(const char *name, const struct errand_kind *kinds, size_t count)
+static struct errand_module module_of(const char *name, const struct errand_kind *kinds,
+                                      size_t count)
 {
     return (struct errand_module){.abi = ERRAND_ABI,
                                   .size = sizeof(struct errand_module),
@@ -40,8 +44,8 @@ static void test_defaults(void **state)
     (void)state;
     static const struct errand_kind kinds[] = {
         KIND(.name = "a.plain", .run = run),
-        KIND(.name = "a.all", .queue = "q", .claim = ERRAND_CLAIM_FIRST, .max_attempts = 1000, .timeout_ms = 86400000,
-             .batch_max = 1000, .queue_lanes = 64, .run_batch = run_batch),
+        KIND(.name = "a.all", .queue = "q", .claim = ERRAND_CLAIM_FIRST, .max_attempts = 1000,
+             .timeout_ms = 86400000, .batch_max = 1000, .queue_lanes = 64, .run_batch = run_batch),
         KIND(.name = "a.batch", .run_batch = run_batch),
     };
     struct errand_module module = module_of("a", kinds, 3);
@@ -51,7 +55,8 @@ static void test_defaults(void **state)
     registry_init(&registry);
     assert_true(registry_add(&registry, modules, &err));
     assert_int_equal(registry.count, 3);
-    const struct kind *plain = registry_find(&registry, "a.plain"), *all = registry_find(&registry, "a.all");
+    const struct kind *plain = registry_find(&registry, "a.plain"),
+                      *all = registry_find(&registry, "a.all");
     assert_string_equal(plain->queue, "default");
     assert_int_equal(plain->max_attempts, 20);
     assert_int_equal(plain->timeout_ms, 60000);
@@ -77,8 +82,10 @@ static void test_several_modules(void **state)
 {
     (void)state;
     static const struct errand_kind one[] = {KIND(.name = "one.x", .run = run)},
-                                    two[] = {KIND(.name = "two.x", .run = run), KIND(.name = "two.y", .run = run)};
-    struct errand_module a = module_of("one", one, 1), none = module_of("none", NULL, 0), b = module_of("two", two, 2);
+                                    two[] = {KIND(.name = "two.x", .run = run),
+                                             KIND(.name = "two.y", .run = run)};
+    struct errand_module a = module_of("one", one, 1), none = module_of("none", NULL, 0),
+                         b = module_of("two", two, 2);
     const struct errand_module *const modules[] = {&a, &none, &b, NULL};
     struct registry registry;
     struct err err = {0};
@@ -161,8 +168,16 @@ static void test_names_that_are_bad(void **state)
 {
     (void)state;
     static const char *const names[] = {
-        "",   "A",    "a b",       "a/b",  "ä",
-        "a'", "a\n",  "-leading",  ".x",   "_x",
+        "",
+        "A",
+        "a b",
+        "a/b",
+        "ä",
+        "a'",
+        "a\n",
+        "-leading",
+        ".x",
+        "_x",
         "a234567890123456789012345678901234567890123456789012345678901234"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char sentence[128];
@@ -192,22 +207,28 @@ static void test_handlers(void **state)
 static void test_numbers_out_of_range(void **state)
 {
     (void)state;
-    static const char sentence[] = "module bad: kind a: max_attempts is 1-1000, timeout_ms 1-86400000, batch_max 1-1000";
+    static const char sentence[] =
+        "module bad: kind a: max_attempts is 1-1000, timeout_ms 1-86400000, batch_max 1-1000";
     refused((struct errand_kind)KIND(.name = "a", .run = run, .max_attempts = -1), sentence);
     refused((struct errand_kind)KIND(.name = "a", .run = run, .max_attempts = 1001), sentence);
     refused((struct errand_kind)KIND(.name = "a", .run = run, .timeout_ms = -1), sentence);
     refused((struct errand_kind)KIND(.name = "a", .run = run, .timeout_ms = 86400001), sentence);
-    refused((struct errand_kind)KIND(.name = "a", .run_batch = run_batch, .batch_max = -1), sentence);
-    refused((struct errand_kind)KIND(.name = "a", .run_batch = run_batch, .batch_max = 1001), sentence);
-    refused((struct errand_kind)KIND(.name = "a", .run = run, .queue_lanes = -1), "queue_lanes 1-64");
-    refused((struct errand_kind)KIND(.name = "a", .run = run, .queue_lanes = 65), "queue_lanes 1-64");
+    refused((struct errand_kind)KIND(.name = "a", .run_batch = run_batch, .batch_max = -1),
+            sentence);
+    refused((struct errand_kind)KIND(.name = "a", .run_batch = run_batch, .batch_max = 1001),
+            sentence);
+    refused((struct errand_kind)KIND(.name = "a", .run = run, .queue_lanes = -1),
+            "queue_lanes 1-64");
+    refused((struct errand_kind)KIND(.name = "a", .run = run, .queue_lanes = 65),
+            "queue_lanes 1-64");
 }
 
 static void test_name_taken(void **state)
 {
     (void)state;
     static const struct errand_kind kind = KIND(.name = "same", .run = run);
-    struct errand_module first = module_of("first", &kind, 1), second = module_of("second", &kind, 1);
+    struct errand_module first = module_of("first", &kind, 1),
+                         second = module_of("second", &kind, 1);
     const struct errand_module *const modules[] = {&first, &second, NULL};
     struct registry registry;
     struct err err = {0};
@@ -215,8 +236,10 @@ static void test_name_taken(void **state)
     assert_false(registry_add(&registry, modules, &err));
     assert_string_equal(err.text, "module second: kind same is taken by module first");
     registry_clear(&registry);
-    static const struct errand_kind twice[] = {KIND(.name = "same", .run = run), KIND(.name = "same", .run = run)};
-    refused_module(module_of("twice", twice, 2), "module twice: kind same is taken by module twice");
+    static const struct errand_kind twice[] = {KIND(.name = "same", .run = run),
+                                               KIND(.name = "same", .run = run)};
+    refused_module(module_of("twice", twice, 2),
+                   "module twice: kind same is taken by module twice");
 }
 
 /* ---- Hooks ---- */
@@ -253,7 +276,8 @@ static bool start_silent(struct errand_host *host)
     return false;
 }
 
-static const struct errand_kind a_kinds[] = {KIND(.name = "a.x", .run = run), KIND(.name = "a.y", .run = run)},
+static const struct errand_kind a_kinds[] = {KIND(.name = "a.x", .run = run),
+                                             KIND(.name = "a.y", .run = run)},
                                 b_kinds[] = {KIND(.name = "b.x", .run = run)};
 
 static void test_hooks_are_called_once_each(void **state)

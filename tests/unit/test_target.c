@@ -1,4 +1,5 @@
-/* target: defaults that conninfo leaves open, several hosts, and names that are looked up on a thread. */
+/* target: defaults that conninfo leaves open, several hosts, and names that are looked up on a
+ * thread. */
 #include "db/target.h"
 
 #include "base/clock.h"
@@ -39,7 +40,8 @@ static void init(struct target *target, const char *conninfo)
 
 static int clear_environment(void **state)
 {
-    static const char *const names[] = {"PGHOST", "PGHOSTADDR", "PGPORT", "PGTARGETSESSIONATTRS", "PGSERVICE"};
+    static const char *const names[] = {"PGHOST", "PGHOSTADDR", "PGPORT", "PGTARGETSESSIONATTRS",
+                                        "PGSERVICE"};
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         unsetenv(names[i]);
@@ -68,8 +70,9 @@ static void test_what_is_given_counts(void **state)
 {
     (void)state;
     struct target target;
-    init(&target, "postgresql://u:p%40ss@10.0.0.1:6000,10.0.0.2/db?keepalives_idle=77&application_name=mine"
-                  "&target_session_attrs=any&tcp_user_timeout=1");
+    init(&target,
+         "postgresql://u:p%40ss@10.0.0.1:6000,10.0.0.2/db?keepalives_idle=77&application_name=mine"
+         "&target_session_attrs=any&tcp_user_timeout=1");
     check(&target, "host", "10.0.0.1,10.0.0.2");
     check(&target, "port", "6000,");
     check(&target, "password", "p@ss");
@@ -117,7 +120,8 @@ static void test_host_of_the_environment(void **state)
 static void test_refused(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"hots=x", "host", "postgresql://[::1/x", "host='x", "postgresql://h/d?nosuch=1"};
+    static const char *const bad[] = {"hots=x", "host", "postgresql://[::1/x", "host='x",
+                                      "postgresql://h/d?nosuch=1"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct target target;
         struct err err = {0};
@@ -173,9 +177,15 @@ static bool resolve(struct target *target)
 static void test_nothing_to_look_up(void **state)
 {
     (void)state;
-    static const char *const conninfos[] = {
-        "", "dbname=x", "host=/tmp", "host=@abstract", "host=127.0.0.1", "host=::1", "host=127.0.0.1,/tmp,::1",
-        "host=localhost hostaddr=127.0.0.1", "postgresql://[::1]:5433/x"};
+    static const char *const conninfos[] = {"",
+                                            "dbname=x",
+                                            "host=/tmp",
+                                            "host=@abstract",
+                                            "host=127.0.0.1",
+                                            "host=::1",
+                                            "host=127.0.0.1,/tmp,::1",
+                                            "host=localhost hostaddr=127.0.0.1",
+                                            "postgresql://[::1]:5433/x"};
     for (size_t i = 0; i < sizeof conninfos / sizeof *conninfos; i++) {
         struct target target;
         init(&target, conninfos[i]);
@@ -246,7 +256,8 @@ static void test_one_port_for_all(void **state)
     init(&target, "host=localhost,10.0.0.9 port=6000");
     assert_true(resolve(&target));
     check_lists(&target);
-    for (const char *at = value(&target, "port"); at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL)
+    for (const char *at = value(&target, "port"); at;
+         at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL)
         assert_int_equal(strncmp(at, "6000", 4), 0);
     target_clear(&target);
 }

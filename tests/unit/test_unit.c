@@ -1,4 +1,5 @@
-/* unit: what is added stays as it was; values of binary results; times as text; which SQLSTATE means what. */
+/* unit: what is added stays as it was; values of binary results; times as text; which SQLSTATE
+ * means what. */
 #include "db/unit.h"
 
 #include <setjmp.h>
