@@ -368,6 +368,7 @@ language plpgsql security definer set search_path = '' as $$
 #variable_conflict use_column
 declare
     new_id bigint;
+    changed boolean;
 begin
     loop
         if enqueue_keyed.on_conflict = 'replace' then
@@ -380,7 +381,12 @@ begin
                 max_attempts = excluded.max_attempts, timeout_ms = excluded.timeout_ms, trace = excluded.trace,
                 revision = j.revision + 1
             where j.claimed_by is null
-            returning j.id into new_id;
+            returning j.id, j.revision > 0 into new_id, changed;
+            -- Its owner may hold it in memory as it was.
+            if changed then
+                perform pg_catalog.pg_notify('errand_' || l.owner, 'changed ' || l.lane || ' ' || new_id)
+                from errand.lane l where l.lane = enqueue_keyed.lane and l.owner is not null;
+            end if;
         else
             insert into errand.job as j (lane, kind, args, run_at, priority, key, max_attempts, timeout_ms, trace, created_at)
             values (enqueue_keyed.lane, enqueue_keyed.kind, enqueue_keyed.args, enqueue_keyed.run_at,

@@ -40,7 +40,7 @@ struct http_call {
     struct buf body, header; /* header: lines as received, of the last response */
     struct http_answer answer;
     char curl_error[CURL_ERROR_SIZE];
-    bool too_large, running;
+    bool too_large, running, header_whole;
     void (*on_done)(struct http_call *call, void *owner);
     void *owner;
 };
@@ -114,9 +114,13 @@ static void call_set_result(struct http_call *call, CURLcode code)
     answer->status = (int)status;
     answer->body = buf_text(&call->body);
     answer->body_bytes = call->body.length;
-    if (code == CURLE_OK) {
+    if (code == CURLE_OK && call->header_whole) {
         answer->result = ERRAND_HTTP_OK;
         return;
+    }
+    if (code == CURLE_OK) { /* curl takes a header that ends in the middle for one */
+        code = CURLE_RECV_ERROR;
+        answer->status = 0;
     }
     if (call->too_large)
         answer->result = ERRAND_HTTP_TOO_LARGE;
@@ -165,6 +169,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *owner)
     size_t length = size * count;
     if (length > 5 && memcmp(data, "HTTP/", 5) == 0)
         buf_reset(&call->header);
+    call->header_whole = length <= 2 && data[0] != ' ' && data[length - 1] == '\n';
     if (!buf_add(&call->header, data, length)) {
         call->too_large = true;
         return 0;

@@ -35,7 +35,8 @@ static bool name_is_valid(const char *name)
 {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789_.-";
     size_t length = name ? strlen(name) : 0;
-    return length > 0 && length <= KIND_NAME_MAX && strspn(name, allowed) == length;
+    return length > 0 && length <= KIND_NAME_MAX && strspn(name, allowed) == length &&
+           !strchr("_.-", name[0]);
 }
 
 static bool kind_check(const struct registry *registry, const struct errand_module *module,
@@ -46,8 +47,16 @@ static bool kind_check(const struct registry *registry, const struct errand_modu
         return err_set(err, ERR_CONFIG, "module %s: a kind has size %zu, this errand expects %zu",
                        module->name, kind->size, sizeof *kind);
     if (!name_is_valid(kind->name))
-        return err_set(err, ERR_CONFIG, "module %s: kind name '%s' is not 1 to 63 of a-z 0-9 _ . -",
+        return err_set(err, ERR_CONFIG,
+                       "module %s: kind name '%s' is not 1 to 63 of a-z 0-9 _ . -, the first a "
+                       "letter or digit",
                        module->name, kind->name ? kind->name : "");
+    if (kind->queue && !name_is_valid(kind->queue))
+        return err_set(
+            err, ERR_CONFIG,
+            "module %s: kind %s: queue '%s' is not 1 to 63 of a-z 0-9 _ . -, the first a "
+            "letter or digit",
+            module->name, kind->name, kind->queue);
     if (taken)
         return err_set(err, ERR_CONFIG, "module %s: kind %s is taken by module %s", module->name,
                        kind->name, taken->module->name);
@@ -92,9 +101,12 @@ bool registry_add(struct registry *registry, const struct errand_module *const *
 {
     for (const struct errand_module *const *at = modules; *at; at++) {
         const struct errand_module *module = *at;
-        if (module->abi != ERRAND_ABI || module->size != sizeof *module)
+        if (module->abi != ERRAND_ABI)
             return err_set(err, ERR_CONFIG, "module %s was built for ABI %u, this errand has %d",
                            module->name, module->abi, ERRAND_ABI);
+        if (module->size != sizeof *module)
+            return err_set(err, ERR_CONFIG, "module %s has size %u, this errand expects %zu",
+                           module->name, module->size, sizeof *module);
         for (size_t i = 0; i < module->kind_count; i++)
             if (!registry_add_kind(registry, module, &module->kinds[i], err))
                 return false;
@@ -137,18 +149,17 @@ bool registry_start(struct registry *registry, const struct settings *settings, 
         const struct errand_module *module = registry->kinds[i].module;
         bool again = i > 0 && registry->kinds[i - 1].module == module;
         struct errand_host host = {.registry = registry, .settings = settings, .module = module};
-        if (again || !module->start)
-            continue;
-        if (!module->start(&host))
+        if (!again && module->start && !module->start(&host))
             return err_set(err, ERR_CONFIG, "module %s: %s", module->name,
                            host.error[0] ? host.error : "refused to start");
+        registry->started = i + 1;
     }
     return true;
 }
 
 void registry_clear(struct registry *registry)
 {
-    for (size_t i = 0; i < registry->count; i++) {
+    for (size_t i = 0; i < registry->started; i++) {
         const struct errand_module *module = registry->kinds[i].module;
         if (module->stop && (i == 0 || registry->kinds[i - 1].module != module))
             module->stop();

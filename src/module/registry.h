@@ -25,6 +25,7 @@ struct queue_rate {
 struct registry {
     struct kind *kinds;
     size_t count;
+    size_t started; /* of the kinds, those whose module's start hook is done with */
     struct queue_rate *rates;
     size_t rate_count;
 };

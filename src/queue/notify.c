@@ -22,6 +22,17 @@ static void notify_cancel(struct lane *lane, int64_t id)
         dispatch_cancel(entry->job);
 }
 
+/* Waiting: it is read again in its new form. What runs is found out when it ends. */
+static void notify_changed(struct lane *lane, int64_t id)
+{
+    struct entry *entry = lane_find(lane, id);
+    if (!entry || entry->gone || !entry->in_heap.place)
+        return;
+    int64_t run_at_us = entry->run_at_us;
+    lane_drop(lane, entry);
+    lane_look(lane, run_at_us);
+}
+
 void notify_on_message(const char *channel, const char *payload, void *owner)
 {
     struct runner *runner = owner;
@@ -37,6 +48,9 @@ void notify_on_message(const char *channel, const char *payload, void *owner)
     } else if (sscanf(payload, "cancel %" SCNd64 " %" SCNd64, &number, &what) == 2) {
         if ((lane = runner_lane(runner, (int)number)))
             notify_cancel(lane, what);
+    } else if (sscanf(payload, "changed %" SCNd64 " %" SCNd64, &number, &what) == 2) {
+        if ((lane = runner_lane(runner, (int)number)))
+            notify_changed(lane, what);
     } else {
         log_event(LOG_WARN, "notification not understood", "payload", payload, NULL);
     }

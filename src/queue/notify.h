@@ -1,5 +1,5 @@
 /* What a runner is told on its channel: "lane L US" look at a lane from a time on, "queue" settings
- * changed, "wanted" a lane of ours, "free" a lane is, "cancel L ID". */
+ * changed, "wanted" a lane of ours, "free" a lane is, "cancel L ID", "changed L ID". */
 #ifndef QUEUE_NOTIFY_H
 #define QUEUE_NOTIFY_H
 

@@ -14,6 +14,7 @@ from bench.peer_pgboss import PgBoss
 from bench.server import SETTINGS, Server
 from bench.tools import Missing, bench_dir, node, npm_dir
 
+DISTURBED_CORES = 0.3
 PEERS = [Errand, Graphile, PgBoss]
 
 
@@ -66,6 +67,15 @@ class Bench:
         database = self.server.fresh_database(f"bench_{peer.name.replace('-', '_')}")
         peer.set_up(database)
         return database
+
+    def calmly(self, measure, *arguments, **options):
+        """What measure returns; where others disturbed it, it is done again, and the least disturbed counts."""
+        tries = []
+        for _ in range(self.size(3, 1)):
+            tries.append(measure(self, *arguments, **options))
+            if tries[-1]["foreign_cores"] < DISTURBED_CORES:
+                break
+        return min(tries, key=lambda figures: figures["foreign_cores"])
 
     def wait_quiet(self):
         meter.wait_quiet(self.server, self.quiet_s)

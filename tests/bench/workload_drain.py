@@ -56,14 +56,14 @@ def run_drain(bench):
     count = bench.size(100000, 20000)
     for _ in range(bench.reps):
         for peer in bench.peers:
-            bench.add("drain", peer.name, f"{count:,} jobs", **drain(bench, peer, count))
+            bench.add("drain", peer.name, f"{count:,} jobs", **bench.calmly(drain, peer, count))
 
 
 def run_backlog(bench):
     count, later, target = bench.size(1000000, 60000), bench.size(200000, 12000), bench.size(100000, 20000)
     for _ in range(bench.reps):
         for peer in bench.peers:
-            figures = drain(bench, peer, count, target=target, priorities=2, later=later)
+            figures = bench.calmly(drain, peer, count, target=target, priorities=2, later=later)
             bench.add("backlog", peer.name, f"first {target:,} of {count:,}", **figures)
 
 
@@ -72,8 +72,8 @@ def run_snapshot(bench):
     for _ in range(bench.reps):
         for peer in bench.peers:
             count = bench.size(500000, 40000) if peer.name == ERRAND_ONLY else bench.size(100000, 15000)
-            without = drain(bench, peer, count)["jobs_s"]
-            figures = drain(bench, peer, count, open_transaction=True)
+            without = bench.calmly(drain, peer, count)["jobs_s"]
+            figures = bench.calmly(drain, peer, count, open_transaction=True)
             bench.add("snapshot", peer.name, "one transaction open", jobs=count, without_jobs_s=without,
                       share=figures["jobs_s"] / without, **figures)
 
@@ -84,5 +84,5 @@ def run_runners(bench):
         return
     for _ in range(bench.reps):
         for runners in (1, 2, 4):
-            figures = drain(bench, bench.peer(ERRAND_ONLY), bench.size(300000, 40000), runners=runners)
+            figures = bench.calmly(drain, bench.peer(ERRAND_ONLY), bench.size(300000, 40000), runners=runners)
             bench.add("runners", ERRAND_ONLY, f"{runners} runner{'s'[:runners > 1]}", **figures)

@@ -57,11 +57,11 @@ def measure(bench, database, peer, rate, seconds, connections):
             "wal_all": spent["wal_bytes"] / jobs, "memory_mb": memory, "foreign_cores": spent["foreign_cores"]}
 
 
-def stream(bench, peer, rate, seconds, connections, runners=1):
+def stream(bench, peer, rate, seconds, connections):
     database = bench.database(peer)
     database.settle()
     try:
-        peer.start(database, record=True, count=runners)
+        peer.start(database, record=True)
         peer.wait_ready()
         return measure(bench, database, peer, rate, seconds, connections)
     finally:
@@ -71,13 +71,15 @@ def stream(bench, peer, rate, seconds, connections, runners=1):
 def run_latency(bench):
     for _ in range(bench.reps):
         for peer in bench.peers:
-            bench.add("latency", peer.name, "one every 20 ms", **stream(bench, peer, 50, bench.size(30, 3), 1))
+            figures = bench.calmly(stream, peer, 50, bench.size(30, 3), 1)
+            bench.add("latency", peer.name, "one every 20 ms", **figures)
 
 
 def run_rate(bench):
     for _ in range(bench.reps):
         for peer in bench.peers:
-            bench.add("rate", peer.name, "2,000 a second", **stream(bench, peer, 2000, bench.size(60, 6), 4))
+            figures = bench.calmly(stream, peer, 2000, bench.size(60, 6), 4)
+            bench.add("rate", peer.name, "2,000 a second", **figures)
 
 
 def idle(bench, database, peer, seconds):

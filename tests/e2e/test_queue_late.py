@@ -216,9 +216,9 @@ def test_replaced_shortly_before_its_time(db, runner):
 def test_moved_to_later_shortly_before_its_time(db, runner, away):
     """Also when its new time is beyond what the runner reads ahead."""
     wait_armed(db, "single")
-    id = db.enqueue(queue="single", after=0.6, key="moved", args={"outcome": "unknown", "text": "ran"})
+    id = db.enqueue(queue="single", after=0.6, key=f"moved {away}", args={"outcome": "unknown", "text": "ran"})
     db.wait_ended(db.enqueue(queue="single"))
-    assert db.enqueue(queue="single", after=away, key="moved", on_conflict="replace",
+    assert db.enqueue(queue="single", after=away, key=f"moved {away}", on_conflict="replace",
                       args={"outcome": "unknown", "text": "ran"}) == id
     db.wait_ended(db.enqueue(queue="single", after=0.8))  # past the old time
     assert [line for line in runner.log().splitlines() if f" job={id} " in line] == []

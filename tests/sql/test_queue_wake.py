@@ -151,11 +151,14 @@ def test_every_lane_of_a_set_is_told(db, heard):
 
 
 def test_replaced_job_is_told_of(db, heard):
-    db.enqueue(queue="single", key="k", after=3600)
+    """Its owner, who may hold it as it was, armed or not; and of the new time like of any job."""
+    id = db.enqueue(queue="single", key="k", after=3600)
     heard()
     wanted = microseconds(db)
     db.enqueue(queue="single", key="k", on_conflict="replace")
-    check_told(db, heard, wanted + 5000000, tolerance_us=10000000)
+    told = heard()
+    assert (f"errand_{OWNER}", f"changed {db.lane} {id}") in told
+    check_told(db, lambda: [note for note in told if note[1].startswith("lane ")], wanted + 5000000, tolerance_us=10000000)
 
 
 # ---- Cancel ----
