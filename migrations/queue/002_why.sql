@@ -106,4 +106,4 @@ end
 $$;
 
 revoke all on function errand.why_time, errand.why_ended, errand.why_due, errand.why from public;
-grant execute on function errand.why to errand_viewer, errand_operator, errand_runner, errand_enqueue;
+grant execute on function errand.why to errand_viewer, errand_operator, errand_runner;
