@@ -21,12 +21,21 @@ end
 $$;
 
 -- A queue: a border of capability and capacity. lanes is fixed when the queue is made, because a key's lane follows
--- from it; a queue whose limits are one number for all (a provider's rate) has one lane.
+-- from it. The limits hold exactly, over all runners; null: none. A queue with a limit that is one number for all of it
+-- (concurrency, rate, or that of a kind) is owned whole, by one runner at a time.
 create table errand.queue (
     name text primary key check (name ~ '^[a-z0-9][a-z0-9_.-]{0,62}$'),
     lanes integer not null check (lanes between 1 and 64),
     paused_until timestamptz, -- 'infinity': until somebody resumes it
     pause_reason text,
+    concurrency integer check (concurrency between 1 and 100000),
+    rate double precision check (rate between 0.00001 and 1000000), -- starts a second
+    burst double precision check (burst between 1 and 1000000),
+    key_concurrency integer check (key_concurrency between 1 and 100000),
+    key_rate double precision check (key_rate between 0.00001 and 1000000),
+    key_burst double precision check (key_burst between 1 and 1000000),
+    key_ordered boolean not null default false, -- the jobs of a key one after the other, as they were enqueued
+    history_days integer not null default 14 check (history_days between 1 and 3650),
     created_at timestamptz not null default now()
 );
 
@@ -41,7 +50,9 @@ create table errand.lane (
     epoch bigint not null default 0,
     armed boolean not null default false,
     wanted_by bigint,
-    acquired_at timestamptz
+    acquired_at timestamptz,
+    tokens double precision, -- of the queue's rate, as the last owner let go; null: not known, so none
+    tokens_at timestamptz
 ) with (fillfactor = 50);
 create index lane_queue_shard on errand.lane (queue, shard);
 
@@ -59,7 +70,9 @@ create table errand.runner (
     backend_pid integer,
     backend_start timestamptz,
     lease_until timestamptz not null,
-    started_at timestamptz not null default now()
+    started_at timestamptz not null default now(),
+    -- As of the last beat, by queue: {"email": {"running": 3, "waits": "rate"}}; only queues in which something runs or waits.
+    state jsonb not null default '{}'
 ) with (fillfactor = 50);
 
 -- A kind that a runner has served: where enqueue puts it when the caller names no queue, and what holds for it.
@@ -68,6 +81,26 @@ create table errand.kind (
     queue text not null,
     max_attempts smallint not null check (max_attempts between 1 and 1000),
     timeout_ms integer not null check (timeout_ms between 1 and 86400000)
+);
+
+-- What operators set for a kind, whether or not a runner has served it yet.
+create table errand.kind_setting (
+    name text primary key check (name ~ '^[a-z0-9][a-z0-9_.-]{0,62}$'),
+    paused_until timestamptz,
+    pause_reason text,
+    concurrency integer check (concurrency between 1 and 100000), -- in each queue
+    keep text check (keep in ('all', 'errors', 'none')) -- of its jobs in the history; null: all
+);
+
+-- How a kind's failed attempts are tried again, where operators set it otherwise than the kind itself: by class of error
+-- ('' for those that have no line of their own).
+create table errand.kind_retry (
+    kind text not null check (kind ~ '^[a-z0-9][a-z0-9_.-]{0,62}$'),
+    class text not null default '' check (class ~ '^[a-z0-9_.-]{0,63}$'),
+    policy text not null check (policy in ('exponential', 'fixed', 'list', 'never')),
+    delays_ms bigint[] not null, -- exponential: first bound, last bound; fixed: the delay; list: one after the other, the last again
+    max_attempts smallint check (max_attempts between 1 and 1000), -- null: the job's
+    primary key (kind, class)
 );
 
 -- Work still owed. attempt counts the attempts that were written down; revision grows with every change from outside
@@ -83,6 +116,12 @@ create table errand.job (
     timeout_ms integer check (timeout_ms between 1 and 86400000),
     max_attempts smallint check (max_attempts between 1 and 1000),
     cancel_requested boolean not null default false,
+    key_shared boolean not null default false, -- others may bear the key beside it
+    dependents boolean not null default false, -- jobs wait for its end: errand.dependency
+    held boolean not null default false,       -- a job that it waited for ended badly, and an operator is to decide
+    waiting_for integer,                       -- jobs that have not ended; null: it never waited. run_at is infinity meanwhile
+    wanted_at timestamptz,                     -- run_at once it waits no more
+    expires_at timestamptz,                    -- no attempt starts afterwards
     claimed_by bigint,
     started_at timestamptz,
     kind text not null,
@@ -91,6 +130,7 @@ create table errand.job (
     last_error text,
     progress jsonb,
     trace text,
+    tags text[],
     primary key (lane, id)
 ) with (
     autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
@@ -99,42 +139,34 @@ create table errand.job (
     autovacuum_vacuum_cost_delay = 1
 );
 create index job_ready on errand.job (lane, priority, run_at, id);
-create unique index job_key on errand.job (lane, key) where key is not null;
+create unique index job_key on errand.job (lane, key) where key is not null and not key_shared;
+create index job_key_shared on errand.job (lane, key, created_at, id) where key_shared;
 
--- What happened to the jobs that are no longer owed; append-only, by day, dropped and never deleted from. The last
--- partition catches rows should the days ahead ever be missing, so that no completion fails for it.
-create table errand.history (
+-- A job that waits for another one's end. It stands in the lane of the one that is waited for, so that this one's completion marks it in
+-- the same statement; errand.dependents_release tells the waiting ones, and removes it.
+create table errand.dependency (
     lane integer not null,
-    attempt smallint not null,
-    priority smallint not null,
-    id bigint not null,
-    run_at timestamptz not null,
-    created_at timestamptz not null,
-    started_at timestamptz,
-    finished_at timestamptz not null,
-    runner bigint,
-    outcome text not null check (outcome in ('done', 'cancelled', 'dead', 'unknown')),
-    kind text not null,
-    key text,
-    args jsonb not null,
-    error text,
-    trace text
-) partition by range (finished_at);
-create index history_id on errand.history (id);
-create table errand.history_rest partition of errand.history default;
+    parent_id bigint not null,
+    child_lane integer not null,
+    child_id bigint not null,
+    on_parent text not null check (on_parent in ('cancel', 'run', 'hold')), -- when the parent does not end as done
+    outcome text, -- of the parent; null: it has not ended
+    held boolean not null default false, -- looked at, and left to an operator
+    primary key (lane, parent_id, child_lane, child_id)
+);
+create index dependency_ended on errand.dependency (lane) where outcome is not null and not held;
+create index dependency_child on errand.dependency (child_id);
 
--- Attempts that did not end the job: what each said. Append-only, by day.
-create table errand.attempt (
+-- The last job that was enqueued under a key with unique_for, so that the next one is not made too soon.
+create table errand.recent_key (
     lane integer not null,
-    attempt smallint not null,
+    key text not null,
     id bigint not null,
-    started_at timestamptz,
-    finished_at timestamptz not null,
-    runner bigint,
-    error text not null
-) partition by range (finished_at);
-create index attempt_id on errand.attempt (id);
-create table errand.attempt_rest partition of errand.attempt default;
+    enqueued_at timestamptz not null,
+    until timestamptz not null, -- for clearing up; what counts is enqueued_at and the caller's unique_for
+    primary key (lane, key)
+);
+create index recent_key_until on errand.recent_key (until);
 
 -- Jobs that failed for good, kept whole, to be redriven.
 create table errand.dead_letter (
@@ -146,12 +178,15 @@ create table errand.dead_letter (
     created_at timestamptz not null,
     timeout_ms integer,
     max_attempts smallint,
+    key_shared boolean not null default false,
+    expires_at timestamptz,
     died_at timestamptz not null,
     kind text not null,
     key text,
     args jsonb not null,
     error text not null,
     trace text,
+    tags text[],
     primary key (lane, id)
 );
 
@@ -210,7 +245,7 @@ $$;
 create function errand.queue_changed(name text) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
-    perform pg_catalog.pg_notify('errand_' || l.owner, 'queue')
+    perform pg_catalog.pg_notify('errand.' || l.owner, 'queue')
     from (select distinct x.owner from errand.lane x where x.queue = queue_changed.name and x.owner is not null) l;
 end
 $$;
@@ -230,229 +265,11 @@ begin
 end
 $$;
 
--- Enqueues one job and returns its id. The job exists if and only if the caller's transaction commits.
---   kind          what to do; names the handler
---   args          for the handler; a jsonb object by custom, {} by default; at most 16 MB
---   queue         default: the kind's own, else 'default'
---   run_at        not before; default, and at the earliest: now
---   priority      0 first, 1, 2 (default), 3 last
---   key           at most one job of a queue bears a key at a time
---   on_conflict   what to do when the key stands: 'keep' (default) returns the id of the job that bears it; 'replace' gives
---                 a job that has not started the new args, run_at, priority and max_attempts
---   max_attempts  1 to 1000; default: the kind's
---   timeout       of one attempt, 1 ms to 1 day; default: the kind's
-create function errand.enqueue(
-    kind text,
-    args jsonb default '{}',
-    queue text default null,
-    run_at timestamptz default null,
-    priority integer default null,
-    key text default null,
-    on_conflict text default 'keep',
-    max_attempts integer default null,
-    timeout interval default null,
-    trace text default null
-) returns bigint
-language plpgsql security definer set search_path = '' as $$
-declare
-    ids bigint[];
-begin
-    select pg_catalog.array_agg(e.id) into ids
-    from errand.enqueue_rows(enqueue.kind, array[enqueue.args],
-        case when enqueue.run_at is not null then array[enqueue.run_at] end,
-        case when enqueue.key is not null then array[enqueue.key] end,
-        enqueue.queue, enqueue.priority, enqueue.on_conflict, enqueue.max_attempts, enqueue.timeout, enqueue.trace) e;
-    return ids[1];
-end
-$$;
-
--- Enqueues a set of jobs of one kind, one for each element of args, and returns their ids in that order. run_at and
--- keys are arrays of the same length, or null; the rest holds for all. A job kept for its key comes back with the id
--- of the one that stands.
-create function errand.enqueue_many(
-    kind text,
-    args jsonb[],
-    run_at timestamptz[] default null,
-    keys text[] default null,
-    queue text default null,
-    priority integer default null,
-    on_conflict text default 'keep',
-    max_attempts integer default null,
-    timeout interval default null
-) returns setof bigint
-language plpgsql security definer set search_path = '' as $$
-begin
-    return query select e.id from errand.enqueue_rows(enqueue_many.kind, enqueue_many.args, enqueue_many.run_at,
-        enqueue_many.keys, enqueue_many.queue, enqueue_many.priority, enqueue_many.on_conflict,
-        enqueue_many.max_attempts, enqueue_many.timeout, null) e;
-end
-$$;
-
--- What enqueue and enqueue_many share; not for callers. One statement inserts, whatever the number of rows. No job gets a
--- run_at in the past: runners read their lanes forward in time, and what is due before now is due now.
-create function errand.enqueue_rows(
-    kind text, args jsonb[], run_at timestamptz[], keys text[], queue text, priority integer,
-    on_conflict text, max_attempts integer, timeout interval, trace text
-) returns table (id bigint)
-language plpgsql security definer set search_path = '' as $$
-#variable_conflict use_column
-declare
-    rows constant integer := pg_catalog.cardinality(enqueue_rows.args);
-    now_at constant timestamptz := pg_catalog.clock_timestamp();
-    in_queue text := enqueue_rows.queue;
-    lanes integer;
-    lane_of integer[]; -- lane of each shard, from 1
-    chosen integer[];  -- lane of each row
-    timeout_ms integer := pg_catalog.date_part('epoch', enqueue_rows.timeout) * 1000;
-begin
-    perform errand.enqueue_check(enqueue_rows.kind, enqueue_rows.args, enqueue_rows.run_at, enqueue_rows.keys,
-        enqueue_rows.on_conflict);
-    if in_queue is null then
-        select k.queue into in_queue from errand.kind k where k.name = enqueue_rows.kind;
-        in_queue := coalesce(in_queue, 'default');
-    end if;
-    lanes := errand.queue_lanes(in_queue);
-    lane_of := array(select l.lane from errand.lane l where l.queue = in_queue order by l.shard);
-    if enqueue_rows.keys is null then
-        -- Without keys the rows of one call stand in as few lanes as keeps runners busy: 64 in a row.
-        declare
-            first constant integer := pg_catalog.floor(pg_catalog.random() * lanes)::integer;
-        begin
-            if rows = 1 then
-                chosen := array[lane_of[1 + first]];
-            else
-                chosen := array(select lane_of[1 + (first + n / 64) % lanes] from pg_catalog.generate_series(0, rows - 1) n);
-            end if;
-        end;
-    else
-        chosen := array(
-            select case when k.key is null then lane_of[1 + (k.n % lanes)::integer]
-                else lane_of[1 + (pg_catalog.hashtextextended(k.key, 0) & 1073741823)::integer % lanes] end
-            from pg_catalog.unnest(enqueue_rows.keys) with ordinality k(key, n) order by k.n);
-    end if;
-
-    if rows = 1 and enqueue_rows.keys is null then
-        return query
-        insert into errand.job (lane, kind, args, run_at, priority, max_attempts, timeout_ms, trace, created_at)
-        values (chosen[1], enqueue_rows.kind, enqueue_rows.args[1], greatest(enqueue_rows.run_at[1], now_at),
-            coalesce(enqueue_rows.priority, 2), enqueue_rows.max_attempts, timeout_ms, enqueue_rows.trace, now_at)
-        returning id;
-    elsif enqueue_rows.keys is null then
-        return query
-        insert into errand.job (lane, kind, args, run_at, priority, max_attempts, timeout_ms, trace, created_at)
-        select c.lane, enqueue_rows.kind, c.args, greatest(c.run_at, now_at), coalesce(enqueue_rows.priority, 2),
-            enqueue_rows.max_attempts, timeout_ms, enqueue_rows.trace, now_at
-        from rows from (pg_catalog.unnest(chosen), pg_catalog.unnest(enqueue_rows.args),
-            pg_catalog.unnest(enqueue_rows.run_at)) c(lane, args, run_at)
-        returning id;
-    else
-        return query
-        select errand.enqueue_keyed(chosen[c.n], enqueue_rows.kind, c.args, greatest(c.run_at, now_at),
-            coalesce(enqueue_rows.priority, 2), c.key, enqueue_rows.on_conflict, enqueue_rows.max_attempts,
-            timeout_ms, enqueue_rows.trace, now_at)
-        from rows from (pg_catalog.unnest(enqueue_rows.args), pg_catalog.unnest(enqueue_rows.run_at),
-            pg_catalog.unnest(enqueue_rows.keys)) with ordinality c(args, run_at, key, n)
-        order by c.n;
-    end if;
-    perform errand.lanes_wake(chosen, enqueue_rows.run_at);
-end
-$$;
-
--- One job with a key (or without, among others that have one). on conflict arbitrates; a job that stands and vanishes in
--- between is tried anew.
-create function errand.enqueue_keyed(
-    lane integer, kind text, args jsonb, run_at timestamptz, priority integer, key text, on_conflict text,
-    max_attempts integer, timeout_ms integer, trace text, now_at timestamptz
-) returns bigint
-language plpgsql security definer set search_path = '' as $$
-#variable_conflict use_column
-declare
-    new_id bigint;
-    changed boolean;
-begin
-    loop
-        if enqueue_keyed.on_conflict = 'replace' then
-            insert into errand.job as j (lane, kind, args, run_at, priority, key, max_attempts, timeout_ms, trace, created_at)
-            values (enqueue_keyed.lane, enqueue_keyed.kind, enqueue_keyed.args, enqueue_keyed.run_at,
-                enqueue_keyed.priority, enqueue_keyed.key, enqueue_keyed.max_attempts, enqueue_keyed.timeout_ms,
-                enqueue_keyed.trace, enqueue_keyed.now_at)
-            on conflict (lane, key) where key is not null do update set
-                kind = excluded.kind, args = excluded.args, run_at = excluded.run_at, priority = excluded.priority,
-                max_attempts = excluded.max_attempts, timeout_ms = excluded.timeout_ms, trace = excluded.trace,
-                revision = j.revision + 1
-            where j.claimed_by is null
-            returning j.id, j.revision > 0 into new_id, changed;
-            -- Its owner may hold it in memory as it was.
-            if changed then
-                perform pg_catalog.pg_notify('errand_' || l.owner, 'changed ' || l.lane || ' ' || new_id)
-                from errand.lane l where l.lane = enqueue_keyed.lane and l.owner is not null;
-            end if;
-        else
-            insert into errand.job as j (lane, kind, args, run_at, priority, key, max_attempts, timeout_ms, trace, created_at)
-            values (enqueue_keyed.lane, enqueue_keyed.kind, enqueue_keyed.args, enqueue_keyed.run_at,
-                enqueue_keyed.priority, enqueue_keyed.key, enqueue_keyed.max_attempts, enqueue_keyed.timeout_ms,
-                enqueue_keyed.trace, enqueue_keyed.now_at)
-            on conflict (lane, key) where key is not null do nothing
-            returning j.id into new_id;
-        end if;
-        if new_id is null then
-            select j.id into new_id from errand.job j
-            where j.lane = enqueue_keyed.lane and j.key = enqueue_keyed.key;
-        end if;
-        exit when new_id is not null;
-    end loop;
-    return new_id;
-end
-$$;
-
-create function errand.enqueue_check(kind text, args jsonb[], run_at timestamptz[], keys text[], on_conflict text)
-returns void language plpgsql set search_path = '' as $$
-declare
-    rows constant integer := coalesce(pg_catalog.cardinality(enqueue_check.args), 0);
-begin
-    if enqueue_check.kind is null or enqueue_check.kind !~ '^[a-z0-9][a-z0-9_.-]{0,62}$' then
-        raise exception 'kind "%" is not valid', enqueue_check.kind using errcode = '22023',
-            hint = 'A kind is 1 to 63 characters of a-z, 0-9, "_", "." and "-", like email.send.';
-    end if;
-    if pg_catalog.array_position(enqueue_check.args, null) is not null or enqueue_check.args is null then
-        raise exception 'args is null' using errcode = '22004', hint = 'Leave it out, or give ''{}''.';
-    end if;
-    if enqueue_check.on_conflict is null or enqueue_check.on_conflict not in ('keep', 'replace') then
-        raise exception 'on_conflict "%" is not known', enqueue_check.on_conflict using errcode = '22023',
-            hint = 'It is ''keep'' or ''replace''.';
-    end if;
-    if pg_catalog.cardinality(enqueue_check.run_at) <> rows or pg_catalog.cardinality(enqueue_check.keys) <> rows then
-        raise exception 'args has % elements, and run_at or keys another number', rows using errcode = '22023';
-    end if;
-end
-$$;
-
--- Wakes the owners that sleep of those lanes, at commit, once a transaction and lane. The payload tells from which
--- run_at on to look: the transaction's start for jobs that are due, because what is enqueued bears no earlier one.
-create function errand.lanes_wake(lanes integer[], run_at timestamptz[]) returns void
-language plpgsql security definer set search_path = '' as $$
-declare
-    since timestamptz := pg_catalog.now();
-    least_at timestamptz;
-begin
-    -- null among them: due now.
-    if lanes_wake.run_at is not null and pg_catalog.array_position(lanes_wake.run_at, null) is null then
-        select pg_catalog.min(r.at) into least_at from pg_catalog.unnest(lanes_wake.run_at) r(at);
-        since := greatest(since, least_at);
-    end if;
-    perform pg_catalog.pg_notify('errand_' || l.owner, 'lane ' || l.lane || ' '
-        || case when since = 'infinity' then '9000000000000000'
-            else pg_catalog.floor(pg_catalog.date_part('epoch', since) * 1000000)::bigint::text end)
-    from errand.lane l
-    where l.lane = any (lanes_wake.lanes) and l.armed and l.owner is not null;
-end
-$$;
-
 -- A runner's channel: who enqueues into an armed lane notifies its owner there. Takes effect at commit.
 create function errand.runner_listen(runner bigint) returns void
 language plpgsql set search_path = '' as $$
 begin
-    execute pg_catalog.format('listen %I', 'errand_' || runner_listen.runner);
+    execute pg_catalog.format('listen %I', 'errand.' || runner_listen.runner);
 end
 $$;
 
@@ -480,148 +297,3 @@ begin
                 where a.pid = r.backend_pid and (a.backend_start = r.backend_start or a.backend_start is null))));
 end
 $$;
-
--- The lane of a job that is owed, or null.
-create function errand.job_lane(id bigint) returns integer
-language plpgsql stable security definer set search_path = '' as $$
-declare
-    found_lane integer;
-begin
-    select j.lane into found_lane
-    from errand.lane l join errand.job j on j.lane = l.lane and j.id = job_lane.id;
-    return found_lane;
-end
-$$;
-
--- Ends a job that has not started: it goes to the history as cancelled. One that runs is asked to end. Returns
--- 'cancelled', 'requested', or 'not found' (also when it has ended already).
-create function errand.cancel(id bigint) returns text
-language plpgsql security definer set search_path = '' as $$
-declare
-    at_lane constant integer := errand.job_lane(cancel.id);
-    asked integer;
-begin
-    if at_lane is null then
-        return 'not found';
-    end if;
-    with gone as (
-        delete from errand.job j where j.lane = at_lane and j.id = cancel.id and j.claimed_by is null
-        returning j.*
-    ), told as (
-        insert into errand.history (lane, attempt, priority, id, run_at, created_at, finished_at, outcome, kind, key, args,
-            error, trace)
-        select g.lane, g.attempt, g.priority, g.id, g.run_at, g.created_at, n.at, 'cancelled', g.kind, g.key, g.args,
-            'cancelled by errand.cancel', g.trace
-        from gone g, (select pg_catalog.clock_timestamp()) n(at)
-        returning history.id
-    )
-    select 1 into asked from told;
-    if asked is null then
-        update errand.job j set cancel_requested = true where j.lane = at_lane and j.id = cancel.id;
-        if not found then
-            return 'not found';
-        end if;
-    end if;
-    perform pg_catalog.pg_notify('errand_' || l.owner, 'cancel ' || at_lane || ' ' || cancel.id)
-    from errand.lane l where l.lane = at_lane and l.owner is not null;
-    return case when asked is null then 'requested' else 'cancelled' end;
-end
-$$;
-
--- One day's partition of history or attempt. Rows of that day that fell into the rest, because nobody made it in time, move over.
-create function errand.history_make_day(parent text, day date) returns void
-language plpgsql set search_path = '' as $$
-declare
-    name constant text := parent || pg_catalog.to_char(day, '_YYYYMMDD');
-    starts constant timestamptz := day::text || ' 00:00:00+00';
-    ends constant timestamptz := (day + 1)::text || ' 00:00:00+00';
-begin
-    execute pg_catalog.format('lock table errand.%I in access exclusive mode', parent || '_rest');
-    execute pg_catalog.format('create table errand.%I (like errand.%I including defaults including constraints)', name, parent);
-    execute pg_catalog.format('with moved as (delete from errand.%I where finished_at >= %L and finished_at < %L returning *)
-        insert into errand.%I select * from moved', parent || '_rest', starts, ends, name);
-    execute pg_catalog.format('alter table errand.%I attach partition errand.%I for values from (%L) to (%L)',
-        parent, name, starts, ends);
-end
-$$;
-
--- Makes the partitions of history and attempt for the next days, and drops those older than keep_days. The runner calls it; it
--- may be called at any time.
-create function errand.history_maintain(keep_days integer) returns void
-language plpgsql security definer set search_path = '' as $$
-declare
-    parent text;
-    day date;
-    old record;
-begin
-    -- One at a time; what another one is making will stand.
-    if not pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtextextended('errand.history_maintain', 0)) then
-        return;
-    end if;
-    foreach parent in array array['history', 'attempt'] loop
-        for day in select d::date from pg_catalog.generate_series(pg_catalog.timezone('UTC', pg_catalog.now())::date,
-            pg_catalog.timezone('UTC', pg_catalog.now())::date + 3, interval '1 day') d
-        loop
-            if pg_catalog.to_regclass(pg_catalog.format('errand.%I', parent || pg_catalog.to_char(day, '_YYYYMMDD'))) is null then
-                perform errand.history_make_day(parent, day);
-            end if;
-        end loop;
-        for old in
-            select c.relname from pg_catalog.pg_inherits i join pg_catalog.pg_class c on c.oid = i.inhrelid
-            where i.inhparent = ('errand.' || parent)::regclass and c.relname ~ '_[0-9]{8}$'
-                and pg_catalog.to_date(pg_catalog.right(c.relname, 8), 'YYYYMMDD')
-                    < pg_catalog.timezone('UTC', pg_catalog.now())::date - history_maintain.keep_days
-        loop
-            execute pg_catalog.format('drop table errand.%I', old.relname);
-        end loop;
-        execute pg_catalog.format('delete from errand.%I where finished_at < %L', parent || '_rest',
-            (pg_catalog.timezone('UTC', pg_catalog.now())::date - history_maintain.keep_days)::text || ' 00:00:00+00');
-    end loop;
-end
-$$;
-
--- What operators look at. One row per job, owed or ended.
-create view errand.jobs with (security_invoker = true) as
-select j.id, j.lane, l.queue, j.kind,
-    case when j.claimed_by is not null then 'running' when j.run_at > pg_catalog.now() then 'scheduled' else 'ready' end as state,
-    j.priority, j.run_at, j.attempt, coalesce(j.max_attempts, k.max_attempts, 20) as max_attempts, j.key, j.args,
-    j.progress, j.claimed_by as runner, j.started_at, null::timestamptz as finished_at, j.last_error, j.created_at
-from errand.job j join errand.lane l on l.lane = j.lane left join errand.kind k on k.name = j.kind
-union all
-select h.id, h.lane, l.queue, h.kind, h.outcome, h.priority, h.run_at, h.attempt, null, h.key, h.args,
-    null, h.runner, h.started_at, h.finished_at, h.error, h.created_at
-from errand.history h join errand.lane l on l.lane = h.lane;
-
-create view errand.queues with (security_invoker = true) as
-select q.name, q.lanes, coalesce(q.paused_until > pg_catalog.now(), false) as paused,
-    case when q.paused_until > pg_catalog.now() then q.pause_reason end as pause_reason, q.paused_until,
-    coalesce(c.ready, 0) as ready, coalesce(c.scheduled, 0) as scheduled, coalesce(c.running, 0) as running, c.oldest_due
-from errand.queue q left join (
-    select l.queue, pg_catalog.count(*) filter (where j.claimed_by is null and j.run_at <= pg_catalog.now()) as ready,
-        pg_catalog.count(*) filter (where j.claimed_by is null and j.run_at > pg_catalog.now()) as scheduled,
-        pg_catalog.count(*) filter (where j.claimed_by is not null) as running,
-        pg_catalog.min(j.run_at) filter (where j.claimed_by is null and j.run_at <= pg_catalog.now()) as oldest_due
-    from errand.lane l join errand.job j on j.lane = l.lane group by l.queue
-) c on c.queue = q.name;
-
-create view errand.runners with (security_invoker = true) as
-select r.id, r.name, r.version, r.queues, r.started_at, r.lease_until, r.lease_until > pg_catalog.clock_timestamp() as alive,
-    (select pg_catalog.count(*) from errand.lane l where l.owner = r.id) as lanes, r.running, r.concurrency, r.stopping
-from errand.runner r;
-
-select errand.queue_create('default', 8);
-select errand.history_maintain(14);
-
--- Functions are callable by those they are for, and by nobody else.
-revoke all on all functions in schema errand from public;
-grant usage on schema errand to errand_viewer, errand_enqueue, errand_operator, errand_runner;
-grant execute on function errand.enqueue, errand.enqueue_many to errand_enqueue, errand_operator, errand_runner;
-grant select on errand.queue, errand.lane, errand.runner, errand.kind, errand.job, errand.history, errand.attempt,
-    errand.dead_letter, errand.migration, errand.jobs, errand.queues, errand.runners
-    to errand_viewer, errand_operator, errand_runner;
-grant execute on function errand.cancel, errand.queue_create, errand.queue_pause, errand.queue_resume to errand_operator, errand_runner;
-grant execute on function errand.history_maintain, errand.runner_listen, errand.completion_check,
-    errand.runner_alive, errand.lanes_wake to errand_runner;
-grant insert, update, delete on errand.job, errand.dead_letter, errand.runner, errand.kind to errand_runner;
-grant insert on errand.history, errand.attempt to errand_runner;
-grant update on errand.lane, errand.queue to errand_runner;

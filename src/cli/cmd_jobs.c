@@ -99,7 +99,7 @@ int cmd_jobs_show(struct cli *cli)
         char message[64];
         snprintf(message, sizeof message, "there is no job %.20s", cli->args[0]);
         status = failure_tell(cli, FAILURE_NOT_FOUND, message,
-                              "It may have ended longer ago than history_days.");
+                              "It may have ended longer ago than its queue's history is kept.");
     } else if (cli->json) {
         puts(session_rows_text(rows, 0, 0));
     } else {

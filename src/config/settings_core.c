@@ -23,8 +23,6 @@ static const struct errand_setting settings_core_table[] = {
      "form of the log lines on stderr: logfmt or json"},
     {"name", ERRAND_SETTING_TEXT, NULL, NULL, 0, 0,
      "the runner's name, as operators see it; unset: host:pid"},
-    {"history_days", ERRAND_SETTING_INTEGER, "14", NULL, 1, 3650,
-     "days that finished jobs stay in the history"},
 };
 
 const struct settings_section settings_core = {

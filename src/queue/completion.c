@@ -187,6 +187,7 @@ static void lane_add_statement(struct lane *lane, struct db_unit *unit, int stat
     params_add_int(&params, checked ? (long long)count : -1);
     params_add_entries(&params, list);
     params_add_text(&params, lane->runner->id_text);
+    params_add_int(&params, lane->queue->history_days);
     if (add)
         add(&params, list);
     size_t i = completing->check_count++;

@@ -163,6 +163,7 @@ enum {
     BEAT_FREE,
     BEAT_RUNNERS,
     BEAT_LANES,
+    BEAT_HISTORY_DAYS,
     BEAT_MOST,
     BEAT_SATURATED,
     BEAT_WANTED
@@ -189,6 +190,7 @@ static void lease_take_queue(struct runner *runner, const PGresult *rows, int ro
                            : db_get_time_us(rows, row, BEAT_PAUSED_UNTIL);
     queue->runners = (int)db_get_int(rows, row, BEAT_RUNNERS);
     queue->lanes = (int)db_get_int(rows, row, BEAT_LANES);
+    queue->history_days = (int)db_get_int(rows, row, BEAT_HISTORY_DAYS);
     queue->most_lanes =
         PQgetisnull(rows, row, BEAT_MOST) ? 0 : (int)db_get_int(rows, row, BEAT_MOST);
     queue->saturated = db_get_int(rows, row, BEAT_SATURATED) != 0;

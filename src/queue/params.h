@@ -6,7 +6,7 @@
 #include "base/buf.h"
 #include "queue/lane.h"
 
-enum { PARAMS_MAX = 12 };
+enum { PARAMS_MAX = 16 };
 
 struct params {
     const char *texts[PARAMS_MAX];

@@ -37,7 +37,7 @@ select t.now, (select pg_catalog.count(*) from beat) as alive, q.name, q.paused_
         where l.queue = q.name and (l.owner is null or not exists (select from alive a where a.id = l.owner))) as free,
     (select pg_catalog.count(*) from alive a
         where not a.stopping and (a.queues = '{*}' or q.name = any (a.queues)))::integer as runners,
-    q.lanes,
+    q.lanes, q.history_days,
     (select pg_catalog.max(c.lanes) from (select pg_catalog.count(*) as lanes from errand.lane l
         where l.queue = q.name and l.owner is not null group by l.owner) c)::integer as most,
     exists (select from errand.lane l join errand.runner r on r.id = l.owner
@@ -126,11 +126,11 @@ where l.lane = $1::integer and l.epoch = $2::bigint and l.wanted_by is null
 
 -- name: runner_tell
 -- $1 runner, $2 message.
-select pg_catalog.pg_notify('errand_' || $1, $2)
+select pg_catalog.pg_notify('errand.' || $1, $2)
 
 -- name: runners_tell_free
 -- All but $1: a lane is free.
-select pg_catalog.pg_notify('errand_' || r.id, 'free') from errand.runner r where r.id <> $1::bigint
+select pg_catalog.pg_notify('errand.' || r.id, 'free') from errand.runner r where r.id <> $1::bigint
 
 -- name: lane_wake
 -- A job that was put back by a runner that no longer owns its lane: $2 run_at in us.
@@ -173,56 +173,64 @@ where j.lane = $1::integer and j.id = d.id and j.revision = d.revision and not j
 returning j.id
 
 -- name: job_done
--- Jobs that are done (written down as ours, or in a lane that is still ours): $2 epoch, $3 expected number (-1: no check), $4 ids, $5 attempts, $6 revisions, $7 start times in us, $8 runner.
+-- Jobs that are done (written down as ours, or in a lane that is still ours): $2 epoch, $3 expected number (-1: no check), $4 ids, $5 attempts, $6 revisions, $7 start times in us, $8
+-- runner, $9 days that the history keeps them. Tells how many were done, and how many of them others wait for.
 with gone as (
     delete from errand.job j
     using unnest($4::bigint[], $5::smallint[], $6::integer[], $7::bigint[]) d(id, attempt, revision, started_us)
     where j.lane = $1::integer and j.id = d.id and j.attempt = d.attempt and j.revision = d.revision
         and (j.claimed_by = $8::bigint
             or exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint))
-    returning j.lane, j.attempt, j.priority, j.id, j.run_at, j.created_at, j.claimed_by, d.started_us, j.kind, j.key, j.args, j.trace
+    returning j.lane, j.attempt, j.priority, j.id, j.run_at, j.created_at, j.claimed_by, d.started_us, j.kind, j.key, j.args, j.trace, j.tags,
+        j.dependents
 ), told as (
-    insert into errand.history (lane, attempt, priority, id, run_at, created_at, started_at, finished_at, runner, outcome, kind, key,
-        args, trace)
+    insert into errand.history (lane, attempt, priority, id, run_at, created_at, started_at, finished_at, keep_until, runner, outcome, kind, key,
+        args, trace, tags)
     select g.lane, case when g.claimed_by is null then g.attempt + 1 else g.attempt end, g.priority, g.id, g.run_at, g.created_at,
-        pg_catalog.to_timestamp(g.started_us::double precision / 1000000), pg_catalog.now(), $8::bigint, 'done', g.kind, g.key,
-        g.args, g.trace
+        pg_catalog.to_timestamp(g.started_us::double precision / 1000000), pg_catalog.now(),
+        pg_catalog.timezone('UTC', pg_catalog.now())::date + $9::integer, $8::bigint, 'done', g.kind, g.key, g.args, g.trace, g.tags
     from gone g
+), ended as (
+    update errand.dependency d set outcome = 'done'
+    from gone g where d.lane = $1::integer and d.parent_id = g.id and g.dependents
     returning 1
 )
-select errand.completion_check($3::integer, (select pg_catalog.count(*) from told))
+select errand.completion_check($3::integer, (select pg_catalog.count(*) from gone)), (select pg_catalog.count(*) from ended)
 
 -- name: job_end
--- Jobs that end otherwise: as job_done, and $9 outcomes, $10 reasons. Those with outcome dead become dead letters.
+-- Jobs that end otherwise: as job_done, and $10 outcomes, $11 reasons. Those with outcome dead become dead letters.
 with gone as (
     delete from errand.job j
-    using unnest($4::bigint[], $5::smallint[], $6::integer[], $7::bigint[], $9::text[], $10::text[])
+    using unnest($4::bigint[], $5::smallint[], $6::integer[], $7::bigint[], $10::text[], $11::text[])
         d(id, attempt, revision, started_us, outcome, error)
     where j.lane = $1::integer and j.id = d.id and j.attempt = d.attempt and j.revision = d.revision
         and (j.claimed_by = $8::bigint
             or exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint))
     returning j.lane, case when j.claimed_by is null and d.started_us is not null then j.attempt + 1 else j.attempt end as attempt,
         j.priority, j.id, j.run_at, j.created_at, d.started_us, j.kind, j.key, j.args, j.trace, j.timeout_ms, j.max_attempts,
-        d.outcome, d.error
+        j.key_shared, j.expires_at, j.tags, j.dependents, d.outcome, d.error
 ), dead as (
-    insert into errand.dead_letter (lane, attempt, priority, id, run_at, created_at, timeout_ms, max_attempts, died_at, kind, key,
-        args, error, trace)
-    select g.lane, g.attempt, g.priority, g.id, g.run_at, g.created_at, g.timeout_ms, g.max_attempts, pg_catalog.now(), g.kind,
-        g.key, g.args, g.error, g.trace
+    insert into errand.dead_letter (lane, attempt, priority, id, run_at, created_at, timeout_ms, max_attempts, key_shared, expires_at,
+        died_at, kind, key, args, error, trace, tags)
+    select g.lane, g.attempt, g.priority, g.id, g.run_at, g.created_at, g.timeout_ms, g.max_attempts, g.key_shared, g.expires_at,
+        pg_catalog.now(), g.kind, g.key, g.args, g.error, g.trace, g.tags
     from gone g where g.outcome = 'dead'
 ), told as (
-    insert into errand.history (lane, attempt, priority, id, run_at, created_at, started_at, finished_at, runner, outcome, kind, key,
-        args, error, trace)
+    insert into errand.history (lane, attempt, priority, id, run_at, created_at, started_at, finished_at, keep_until, runner, outcome, kind, key,
+        args, error, trace, tags)
     select g.lane, g.attempt, g.priority, g.id, g.run_at, g.created_at,
-        pg_catalog.to_timestamp(g.started_us::double precision / 1000000), pg_catalog.now(), $8::bigint, g.outcome, g.kind, g.key,
-        g.args, g.error, g.trace
+        pg_catalog.to_timestamp(g.started_us::double precision / 1000000), pg_catalog.now(),
+        pg_catalog.timezone('UTC', pg_catalog.now())::date + $9::integer, $8::bigint, g.outcome, g.kind, g.key, g.args, g.error, g.trace, g.tags
     from gone g
+), ended as (
+    update errand.dependency d set outcome = g.outcome
+    from gone g where d.lane = $1::integer and d.parent_id = g.id and g.dependents
     returning 1
 )
-select errand.completion_check($3::integer, (select pg_catalog.count(*) from told))
+select errand.completion_check($3::integer, (select pg_catalog.count(*) from gone)), (select pg_catalog.count(*) from ended)
 
 -- name: job_again
--- Jobs that run again: as job_done, and $9 the attempts to be written down, $10 the next run_at in us, $11 reasons, $12 whether the attempt failed (a
+-- Jobs that run again: as job_done, and $10 the attempts to be written down, $11 the next run_at in us, $12 reasons, $13 whether the attempt failed (a
 -- snooze did not).
 with again as (
     update errand.job j set attempt = d.next_attempt, revision = j.revision + 1, run_at = d.run_at, claimed_by = null, started_at = null,
@@ -230,20 +238,20 @@ with again as (
     from (
         select d.id, d.attempt, d.revision, d.started_us, d.next_attempt, d.error, d.failed,
             pg_catalog.to_timestamp(d.run_us::double precision / 1000000) as run_at
-        from unnest($4::bigint[], $5::smallint[], $6::integer[], $7::bigint[], $9::smallint[], $10::bigint[], $11::text[],
-            $12::boolean[]) d(id, attempt, revision, started_us, next_attempt, run_us, error, failed)
+        from unnest($4::bigint[], $5::smallint[], $6::integer[], $7::bigint[], $10::smallint[], $11::bigint[], $12::text[],
+            $13::boolean[]) d(id, attempt, revision, started_us, next_attempt, run_us, error, failed)
     ) d
     where j.lane = $1::integer and j.id = d.id and j.attempt = d.attempt and j.revision = d.revision
         and (j.claimed_by = $8::bigint
             or exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint))
     returning j.lane, j.attempt, j.id, d.started_us, d.error, d.failed
 ), told as (
-    insert into errand.attempt (lane, attempt, id, started_at, finished_at, runner, error)
-    select a.lane, a.attempt, a.id, pg_catalog.to_timestamp(a.started_us::double precision / 1000000), pg_catalog.now(), $8::bigint,
-        a.error
+    insert into errand.attempt (lane, attempt, id, started_at, finished_at, keep_until, runner, error)
+    select a.lane, a.attempt, a.id, pg_catalog.to_timestamp(a.started_us::double precision / 1000000), pg_catalog.now(),
+        pg_catalog.timezone('UTC', pg_catalog.now())::date + $9::integer, $8::bigint, a.error
     from again a where a.failed
 )
-select errand.completion_check($3::integer, (select pg_catalog.count(*) from again))
+select errand.completion_check($3::integer, (select pg_catalog.count(*) from again)), 0::bigint
 
 -- name: job_hand_back
 -- Jobs whose handler did not end in time while the runner stops: free for the next runner, the attempt counted. $2 ids, $3 runner.
@@ -259,4 +267,4 @@ select pg_catalog.set_config('lock_timeout', '2s', true)
 select errand.queue_pause($1, $2, $3::timestamptz)
 
 -- name: history_maintain
-select errand.history_maintain($1::integer)
+select errand.history_maintain()

@@ -158,15 +158,11 @@ static void on_upkept(struct db_unit *unit, void *owner)
 static void on_upkeep(void *owner)
 {
     struct runner *runner = owner;
-    char days[24];
     loop_timer_set(&runner->upkeep, clock_mono_us() + UPKEEP_EVERY_US);
     if (runner->phase != RUNNER_RUNNING)
         return;
-    snprintf(days, sizeof days, "%lld",
-             settings_integer(runner->settings, "errand", "history_days"));
-    const char *params[] = {days};
     struct db_unit *unit = db_unit_new(DB_PLAIN, on_upkept, runner);
-    db_unit_add(unit, &queue_sql[QUEUE_SQL_HISTORY_MAINTAIN], 1, params);
+    db_unit_add(unit, &queue_sql[QUEUE_SQL_HISTORY_MAINTAIN], 0, NULL);
     db_unit_add(unit, &queue_sql[QUEUE_SQL_RUNNERS_FORGET], 0, NULL);
     db_pool_submit(&runner->work, unit, 60000);
 }

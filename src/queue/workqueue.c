@@ -18,6 +18,7 @@ struct workqueue *workqueue_new(struct runner *runner, const char *name)
     queue->runner = runner;
     queue->name = mem_strdup(name);
     queue->paused_until_us = INT64_MIN;
+    queue->history_days = 14; /* until the first beat tells */
     queue->waiting_last = &queue->waiting_first;
     heap_init(&queue->due, entry_is_before);
     heap_init(&queue->later, entry_is_due_before);

@@ -22,6 +22,7 @@ struct workqueue {
     int64_t filled_us;
     struct attempt *waiting_first, **waiting_last; /* handlers that wait for a token */
     int lanes, runners, most_lanes; /* in all, and the most that one has, as of the last beat */
+    int history_days;               /* that the history keeps what ends in it */
     bool saturated;                 /* another runner of the queue has no free slot */
     bool asking;                    /* who owns what */
     struct workqueue *next;

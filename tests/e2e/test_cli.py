@@ -154,10 +154,10 @@ def test_config_shows_values_and_origins(nowhere):
     credentials.mkdir()
     (credentials / "errand.database_url").write_text("postgres://me:verysecret@db/x\n")
     found = settings(nowhere, "--config", str(conf), "--log-level=debug",
-                     env={"CREDENTIALS_DIRECTORY": str(credentials), "ERRAND_HISTORY_DAYS": "3"})
+                     env={"CREDENTIALS_DIRECTORY": str(credentials), "ERRAND_STOP_TIMEOUT_MS": "3000"})
     assert found["errand.concurrency"]["value"] == "7" and found["errand.concurrency"]["origin"] == f"{conf}:2"
     assert found["errand.log_level"]["value"] == "debug" and found["errand.log_level"]["origin"] == "flag --log-level"
-    assert found["errand.history_days"]["origin"] == "environment ERRAND_HISTORY_DAYS"
+    assert found["errand.stop_timeout_ms"]["origin"] == "environment ERRAND_STOP_TIMEOUT_MS"
     assert found["errand.database_url"]["value"] == "postgres://me:***@db/x"
     assert found["errand.database_url"]["origin"] == "credential errand.database_url"
     assert found["errand.listen"]["origin"] == "default"

@@ -132,10 +132,10 @@ def add_history(db, id, at):
 def test_partitions_of_the_next_days(db, parent):
     wanted = [f"{parent}_{day}" for day in days(db, 0, 1, 2, 3)] + [f"{parent}_rest"]
     assert partitions(db, parent) == wanted
-    db.sql("select errand.history_maintain(14)")
+    db.sql("select errand.history_maintain()")
     assert partitions(db, parent) == wanted
     db.sql(f"drop table errand.{wanted[1]}, errand.{wanted[3]}")
-    db.sql("select errand.history_maintain(14)")
+    db.sql("select errand.history_maintain()")
     assert partitions(db, parent) == wanted
 
 
@@ -147,7 +147,7 @@ def test_old_partitions_are_dropped(db):
                    f" from ('{day} 00:00:00+00') to ('{next_day} 00:00:00+00')")
     add_history(db, 1, "now() - interval '400 days'")
     add_history(db, 2, "now() - interval '13 days'")
-    db.sql("select errand.history_maintain(14)")
+    db.sql("select errand.history_maintain()")
     for parent in ("history", "attempt"):
         assert partitions(db, parent)[:2] == [f"{parent}_{day}" for day in days(db, -14, -13)]
     assert [row.id for row in db.sql("select id from errand.history")] == [2]
@@ -173,7 +173,7 @@ def test_days_are_of_utc_in_every_time_zone(db, zone):
     with contextlib.closing(connect(db.dsn)) as other:
         ask(other, "select set_config('timezone', %s, false)", zone)
         ask(other, "drop table errand.history_" + days(db, 2)[0])
-        ask(other, "select errand.history_maintain(14)")
+        ask(other, "select errand.history_maintain()")
     assert partitions(db, "history")[:-1] == [f"history_{day}" for day in days(db, 0, 1, 2, 3)]
     bounds = db.one("select pg_get_expr(relpartbound, oid) from pg_class where relname = %s", "history_" + days(db, 2)[0])
     assert bounds.count("00:00:00+00") == 2
@@ -194,7 +194,7 @@ def test_day_whose_rows_fell_into_the_rest_is_no_obstacle(db):
     id = db.enqueue()
     assert db.one("select errand.cancel(%s)", id) == "cancelled"
     add_history(db, 77, "now() + interval '2 days'")
-    db.sql("select errand.history_maintain(14)")
+    db.sql("select errand.history_maintain()")
     assert {f"history_{day}" for day in days(db, 1, 3)} <= set(partitions(db, "history"))
     assert sorted(row.id for row in db.sql("select id from errand.history")) == sorted([id, 77])
 
@@ -202,7 +202,7 @@ def test_day_whose_rows_fell_into_the_rest_is_no_obstacle(db):
 def test_old_rows_of_the_rest_do_not_stay_for_ever(db):
     add_history(db, 1, "now() - interval '400 days'")
     add_history(db, 2, "now() - interval '2 days'")
-    db.sql("select errand.history_maintain(14)")
+    db.sql("select errand.history_maintain()")
     assert [row.id for row in db.sql("select id from errand.history")] == [2]
 
 
@@ -210,10 +210,10 @@ def test_maintained_by_two_at_once(db):
     db.sql("drop table errand.history_" + days(db, 3)[0])
     with contextlib.closing(connect(db.dsn)) as one:
         ask(one, "begin")
-        ask(one, "select errand.history_maintain(14)")
+        ask(one, "select errand.history_maintain()")
         with contextlib.closing(connect(db.dsn)) as two:
             ask(two, "set statement_timeout = '5s'")
-            ask(two, "select errand.history_maintain(14)")  # does not wait
+            ask(two, "select errand.history_maintain()")  # does not wait
         ask(one, "commit")
     assert partitions(db, "history")[-2] == "history_" + days(db, 3)[0]
 

@@ -22,7 +22,7 @@ CALLS = {
     "errand.queue_create('made', 1)": {"errand_operator", "errand_runner"},
     "errand.queue_pause('default')": {"errand_operator", "errand_runner"},
     "errand.queue_resume('default')": {"errand_operator", "errand_runner"},
-    "errand.history_maintain(14)": {"errand_runner"},
+    "errand.history_maintain()": {"errand_runner"},
     "errand.runner_listen(1)": {"errand_runner"},
     "errand.completion_check(1, 1)": {"errand_runner"},
     "errand.runner_alive(1)": {"errand_runner"},
@@ -175,7 +175,7 @@ def test_new_partitions_are_as_closed_as_the_old_ones(db, logins):
     """They are made by the runner's call, and belong to the owner of the schema."""
     [day] = db.row("select to_char(timezone('UTC', now()) + interval '3 days', 'YYYYMMDD')")
     db.sql(f"drop table errand.history_{day}")
-    ask(logins["errand_runner"], "select errand.history_maintain(14)")
+    ask(logins["errand_runner"], "select errand.history_maintain()")
     owner = db.one("select relowner::regrole::text from pg_class where oid = 'errand.history'::regclass")
     assert db.one("select relowner::regrole::text from pg_class where relname = %s", f"history_{day}") == owner
     assert outcome(logins["errand_runner"], f"drop table errand.history_{day}") == DENIED

@@ -104,6 +104,3 @@ begin
     return errand.why_due(j.lane, j.kind, j.run_at);
 end
 $$;
-
-revoke all on function errand.why_time, errand.why_ended, errand.why_due, errand.why from public;
-grant execute on function errand.why to errand_viewer, errand_operator, errand_runner;

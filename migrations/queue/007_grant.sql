@@ -1,0 +1,20 @@
+-- The first queue, and who may do what.
+
+select errand.queue_create('default', 8);
+select errand.history_maintain();
+
+-- Functions are callable by those they are for, and by nobody else.
+revoke all on all functions in schema errand from public;
+grant usage on schema errand to errand_viewer, errand_enqueue, errand_operator, errand_runner;
+grant execute on function errand.enqueue, errand.enqueue_many to errand_enqueue, errand_operator, errand_runner;
+grant select on errand.queue, errand.lane, errand.runner, errand.kind, errand.job, errand.history, errand.attempt,
+    errand.dead_letter, errand.dependency, errand.recent_key, errand.kind_setting, errand.kind_retry, errand.statistic, errand.migration, errand.jobs, errand.queues, errand.runners
+    to errand_viewer, errand_operator, errand_runner;
+grant execute on function errand.why to errand_viewer, errand_operator, errand_runner;
+grant execute on function errand.cancel, errand.queue_create, errand.queue_pause, errand.queue_resume to errand_operator, errand_runner;
+grant execute on function errand.history_maintain, errand.runner_listen, errand.completion_check,
+    errand.runner_alive, errand.lanes_wake, errand.keep_until to errand_runner;
+grant insert, update, delete on errand.job, errand.dead_letter, errand.runner, errand.kind, errand.dependency to errand_runner;
+grant insert on errand.history, errand.attempt, errand.statistic to errand_runner;
+grant update on errand.statistic to errand_runner;
+grant update on errand.lane, errand.queue to errand_runner;
