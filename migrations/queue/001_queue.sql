@@ -96,11 +96,11 @@ create table errand.kind_setting (
 -- ('' for those that have no line of their own).
 create table errand.kind_retry (
     kind text not null check (kind ~ '^[a-z0-9][a-z0-9_.-]{0,62}$'),
-    class text not null default '' check (class ~ '^[a-z0-9_.-]{0,63}$'),
+    error_class text not null default '' check (error_class ~ '^[a-z0-9_.-]{0,63}$'),
     policy text not null check (policy in ('exponential', 'fixed', 'list', 'never')),
     delays_ms bigint[] not null, -- exponential: first bound, last bound; fixed: the delay; list: one after the other, the last again
     max_attempts smallint check (max_attempts between 1 and 1000), -- null: the job's
-    primary key (kind, class)
+    primary key (kind, error_class)
 );
 
 -- Work still owed. attempt counts the attempts that were written down; revision grows with every change from outside

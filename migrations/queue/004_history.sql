@@ -36,7 +36,7 @@ create table errand.attempt (
     finished_at timestamptz not null,
     keep_until date not null,
     runner bigint,
-    class text not null default '', -- of the error
+    error_class text not null default '',
     error text not null
 ) partition by range (keep_until);
 create index attempt_id on errand.attempt (id);
