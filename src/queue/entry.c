@@ -43,6 +43,9 @@ struct entry *entry_new(struct lane *lane, const struct kind *kind, const PGresu
     entry->kind = kind;
     entry->id = db_get_int(rows, row, ROW_ID);
     entry->run_at_us = db_get_time_us(rows, row, ROW_RUN_AT);
+    entry->expires_us = PQgetisnull(rows, row, ROW_EXPIRES_AT)
+                            ? INT64_MAX
+                            : db_get_time_us(rows, row, ROW_EXPIRES_AT);
     entry->read_us = clock_mono_us();
     entry->attempt = (int)db_get_int(rows, row, ROW_ATTEMPT);
     entry->revision = (int)db_get_int(rows, row, ROW_REVISION);

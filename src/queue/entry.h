@@ -31,6 +31,7 @@ struct entry {
     struct lane *lane;
     const struct kind *kind;
     int64_t id, run_at_us; /* database's clock */
+    int64_t expires_us;    /* the same: no start from then on; INT64_MAX: never */
     int64_t read_us; /* monotonic: older ones are looked at again, by a claim, before they start */
     int64_t started_us;    /* database's clock; 0: not started */
     int attempt, revision; /* as the row has them */
@@ -78,7 +79,8 @@ enum lane_read_column {
     ROW_KIND,
     ROW_ARGS,
     ROW_LATER,
-    ROW_CLAIMER_ALIVE
+    ROW_CLAIMER_ALIVE,
+    ROW_EXPIRES_AT
 };
 
 #endif

@@ -141,7 +141,7 @@ select errand.lanes_wake(array[$1::integer], array[pg_catalog.to_timestamp($2::d
 -- limits, $6 horizon, $7 kinds: only theirs come with args. And of each class the next one after the horizon (later true; it is told, not held).
 select c.priority, j.run_at, j.id, j.attempt, j.revision, j.max_attempts, j.timeout_ms, j.claimed_by, j.cancel_requested,
     j.kind, case when j.kind = any ($7::text[]) then j.args::text end, false as later,
-    case when j.claimed_by is not null then errand.runner_alive(j.claimed_by) end as claimer_alive
+    case when j.claimed_by is not null then errand.runner_alive(j.claimed_by) end as claimer_alive, j.expires_at
 from unnest($2::smallint[], $3::timestamptz[], $4::bigint[], $5::integer[]) c(priority, run_at, id, n)
 cross join lateral (
     select j.* from errand.job j
@@ -150,7 +150,7 @@ cross join lateral (
     order by j.run_at, j.id limit c.n
 ) j
 union all
-select c.priority, j.run_at, j.id, null, null, null, null, null, null, null, null, true, null
+select c.priority, j.run_at, j.id, null, null, null, null, null, null, null, null, true, null, null
 from unnest($2::smallint[]) c(priority)
 cross join lateral (
     select j.run_at, j.id from errand.job j

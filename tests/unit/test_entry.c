@@ -16,7 +16,7 @@
 static const int64_t postgres_epoch_us = INT64_C(946684800000000);
 static const struct kind kind = {.name = "k", .max_attempts = 20, .timeout_ms = 60000};
 
-enum { COLUMNS = ROW_CLAIMER_ALIVE + 1 };
+enum { COLUMNS = ROW_EXPIRES_AT + 1 };
 
 /* A row in binary form; sizes 0 are NULL. */
 struct cell {
@@ -92,6 +92,7 @@ static void test_plain_row(void **state)
     assert_false(entry->claimed || entry->lost_before || entry->cancel_requested ||
                  entry->cautious || entry->gone);
     assert_int_equal(entry->started_us, 0);
+    assert_true(entry->expires_us == INT64_MAX);
     assert_int_equal(entry->in_heap.place, 0);
     entry_free(entry);
 }
@@ -105,10 +106,12 @@ static void test_row_with_everything(void **state)
     cells[ROW_TIMEOUT_MS] = (struct cell){.bytes = 4, .value = 86400000};
     cells[ROW_CLAIMED_BY] = (struct cell){.bytes = 8, .value = 9};
     cells[ROW_CANCEL_REQUESTED].value = 1;
+    cells[ROW_EXPIRES_AT] = (struct cell){.bytes = 8, .value = 2000 - postgres_epoch_us};
     struct entry *entry = entry_of(cells);
     assert_int_equal(entry->max_attempts, 1000);
     assert_int_equal(entry->timeout_ms, 86400000);
     assert_true(entry->claimed && entry->lost_before && entry->cancel_requested);
+    assert_int_equal(entry->expires_us, 2000);
     entry_free(entry);
 }
 
