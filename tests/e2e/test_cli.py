@@ -369,7 +369,7 @@ def test_status(errand):
     job = enqueue(errand, "mail.test")
     enqueue(errand, "mail.test", "--run-at", "+1h")
     text = errand.run("status").stdout
-    assert "schema  queue 2" in text and "default\t8\t1\t1\t0\t" in text and f"mail.test  job {job}" in text
+    assert "schema  queue 7" in text and "default\t8\t1\t1\t0\t" in text and f"mail.test  job {job}" in text
     found = json.loads(errand.run("status", "--json").stdout)
     [queue] = [q for q in found["queues"] if q["name"] == "default"]
     assert (queue["ready"], queue["scheduled"]) == (1, 1) and found["runners"] == []

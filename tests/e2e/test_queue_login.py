@@ -36,7 +36,8 @@ def test_member_of_the_runners_role_is_enough(db, login):
     db.sql("grant errand_runner to plain_login")
     [flags] = db.sql("select rolsuper, rolbypassrls, rolcreatedb from pg_roles where rolname = 'plain_login'")
     assert flags == (False, False, False)
-    db.sql("drop table if exists errand.history_" + db.one("select to_char(timezone('UTC', now()) + interval '3 days', 'YYYYMMDD')"))
+    last = db.one("select 'errand.history_' || to_char(timezone('UTC', now()) + interval '17 days', 'YYYYMMDD')")
+    db.sql(f"drop table {last}")
     with Errand(login, ERRAND_LOG_LEVEL="debug") as errand:
         runner = errand.start().wait_ready()
         ids = {
@@ -49,8 +50,7 @@ def test_member_of_the_runners_role_is_enough(db, login):
         for state, jobs in ids.items():
             for id in jobs:
                 assert db.wait_ended(id).state == state
-        db.wait("select to_regclass('errand.history_' || to_char(timezone('UTC', now()) + interval '3 days', 'YYYYMMDD'))"
-                " is not null", timeout=5)
+        db.wait("select to_regclass(%s) is not null", last, timeout=5)
         assert runner.terminate() == 0
         log = runner.log()
     assert "permission denied" not in log and "level=error" in log and "upkeep failed" not in log

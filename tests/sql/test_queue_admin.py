@@ -113,6 +113,9 @@ def test_enqueue_into_a_paused_queue(db):
 
 # ---- The history's partitions ----
 
+KEPT = {"history": 14, "attempt": 14, "statistic": 35}
+
+
 def partitions(db, parent):
     return [row.name for row in db.sql(
         "select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid"
@@ -123,14 +126,25 @@ def days(db, *offsets):
     return [db.one("select to_char(timezone('UTC', now()) + %s * interval '1 day', 'YYYYMMDD')", n) for n in offsets]
 
 
-def add_history(db, id, at):
-    db.sql(f"insert into errand.history (lane, attempt, priority, id, run_at, created_at, finished_at, outcome, kind, args)"
-           f" values (1, 1, 2, %s, now(), now(), {at}, 'done', 'a', '{{}}')", id)
+def ahead(db, parent="history"):
+    """Those of what ends today and in the next three days."""
+    return [f"{parent}_{day}" for day in days(db, *range(KEPT[parent], KEPT[parent] + 4))]
 
 
-@pytest.mark.parametrize("parent", ["history", "attempt"])
+def add_history(db, id, keep_days):
+    """A job that ended now, kept until keep_days from today."""
+    db.sql("insert into errand.history (lane, attempt, priority, id, run_at, created_at, finished_at, keep_until, outcome, kind,"
+           " args) values (1, 1, 2, %s, now(), now(), now(), timezone('UTC', now())::date + %s, 'done', 'a', '{}')", id, keep_days)
+
+
+def add_partition(db, parent, n):
+    day, next_day = days(db, n, n + 1)
+    db.sql(f"create table errand.{parent}_{day} partition of errand.{parent} for values from ('{day}') to ('{next_day}')")
+
+
+@pytest.mark.parametrize("parent", KEPT)
 def test_partitions_of_the_next_days(db, parent):
-    wanted = [f"{parent}_{day}" for day in days(db, 0, 1, 2, 3)] + [f"{parent}_rest"]
+    wanted = [*ahead(db, parent), f"{parent}_rest"]
     assert partitions(db, parent) == wanted
     db.sql("select errand.history_maintain()")
     assert partitions(db, parent) == wanted
@@ -140,48 +154,44 @@ def test_partitions_of_the_next_days(db, parent):
 
 
 def test_old_partitions_are_dropped(db):
-    for n in (13, 14, 15, 400):
-        day, next_day = days(db, -n, 1 - n)
-        for parent in ("history", "attempt"):
-            db.sql(f"create table errand.{parent}_{day} partition of errand.{parent} for values"
-                   f" from ('{day} 00:00:00+00') to ('{next_day} 00:00:00+00')")
-    add_history(db, 1, "now() - interval '400 days'")
-    add_history(db, 2, "now() - interval '13 days'")
+    for n in (-400, -2, -1, 0, 1):
+        for parent in KEPT:
+            add_partition(db, parent, n)
+    for id, n in enumerate((-400, -1, 0)):
+        add_history(db, id, n)
     db.sql("select errand.history_maintain()")
-    for parent in ("history", "attempt"):
-        assert partitions(db, parent)[:2] == [f"{parent}_{day}" for day in days(db, -14, -13)]
+    for parent in KEPT:
+        assert partitions(db, parent) == [f"{parent}_{day}" for day in days(db, 0, 1)] + ahead(db, parent) + [f"{parent}_rest"]
     assert [row.id for row in db.sql("select id from errand.history")] == [2]
 
 
-def test_partitions_have_the_parents_index(db):
+def test_partitions_have_the_parents_indexes(db):
     for name in partitions(db, "history"):
-        assert db.one("select count(*) from pg_index i where i.indrelid = %s::regclass", f"errand.{name}") == 1
+        assert db.one("select count(*) from pg_index i where i.indrelid = %s::regclass", f"errand.{name}") == 2
 
 
 def test_rows_go_where_they_belong(db):
-    add_history(db, 1, "now()")
-    add_history(db, 2, "now() + interval '1 day'")
-    add_history(db, 3, "now() + interval '30 days'")
-    add_history(db, 4, "now() - interval '1 day'")
-    today, tomorrow = days(db, 0, 1)
+    for id, n in enumerate((14, 15, 1, 30)):
+        add_history(db, id, n)
+    first, second = ahead(db)[:2]
     assert [row.place for row in db.sql("select tableoid::regclass::text as place from errand.history order by id")] == [
-        f"errand.history_{today}", f"errand.history_{tomorrow}", "errand.history_rest", "errand.history_rest"]
+        f"errand.{first}", f"errand.{second}", "errand.history_rest", "errand.history_rest"]
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago"])
 def test_days_are_of_utc_in_every_time_zone(db, zone):
     with contextlib.closing(connect(db.dsn)) as other:
         ask(other, "select set_config('timezone', %s, false)", zone)
-        ask(other, "drop table errand.history_" + days(db, 2)[0])
+        ask(other, "drop table errand." + ahead(db)[2])
         ask(other, "select errand.history_maintain()")
-    assert partitions(db, "history")[:-1] == [f"history_{day}" for day in days(db, 0, 1, 2, 3)]
-    bounds = db.one("select pg_get_expr(relpartbound, oid) from pg_class where relname = %s", "history_" + days(db, 2)[0])
-    assert bounds.count("00:00:00+00") == 2
+        [[kept]] = ask(other, "select errand.keep_until('default')")
+    assert partitions(db, "history")[:-1] == ahead(db)
+    assert kept == db.one("select timezone('UTC', now())::date + 14")
 
 
 def test_missing_day_fails_no_completion(db):
     """Nobody maintained for days: rows fall into the rest, and are seen as all others."""
-    db.sql("drop table " + ", ".join(f"errand.history_{day}" for day in days(db, 0, 1, 2, 3)))
+    db.sql("drop table " + ", ".join(f"errand.{name}" for name in ahead(db)))
     id = db.enqueue()
     assert db.one("select errand.cancel(%s)", id) == "cancelled"
     assert db.job(id).state == "cancelled"
@@ -190,24 +200,25 @@ def test_missing_day_fails_no_completion(db):
 
 def test_day_whose_rows_fell_into_the_rest_is_no_obstacle(db):
     """Its partition cannot be made as if they were not there; the days after it must be, and no row may be lost."""
-    db.sql("drop table " + ", ".join(f"errand.history_{day}" for day in days(db, 0, 1, 2, 3)))
+    db.sql("drop table " + ", ".join(f"errand.{name}" for name in ahead(db)))
     id = db.enqueue()
     assert db.one("select errand.cancel(%s)", id) == "cancelled"
-    add_history(db, 77, "now() + interval '2 days'")
+    add_history(db, 77, 16)
     db.sql("select errand.history_maintain()")
-    assert {f"history_{day}" for day in days(db, 1, 3)} <= set(partitions(db, "history"))
+    assert partitions(db, "history") == [*ahead(db), "history_rest"]
     assert sorted(row.id for row in db.sql("select id from errand.history")) == sorted([id, 77])
+    assert db.one("select count(*) from errand.history_rest") == 0
 
 
 def test_old_rows_of_the_rest_do_not_stay_for_ever(db):
-    add_history(db, 1, "now() - interval '400 days'")
-    add_history(db, 2, "now() - interval '2 days'")
+    for id, n in enumerate((-400, -1, 0, 5)):
+        add_history(db, id, n)
     db.sql("select errand.history_maintain()")
-    assert [row.id for row in db.sql("select id from errand.history")] == [2]
+    assert [row.id for row in db.sql("select id from errand.history order by id")] == [2, 3]
 
 
 def test_maintained_by_two_at_once(db):
-    db.sql("drop table errand.history_" + days(db, 3)[0])
+    db.sql("drop table errand." + ahead(db)[3])
     with contextlib.closing(connect(db.dsn)) as one:
         ask(one, "begin")
         ask(one, "select errand.history_maintain()")
@@ -215,7 +226,7 @@ def test_maintained_by_two_at_once(db):
             ask(two, "set statement_timeout = '5s'")
             ask(two, "select errand.history_maintain()")  # does not wait
         ask(one, "commit")
-    assert partitions(db, "history")[-2] == "history_" + days(db, 3)[0]
+    assert partitions(db, "history")[-2] == ahead(db)[3]
 
 
 # ---- Views ----
@@ -265,4 +276,4 @@ def test_table_settings_of_the_hot_table(db):
     assert db.one("select count(*) from pg_trigger where tgrelid in (select oid from pg_class where relnamespace ="
                   " 'errand'::regnamespace)") == 0
     assert db.one("select count(*) from pg_constraint where contype = 'f' and connamespace = 'errand'::regnamespace") == 0
-    assert db.one("select count(*) from pg_index where indrelid = 'errand.job'::regclass") == 3
+    assert db.one("select count(*) from pg_index where indrelid = 'errand.job'::regclass") == 4

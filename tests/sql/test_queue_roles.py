@@ -27,6 +27,7 @@ CALLS = {
     "errand.completion_check(1, 1)": {"errand_runner"},
     "errand.runner_alive(1)": {"errand_runner"},
     "errand.lanes_wake(array[1], null)": {"errand_runner"},
+    "errand.keep_until('default')": {"errand_runner"},
     "errand.why(1)": set(ROLES) - {"errand_enqueue"},
 }
 # Not for callers: they would go round what is checked.
@@ -41,8 +42,8 @@ WRITES = {
     "update errand.job set priority = 0": {"errand_runner"},
     "delete from errand.job": {"errand_runner"},
     "update errand.lane set armed = true": {"errand_runner"},
-    "insert into errand.history (lane, attempt, priority, id, run_at, created_at, finished_at, outcome, kind, args)"
-    " values (1, 1, 1, 1, now(), now(), now(), 'done', 'a', '{}')": {"errand_runner"},
+    "insert into errand.history (lane, attempt, priority, id, run_at, created_at, finished_at, keep_until, outcome, kind, args)"
+    " values (1, 1, 1, 1, now(), now(), now(), now(), 'done', 'a', '{}')": {"errand_runner"},
     "delete from errand.history": set(),
     "update errand.history set kind = 'b'": set(),
     "delete from errand.attempt": set(),
@@ -173,7 +174,7 @@ def test_views_show_with_the_readers_rights(db):
 
 def test_new_partitions_are_as_closed_as_the_old_ones(db, logins):
     """They are made by the runner's call, and belong to the owner of the schema."""
-    [day] = db.row("select to_char(timezone('UTC', now()) + interval '3 days', 'YYYYMMDD')")
+    [day] = db.row("select to_char(timezone('UTC', now()) + interval '17 days', 'YYYYMMDD')")
     db.sql(f"drop table errand.history_{day}")
     ask(logins["errand_runner"], "select errand.history_maintain()")
     owner = db.one("select relowner::regrole::text from pg_class where oid = 'errand.history'::regclass")

@@ -32,7 +32,7 @@ def heard(db):
     """A connection that listens for both owners; call it for what came until now."""
     with contextlib.closing(connect(db.dsn)) as connection:
         for owner in (OWNER, OTHER):
-            ask(connection, f"listen errand_{owner}")
+            ask(connection, f'listen "errand.{owner}"')
 
         def heard():
             ask(connection, "select 1")  # what was committed before is delivered with the answer
@@ -50,7 +50,7 @@ def microseconds(db, text="now()"):
 def check_told(db, heard, at_us, tolerance_us=MINUTE_US):
     [(channel, payload)] = heard()
     word, lane, at = payload.split(" ")
-    assert (channel, word, int(lane)) == (f"errand_{OWNER}", "lane", db.lane)
+    assert (channel, word, int(lane)) == (f"errand.{OWNER}", "lane", db.lane)
     assert at_us - tolerance_us <= int(at) <= at_us, "from which time on to look"
 
 
@@ -145,7 +145,7 @@ def test_every_lane_of_a_set_is_told(db, heard):
     db.sql("update errand.lane set armed = true")
     db.sql("select errand.enqueue_many('some.kind', array_fill('{}'::jsonb, array[512]))")
     told = heard()
-    assert {channel for channel, _ in told} == {f"errand_{OTHER}"}
+    assert {channel for channel, _ in told} == {f"errand.{OTHER}"}
     lanes = sorted(int(payload.split(" ")[1]) for _, payload in told)
     assert lanes == [row.lane for row in db.sql("select lane from errand.lane where queue = 'default' order by lane")]
 
@@ -157,7 +157,7 @@ def test_replaced_job_is_told_of(db, heard):
     wanted = microseconds(db)
     db.enqueue(queue="single", key="k", on_conflict="replace")
     told = heard()
-    assert (f"errand_{OWNER}", f"changed {db.lane} {id}") in told
+    assert (f"errand.{OWNER}", f"changed {db.lane} {id}") in told
     check_told(db, lambda: [note for note in told if note[1].startswith("lane ")], wanted + 5000000, tolerance_us=10000000)
 
 
@@ -168,7 +168,7 @@ def test_cancel_of_a_waiting_job(db, heard):
     heard()
     row = db.row("select * from errand.job where id = %s", id)
     assert db.one("select errand.cancel(%s)", id) == "cancelled"
-    assert heard() == [(f"errand_{OWNER}", f"cancel {db.lane} {id}")]
+    assert heard() == [(f"errand.{OWNER}", f"cancel {db.lane} {id}")]
     assert db.sql("select * from errand.job where id = %s", id) == []
     told = db.row("select * from errand.history where id = %s", id)
     for column in ("lane", "attempt", "priority", "id", "run_at", "created_at", "kind", "key", "args", "trace"):
@@ -186,7 +186,7 @@ def test_cancel_of_a_running_job(db, heard):
     heard()
     for _ in range(2):
         assert db.one("select errand.cancel(%s)", id) == "requested"
-        assert heard() == [(f"errand_{OWNER}", f"cancel {db.lane} {id}")]
+        assert heard() == [(f"errand.{OWNER}", f"cancel {db.lane} {id}")]
     assert db.row("select cancel_requested, revision, attempt from errand.job where id = %s", id) == (True, 0, 1)
     assert db.sql("select id from errand.history where id = %s", id) == []
 
@@ -195,7 +195,7 @@ def test_cancel_tells_a_disarmed_owner_too(db, heard):
     id = db.enqueue()
     assert db.one("select errand.cancel(%s)", id) == "cancelled"
     [(channel, payload)] = heard()
-    assert channel == f"errand_{OTHER}" and payload.endswith(f" {id}")
+    assert channel == f"errand.{OTHER}" and payload.endswith(f" {id}")
 
 
 @pytest.mark.parametrize("id", ["0", "-1", "9223372036854775807", "null"])
@@ -217,11 +217,11 @@ def test_cancel_that_is_rolled_back(db, heard):
 
 def test_owners_are_told_of_a_pause_once(db, heard):
     db.sql("select errand.queue_pause('default')")
-    assert heard() == [(f"errand_{OTHER}", "queue")]
+    assert heard() == [(f"errand.{OTHER}", "queue")]
     db.sql("select errand.queue_resume('single')")
-    assert heard() == [(f"errand_{OWNER}", "queue")]
+    assert heard() == [(f"errand.{OWNER}", "queue")]
     db.sql("select errand.queue_resume('default')")
-    assert heard() == [(f"errand_{OTHER}", "queue")]
+    assert heard() == [(f"errand.{OTHER}", "queue")]
     db.sql("update errand.lane set owner = null")
     db.sql("select errand.queue_pause('default')")
     assert heard() == []
