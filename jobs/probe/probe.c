@@ -1,13 +1,24 @@
-/* The probe: a kind that does what its args say, to see that a runner works and how fast.
+/* The probe: kinds that do what their args say, to see that a runner works, how fast and how well.
  *     probe.run  {}                            does nothing
  *                {"sleep_ms": 500}             waits first
  *                {"outcome": "retry" | "fail" | "snooze" | "cancel" | "unknown", "text": "why",
  * "delay_ms": 100}
  *                {"times": 2}                  with an outcome: only in the first so many attempts
+ *                {"effect": "with" | "before"} writes a row to public.probe_effect: with its
+ * completion, or by itself before it does anything else
+ *                {"kill": true}                kills the runner after the wait, where the setting
+ * kills allows it
+ *                {"label": "word"}             stands in the ledger
  *     probe.claim                              the same, claimed before it starts */
-#include <errand/errand.h>
+#include "ledger.h"
+#include "probe_sql.h"
 
+#include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+static bool probe_kills;
 
 static const char *args_text(const json_t *args, const char *name)
 {
@@ -15,15 +26,28 @@ static const char *args_text(const json_t *args, const char *name)
     return text ? text : "";
 }
 
-static void probe_end(struct errand_job *job, const json_t *args)
+/* ---- Ending ---- */
+
+static const char *const probe_outcomes[] = {"done",   "retry",  "fail",
+                                             "snooze", "cancel", "unknown"};
+
+static const char *probe_outcome(const struct errand_job *job, const json_t *args)
 {
-    const char *outcome = args_text(args, "outcome"), *text = args_text(args, "text");
-    const json_t *times = json_object_get(args, "times"),
-                 *delay = json_object_get(args, "delay_ms");
-    int64_t delay_ms = json_is_integer(delay) ? json_integer_value(delay) : -1;
+    const json_t *times = json_object_get(args, "times");
     if (json_is_integer(times) && errand_attempt(job) > json_integer_value(times))
-        errand_done(job);
-    else if (strcmp(outcome, "retry") == 0)
+        return "done";
+    for (size_t i = 0; i < sizeof probe_outcomes / sizeof *probe_outcomes; i++)
+        if (strcmp(args_text(args, "outcome"), probe_outcomes[i]) == 0)
+            return probe_outcomes[i];
+    return "done";
+}
+
+static void probe_end(struct errand_job *job, const json_t *args, const char *outcome)
+{
+    const char *text = args_text(args, "text");
+    const json_t *delay = json_object_get(args, "delay_ms");
+    int64_t delay_ms = json_is_integer(delay) ? json_integer_value(delay) : -1;
+    if (strcmp(outcome, "retry") == 0)
         errand_retry(job, delay_ms, "%s", text);
     else if (strcmp(outcome, "fail") == 0)
         errand_fail(job, "%s", text);
@@ -37,18 +61,107 @@ static void probe_end(struct errand_job *job, const json_t *args)
         errand_done(job);
 }
 
-static void probe_run(struct errand_job *job)
+/* ---- Effects ---- */
+
+struct effect_params {
+    char job[24], attempt[16], pid[16];
+    const char *texts[3];
+};
+
+static const char *const *effect_params_fill(struct effect_params *params,
+                                             const struct errand_job *job)
 {
-    if (strcmp(errand_args_text(job), "{}") == 0)
-        return;
-    const json_t *args = errand_args(job);
+    snprintf(params->job, sizeof params->job, "%lld", (long long)errand_id(job));
+    snprintf(params->attempt, sizeof params->attempt, "%d", errand_attempt(job));
+    snprintf(params->pid, sizeof params->pid, "%ld", (long)getpid());
+    params->texts[0] = params->job;
+    params->texts[1] = params->attempt;
+    params->texts[2] = params->pid;
+    return params->texts;
+}
+
+static bool probe_effect_before(struct errand_job *job, const char **error)
+{
+    struct effect_params params;
+    const struct errand_rows *rows;
+    return errand_query(job, PROBE_SQL_EFFECT, 3, effect_params_fill(&params, job), &rows, error);
+}
+
+static void probe_effect_with(struct errand_job *job)
+{
+    struct effect_params params;
+    errand_effect(job, PROBE_SQL_EFFECT, 3, effect_params_fill(&params, job));
+}
+
+/* ---- Running ---- */
+
+/* Before the finish call: from then on the key may be another's. */
+static void probe_tell_end(struct errand_job *job, const char *outcome)
+{
+    if (!ledger_end(job, outcome))
+        errand_log(job, ERRAND_ERROR, "writing to the ledger failed");
+}
+
+static bool probe_kill(struct errand_job *job)
+{
+    if (probe_kills)
+        raise(SIGKILL);
+    probe_tell_end(job, "fail");
+    errand_fail(job, "the setting kills of the probe does not allow it");
+    return false;
+}
+
+static bool probe_begin(struct errand_job *job, const json_t *args)
+{
+    const char *error = "";
+    if (strcmp(args_text(args, "effect"), "before") != 0 || probe_effect_before(job, &error))
+        return true;
+    probe_tell_end(job, "retry");
+    errand_retry(job, -1, "%s", error);
+    return false;
+}
+
+static void probe_act(struct errand_job *job, const json_t *args)
+{
     const json_t *sleep_ms = json_object_get(args, "sleep_ms");
+    if (!probe_begin(job, args))
+        return;
     if (json_is_integer(sleep_ms) && json_integer_value(sleep_ms) > 0)
         errand_sleep(job, (int)json_integer_value(sleep_ms));
-    if (errand_is_cancelled(job))
+    if (json_is_true(json_object_get(args, "kill")) && !probe_kill(job))
+        return;
+    const char *outcome = errand_is_cancelled(job) ? "asked" : probe_outcome(job, args);
+    probe_tell_end(job, outcome);
+    if (strcmp(outcome, "done") == 0 && strcmp(args_text(args, "effect"), "with") == 0)
+        probe_effect_with(job);
+    if (strcmp(outcome, "asked") == 0)
         errand_cancelled(job, "asked to end");
     else
-        probe_end(job, args);
+        probe_end(job, args, outcome);
+}
+
+static void probe_run(struct errand_job *job)
+{
+    if (strcmp(errand_args_text(job), "{}") == 0 && !ledger_is_open())
+        return;
+    const json_t *args = errand_args(job);
+    if (ledger_start(job, args_text(args, "label")))
+        probe_act(job, args);
+    else
+        errand_retry(job, -1, "writing to the ledger failed");
+}
+
+/* ---- The module ---- */
+
+static bool probe_start(struct errand_host *host)
+{
+    const char *kills = errand_host_setting(host, "kills");
+    const char *path = errand_host_setting(host, "ledger");
+    probe_kills = kills && strcmp(kills, "true") == 0;
+    if (!path || !*path || ledger_open(path))
+        return true;
+    errand_host_error(host, "the ledger cannot be written to");
+    return false;
 }
 
 static const struct errand_kind probe_kinds[] = {
@@ -59,12 +172,25 @@ static const struct errand_kind probe_kinds[] = {
      .run = probe_run},
 };
 
+static const struct errand_setting probe_settings[] = {
+    {"ledger", ERRAND_SETTING_TEXT, NULL, NULL, 0, 0,
+     "for tests: file to which the start and end of each run of a probe are appended"},
+    {"kills", ERRAND_SETTING_BOOLEAN, "false", NULL, 0, 0,
+     "for tests: a probe may kill the runner"},
+};
+
 extern const struct errand_module probe_module;
 ERRAND_EXPORT const struct errand_module probe_module = {
     .abi = ERRAND_ABI,
     .size = sizeof(struct errand_module),
     .name = "probe",
-    .version = "1",
+    .version = "2",
     .kinds = probe_kinds,
     .kind_count = sizeof probe_kinds / sizeof *probe_kinds,
+    .settings = probe_settings,
+    .setting_count = sizeof probe_settings / sizeof *probe_settings,
+    .statements = probe_sql,
+    .statement_count = PROBE_SQL_COUNT,
+    .start = probe_start,
+    .stop = ledger_close,
 };

@@ -50,6 +50,7 @@ SYSTEM = {
     "src/cli/session.c": {"libpq-fe", "poll"},
     "src/cli/checksum.c": {"openssl/evp"},
     "jobs": {"jansson", "dirent"},
+    "jobs/probe": {"fcntl", "signal", "unistd"},
 }
 
 # Only these speak to a server; whoever else has libpq-fe.h reads results that were handed to it.

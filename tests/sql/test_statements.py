@@ -10,6 +10,7 @@ import pytest
 
 from support.cluster import shared_cluster
 from support.errand import Errand
+from support.ledger import EFFECT_TABLE
 from support.wait import ask, connect
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,6 +77,9 @@ def dsn():
     dsn = cluster.create_database("statements")
     with Errand(dsn) as errand:
         errand.run("migrate", "up")
+    connection = connect(dsn)
+    ask(connection, EFFECT_TABLE)
+    connection.close()
     yield dsn
     cluster.drop_database(dsn)
 
@@ -102,7 +106,7 @@ def test_preparing_finds_what_is_wrong(preparer):
 
 def test_every_file_is_found():
     names = {str(file.relative_to(ROOT)) for file in FILES}
-    assert {"src/queue/queue.sql", "src/db/db.sql", "src/cli/cli.sql", "jobs/email/queries.sql"} <= names
+    assert {"src/queue/queue.sql", "src/db/db.sql", "src/cli/cli.sql", "jobs/email/queries.sql", "jobs/probe/queries.sql"} <= names
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
