@@ -40,6 +40,27 @@ enum errand_claim {
                           effects outside the database */
 };
 
+enum errand_retry_policy {
+    ERRAND_RETRY_EXPONENTIAL, /* delays_ms {first, last}: a random time below a bound that begins at
+                                 first and doubles up to last; without any {2 s, 1 h} */
+    ERRAND_RETRY_FIXED,       /* {delay} */
+    ERRAND_RETRY_LIST, /* {after attempt 1, after attempt 2, ...}: the last again and again */
+    ERRAND_RETRY_NEVER /* none: dead at once */
+};
+
+/* What follows a failed attempt of a class of errors. Classes are what handlers name with
+ * errand_error_class; and of errand's own 'timeout', the attempt's time was up, and 'lost', its
+ * runner ended (without a line of its own: again at once, whoever takes it over). Operators set
+ * lines of their own beside these (errand.kind_retry_set). */
+struct errand_retry {
+    size_t size;             /* sizeof(struct errand_retry) */
+    const char *error_class; /* [a-z0-9_.-], at most 63 bytes; NULL or "": all that have no line */
+    enum errand_retry_policy policy;
+    const int64_t *delays_ms; /* each 0 to 365 days */
+    size_t delay_count;       /* at most 100 */
+    int max_attempts;         /* 1 to 1000, in place of the job's; 0: the job's */
+};
+
 /* One kind. Zero means the default where one is named. */
 struct errand_kind {
     size_t size;       /* sizeof(struct errand_kind) */
@@ -57,6 +78,10 @@ struct errand_kind {
      * on its own. */
     void (*run)(struct errand_job *job);
     void (*run_batch)(struct errand_job *const *jobs, size_t count);
+
+    const struct errand_retry *retries; /* at most 100 classes; none: exponential, 2 s to 1 h */
+    size_t retry_count;
+    bool takes_no_token; /* its starts do not count against the queue's rate */
 };
 
 /* One named statement of the plug-in's queries.sql; CMake's errand_sql() generates the table and an
@@ -234,10 +259,13 @@ void errand_failpoint(struct errand_job *job, const char *name);
 void errand_done(struct errand_job *job);
 /* Failed for good: the job becomes a dead letter. */
 void errand_fail(struct errand_job *job, const char *format, ...) ERRAND_PRINTF(2, 3);
-/* This attempt failed; again after delay_ms, or after the kind's backoff when delay_ms is negative;
- * after max_attempts it is a dead letter. */
+/* This attempt failed; again after delay_ms, or as the kind's policy for the class of the error
+ * says when delay_ms is negative; after max_attempts it is a dead letter. */
 void errand_retry(struct errand_job *job, int64_t delay_ms, const char *format, ...)
     ERRAND_PRINTF(3, 4);
+/* The class of the error of the errand_retry that follows (see struct errand_retry): [a-z0-9_.-],
+ * at most 63 bytes. */
+void errand_error_class(struct errand_job *job, const char *error_class);
 /* Again at run_at_us; not a failed attempt. */
 void errand_snooze(struct errand_job *job, int64_t run_at_us, const char *format, ...)
     ERRAND_PRINTF(3, 4);

@@ -64,6 +64,7 @@ static const struct errand_kind email_kinds[] = {
      .queue = "email",
      .queue_lanes = 1,
      .max_attempts = 1000,
+     .takes_no_token = true,
      .run = sweep_run},
 };
 

@@ -9,7 +9,9 @@
  *                {"kill": true}                kills the runner after the wait, where the setting
  * kills allows it
  *                {"label": "word"}             stands in the ledger
- *     probe.claim                              the same, claimed before it starts */
+ *                {"error_class": "rate"}       with "retry"
+ *     probe.claim                              the same, claimed before it starts
+ *     probe.retry                              the same, with retry policies of its own */
 #include "ledger.h"
 #include "probe_sql.h"
 
@@ -42,13 +44,19 @@ static const char *probe_outcome(const struct errand_job *job, const json_t *arg
     return "done";
 }
 
+static void probe_retry(struct errand_job *job, const json_t *args, int64_t delay_ms)
+{
+    errand_error_class(job, json_string_value(json_object_get(args, "error_class")));
+    errand_retry(job, delay_ms, "%s", args_text(args, "text"));
+}
+
 static void probe_end(struct errand_job *job, const json_t *args, const char *outcome)
 {
     const char *text = args_text(args, "text");
     const json_t *delay = json_object_get(args, "delay_ms");
     int64_t delay_ms = json_is_integer(delay) ? json_integer_value(delay) : -1;
     if (strcmp(outcome, "retry") == 0)
-        errand_retry(job, delay_ms, "%s", text);
+        probe_retry(job, args, delay_ms);
     else if (strcmp(outcome, "fail") == 0)
         errand_fail(job, "%s", text);
     else if (strcmp(outcome, "snooze") == 0)
@@ -164,12 +172,33 @@ static bool probe_start(struct errand_host *host)
     return false;
 }
 
+static const int64_t few_ms[] = {300, 600}, one_ms[] = {400};
+
+static const struct errand_retry probe_retries[] = {
+    {.size = sizeof(struct errand_retry),
+     .policy = ERRAND_RETRY_LIST,
+     .delays_ms = few_ms,
+     .delay_count = 2},
+    {.size = sizeof(struct errand_retry),
+     .error_class = "fixed",
+     .policy = ERRAND_RETRY_FIXED,
+     .delays_ms = one_ms,
+     .delay_count = 1,
+     .max_attempts = 2},
+    {.size = sizeof(struct errand_retry), .error_class = "never", .policy = ERRAND_RETRY_NEVER},
+};
+
 static const struct errand_kind probe_kinds[] = {
     {.size = sizeof(struct errand_kind), .name = "probe.run", .run = probe_run},
     {.size = sizeof(struct errand_kind),
      .name = "probe.claim",
      .claim = ERRAND_CLAIM_FIRST,
      .run = probe_run},
+    {.size = sizeof(struct errand_kind),
+     .name = "probe.retry",
+     .run = probe_run,
+     .retries = probe_retries,
+     .retry_count = sizeof probe_retries / sizeof *probe_retries},
 };
 
 static const struct errand_setting probe_settings[] = {

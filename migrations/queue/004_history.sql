@@ -21,7 +21,8 @@ create table errand.history (
     error text,
     trace text,
     tags text[],
-    result jsonb
+    result jsonb,
+    error_class text -- of a failed attempt that was the last
 ) partition by range (keep_until);
 create index history_id on errand.history (id);
 create index history_finished on errand.history using brin (finished_at);

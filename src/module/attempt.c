@@ -145,5 +145,6 @@ static void attempt_on_timeout(void *owner)
     struct attempt *attempt = owner;
     log_event(LOG_WARN, "attempt timed out", "kind", attempt->kind->name, "job",
               log_int(attempt->jobs[0].id), NULL);
+    attempt->timed_out = true;
     attempt_cancel(attempt);
 }

@@ -30,9 +30,10 @@ struct effect {
 
 struct outcome {
     enum outcome_code code;
-    int64_t delay_ms;  /* RETRY: negative means the kind's backoff */
-    int64_t run_at_us; /* SNOOZE */
-    const char *text;  /* why; NULL for DONE */
+    int64_t delay_ms;        /* RETRY: negative means the kind's backoff */
+    int64_t run_at_us;       /* SNOOZE */
+    const char *text;        /* why; NULL for DONE */
+    const char *error_class; /* of a RETRY; NULL: none was named */
     struct effect *effects, **effects_last;
 };
 
@@ -93,6 +94,7 @@ struct attempt {
     struct err err;
     int64_t started_us; /* database's clock */
     bool cancelled;     /* time is up, or errand stops */
+    bool timed_out;
     bool returned;
     bool is_suspect;      /* the queue's: it may be what ends runners */
     struct attempt *next; /* the queue's lists */

@@ -221,6 +221,16 @@ void errand_retry(struct errand_job *job, int64_t delay_ms, const char *format, 
     va_end(args);
 }
 
+void errand_error_class(struct errand_job *job, const char *error_class)
+{
+    if (error_class && !registry_class_is_valid(error_class)) {
+        log_event(LOG_ERROR, "handler named a class of errors that is none", "kind",
+                  job->attempt->kind->name, "job", log_int(job->id), "class", error_class, NULL);
+        return;
+    }
+    job->outcome.error_class = error_class ? arena_strdup(&job->attempt->arena, error_class) : NULL;
+}
+
 void errand_snooze(struct errand_job *job, int64_t run_at_us, const char *format, ...)
 {
     va_list args;

@@ -15,8 +15,12 @@ enum {
     KIND_TIMEOUT_MAX_MS = 86400000,
     KIND_BATCH_MAX = 1000,
     KIND_LANES = 8,
-    KIND_LANES_MAX = 64
+    KIND_LANES_MAX = 64,
+    RETRIES_MAX = 100,
+    RETRY_DELAYS_MAX = 100
 };
+
+static const int64_t RETRY_DELAY_MAX_MS = INT64_C(365) * 86400000;
 
 void registry_init(struct registry *registry)
 {
@@ -37,6 +41,74 @@ static bool name_is_valid(const char *name)
     size_t length = name ? strlen(name) : 0;
     return length > 0 && length <= KIND_NAME_MAX && strspn(name, allowed) == length &&
            !strchr("_.-", name[0]);
+}
+
+bool registry_class_is_valid(const char *error_class)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789_.-";
+    size_t length = strlen(error_class);
+    return length <= KIND_NAME_MAX && strspn(error_class, allowed) == length;
+}
+
+/* What is wrong with a line; NULL: nothing. */
+static const char *retry_fault(const struct errand_retry *retry)
+{
+    static const struct {
+        size_t least, most;
+        const char *fault;
+    } policies[] = {
+        [ERRAND_RETRY_EXPONENTIAL] = {0, 2, "an exponential policy has two delays or none"},
+        [ERRAND_RETRY_FIXED] = {1, 1, "a fixed policy has one delay"},
+        [ERRAND_RETRY_LIST] = {1, RETRY_DELAYS_MAX, "a list has 1 to 100 delays"},
+        [ERRAND_RETRY_NEVER] = {0, 0, "a policy of never has no delays"},
+    };
+    size_t policy = (size_t)retry->policy, count = retry->delay_count;
+    if (retry->error_class && !registry_class_is_valid(retry->error_class))
+        return "the class is not at most 63 of a-z 0-9 _ . -";
+    if (policy > ERRAND_RETRY_NEVER)
+        return "the policy is not known";
+    if (count < policies[policy].least || count > policies[policy].most ||
+        (policy == ERRAND_RETRY_EXPONENTIAL && count == 1) || (count && !retry->delays_ms))
+        return policies[policy].fault;
+    for (size_t i = 0; i < count; i++)
+        if (retry->delays_ms[i] < 0 || retry->delays_ms[i] > RETRY_DELAY_MAX_MS)
+            return "a delay is 0 ms to 365 days";
+    if (policy == ERRAND_RETRY_EXPONENTIAL && count &&
+        (retry->delays_ms[0] < 1 || retry->delays_ms[0] > retry->delays_ms[1]))
+        return "exponential delays are {first, last}: 1 ms at least, the last not below the first";
+    if (retry->max_attempts < 0 || retry->max_attempts > KIND_ATTEMPTS_MAX)
+        return "max_attempts is 1-1000";
+    return NULL;
+}
+
+static const char *class_text(const struct errand_retry *retry)
+{
+    return retry->error_class ? retry->error_class : "";
+}
+
+static bool kind_check_retries(const struct errand_module *module, const struct errand_kind *kind,
+                               struct err *err)
+{
+    if (kind->retry_count > RETRIES_MAX || (kind->retry_count && !kind->retries))
+        return err_set(err, ERR_CONFIG,
+                       "module %s: kind %s has %zu retry policies, 0-%d are allowed", module->name,
+                       kind->name, kind->retry_count, RETRIES_MAX);
+    for (size_t i = 0; i < kind->retry_count; i++) {
+        const struct errand_retry *retry = &kind->retries[i];
+        if (retry->size != sizeof *retry)
+            return err_set(err, ERR_CONFIG,
+                           "module %s: kind %s: a retry policy has size %zu, this errand expects "
+                           "%zu",
+                           module->name, kind->name, retry->size, sizeof *retry);
+        const char *fault = retry_fault(retry);
+        for (size_t j = 0; j < i && !fault; j++)
+            if (strcmp(class_text(retry), class_text(&kind->retries[j])) == 0)
+                fault = "there are two policies for it";
+        if (fault)
+            return err_set(err, ERR_CONFIG, "module %s: kind %s: errors of class '%s': %s",
+                           module->name, kind->name, class_text(retry), fault);
+    }
+    return true;
 }
 
 static bool kind_check(const struct registry *registry, const struct errand_module *module,
@@ -72,7 +144,7 @@ static bool kind_check(const struct registry *registry, const struct errand_modu
                        "queue_lanes 1-%d",
                        module->name, kind->name, KIND_ATTEMPTS_MAX, KIND_TIMEOUT_MAX_MS,
                        KIND_BATCH_MAX, KIND_LANES_MAX);
-    return true;
+    return kind_check_retries(module, kind, err);
 }
 
 static bool registry_add_kind(struct registry *registry, const struct errand_module *module,

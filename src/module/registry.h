@@ -37,6 +37,7 @@ bool registry_add(struct registry *registry, const struct errand_module *const *
 /* Calls the modules' start hooks with their settings. */
 bool registry_start(struct registry *registry, const struct settings *settings, struct err *err);
 void registry_clear(struct registry *registry); /* calls the stop hooks of what was started */
+bool registry_class_is_valid(const char *error_class); /* of errors; "" is */
 const struct kind *registry_find(const struct registry *registry,
                                  const char *name); /* NULL: not served here */
 

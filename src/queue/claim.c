@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "queue/acquire.h"
 #include "queue/dispatch.h"
+#include "queue/expiry.h"
 #include "queue/handover.h"
 #include "queue/lease.h"
 #include "queue/params.h"
@@ -26,6 +27,23 @@ void claim_init(struct runner *runner)
     loop_timer_set(&claim->lazy, clock_mono_us() + LAZY_EVERY_US);
 }
 
+/* What a runner that is gone has tried, before the row forgets it. */
+static void lane_add_lost(struct lane *lane, struct db_unit *unit, const struct entry *list)
+{
+    struct params params;
+    bool any = false;
+    for (const struct entry *entry = list; entry; entry = entry->next)
+        any |= entry->lost_before;
+    if (!any)
+        return;
+    params_init(&params, lane);
+    params_add_text(&params, lane->runner->id_text);
+    params_add_entries(&params, list);
+    params_add_int(&params, lane->queue->history_days);
+    db_unit_add(unit, &queue_sql[QUEUE_SQL_ATTEMPT_LOST], params.count, params.texts);
+    params_clear(&params);
+}
+
 /* One lane's statement, from the entries in its list. */
 static void lane_add_claim(struct lane *lane, struct db_unit *unit, struct entry *list)
 {
@@ -37,13 +55,16 @@ static void lane_add_claim(struct lane *lane, struct db_unit *unit, struct entry
     params_clear(&params);
 }
 
-/* A claim's unit: its lanes in the order of its statements, and the attempts that wait for it (none
- * for a lazy one). */
+/* A claim's unit: its lanes with their statements, and the attempts that wait for it (none for a
+ * lazy one). */
 struct claiming {
     struct runner *runner;
     struct attempt *attempts;
     size_t count;
-    struct lane *lanes[];
+    struct {
+        struct lane *lane;
+        size_t statement;
+    } lanes[];
 };
 
 static struct db_unit *claiming_new(struct runner *runner,
@@ -63,9 +84,11 @@ static void claiming_add_lanes(struct claiming *claiming, struct db_unit *unit)
         struct entry *list = lane_list_take(lane);
         if (!list)
             continue;
+        lane_add_lost(lane, unit, list);
+        claiming->lanes[claiming->count].lane = lane;
+        claiming->lanes[claiming->count++].statement = unit->count;
         lane_add_claim(lane, unit, list);
         lane->claiming++;
-        claiming->lanes[claiming->count++] = lane;
     }
 }
 
@@ -100,9 +123,13 @@ static void claiming_begin(struct runner *runner, struct attempt *attempt)
     for (size_t i = 0; i < attempt->count; i++) {
         struct entry *entry = attempt->jobs[i].owner;
         may_start &= !entry->lane->lost;
-        if (entry->claimed)
+        if (entry->claimed && !expiry_is_over(entry))
             continue;
         attempt->jobs[i].owner = NULL;
+        if (entry->claimed) {
+            dispatch_end(entry, &(struct outcome){.code = OUTCOME_CANCELLED});
+            continue;
+        }
         entry_refuse(entry);
         refused = true;
     }
@@ -123,9 +150,10 @@ static void claim_on_done(struct db_unit *unit, void *owner)
     if (unit->err.code != ERR_NONE)
         log_event(LOG_WARN, "claiming jobs failed", "error", unit->err.text, NULL);
     for (size_t i = 0; i < claiming->count; i++) {
+        struct lane *lane = claiming->lanes[i].lane;
         if (unit->err.code == ERR_NONE)
-            claiming_mark(claiming->lanes[i], db_unit_result(unit, i));
-        claiming->lanes[i]->claiming--;
+            claiming_mark(lane, db_unit_result(unit, claiming->lanes[i].statement));
+        lane->claiming--;
     }
     for (struct attempt *attempt = claiming->attempts; attempt;) {
         struct attempt *next = attempt->next;
@@ -186,9 +214,9 @@ static void lazy_on_done(struct db_unit *unit, void *owner)
     struct claiming *claiming = owner;
     struct runner *runner = claiming->runner;
     for (size_t i = 0; i < claiming->count; i++) {
-        struct lane *lane = claiming->lanes[i];
+        struct lane *lane = claiming->lanes[i].lane;
         if (unit->err.code == ERR_NONE)
-            claiming_mark(lane, db_unit_result(unit, i));
+            claiming_mark(lane, db_unit_result(unit, claiming->lanes[i].statement));
         /* Without an answer the row's attempt is not known: asked again before anything else is
          * said of it. */
         for (struct entry *entry = lane->held; entry; entry = entry->hh.next) {

@@ -3,11 +3,11 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "queue/acquire.h"
-#include "queue/backoff.h"
 #include "queue/dispatch.h"
 #include "queue/handover.h"
 #include "queue/params.h"
 #include "queue/runner_state.h"
+#include "queue/settle.h"
 #include "queue_sql.h"
 
 #include <assert.h>
@@ -51,30 +51,9 @@ static struct entry *job_entry(const struct errand_job *job)
     return job->owner;
 }
 
-/* What the outcome means for the row, settled when it is added: a retry becomes a time, or the end.
- */
-static void job_settle_outcome(struct runner *runner, struct errand_job *job)
-{
-    struct outcome *outcome = &job->outcome;
-    /* Nobody called the job off: its time was up, and it ended because it was asked to. */
-    if (outcome->code == OUTCOME_CANCELLED && job->attempt->cancelled && !job->cancelled) {
-        outcome->code = OUTCOME_RETRY;
-        outcome->delay_ms = -1;
-        outcome->text = "timed out";
-    }
-    if (outcome->code != OUTCOME_RETRY)
-        return;
-    if (job->number >= job->max_attempts) {
-        outcome->code = OUTCOME_DEAD;
-        return;
-    }
-    int64_t delay_ms = outcome->delay_ms >= 0 ? outcome->delay_ms : backoff_ms(job->number);
-    outcome->run_at_us = clock_database_us(&runner->clock) + delay_ms * 1000;
-}
-
 void completion_add(struct runner *runner, struct errand_job *job)
 {
-    job_settle_outcome(runner, job);
+    settle_outcome(runner, job);
     completion_append(&runner->completion, job);
     runner->completion.count++;
     completion_schedule(runner);
@@ -135,6 +114,16 @@ static struct entry *list_split(struct entry **list, bool (*is_of_sort)(enum out
     return taken;
 }
 
+static void params_add_classes(struct params *params, const struct entry *list)
+{
+    struct buf *buf = params_open_array(params);
+    for (const struct entry *entry = list; entry; entry = entry->next) {
+        const char *error_class = entry->job->outcome.error_class;
+        buf_array_text(buf, error_class ? error_class : "");
+    }
+    params_close_array(params);
+}
+
 static void params_add_end(struct params *params, const struct entry *list)
 {
     struct buf *buf = params_open_array(params);
@@ -145,6 +134,7 @@ static void params_add_end(struct params *params, const struct entry *list)
     for (const struct entry *entry = list; entry; entry = entry->next)
         buf_array_text(buf, entry->job->outcome.text ? entry->job->outcome.text : "");
     params_close_array(params);
+    params_add_classes(params, list);
 }
 
 /* The attempt to be written down: a claim has counted it already; a snooze takes it back. */
@@ -172,6 +162,7 @@ static void params_add_again(struct params *params, const struct entry *list)
     for (const struct entry *entry = list; entry; entry = entry->next)
         buf_array_text(buf, entry->job->outcome.code == OUTCOME_RETRY ? "t" : "f");
     params_close_array(params);
+    params_add_classes(params, list);
 }
 
 static void lane_add_statement(struct lane *lane, struct db_unit *unit, int statement,
@@ -395,7 +386,7 @@ static void job_on_refused(struct runner *runner, struct errand_job *job, const 
     job->outcome = (struct outcome){.code = OUTCOME_RETRY, .delay_ms = -1};
     job->outcome.text =
         arena_printf(&job->attempt->arena, "completing the job failed: %s", err->text);
-    job_settle_outcome(runner, job);
+    settle_outcome(runner, job);
     jobs_put_back(&runner->completion, job, true);
 }
 

@@ -1,8 +1,10 @@
 #include "queue/dispatch.h"
 
+#include "queue/expiry.h"
 #include "queue/lease.h"
 #include "queue/reader.h"
 #include "queue/runner_state.h"
+#include "queue/settle.h"
 
 #include <assert.h>
 
@@ -127,33 +129,32 @@ void dispatch_cancel(struct errand_job *job)
 
 /* ---- Choosing ---- */
 
-/* Why a job must not run at all; NULL when it may. */
-static const char *entry_end_text(const struct entry *entry)
+/* Whether a job must not run at all, and how it ends then. */
+static bool entry_must_end(const struct entry *entry, struct outcome *outcome)
 {
+    struct runner *runner = entry->lane->runner;
+    *outcome = (struct outcome){.code = OUTCOME_CANCELLED};
     if (entry->cancel_requested)
-        return "cancelled by errand.cancel";
-    if (entry->attempt >= entry->max_attempts)
-        return entry->lost_before ? "the runner ended during the last attempt"
-                                  : "its attempts are used up";
-    return NULL;
+        outcome->text = "cancelled by errand.cancel";
+    else if (!expiry_is_over(entry))
+        return entry->lost_before && settle_lost(runner, entry, outcome);
+    return true;
 }
 
-/* A job that must not run: it ends as it is. */
-static bool dispatch_end_unstarted(struct entry *entry)
+void dispatch_end(struct entry *entry, const struct outcome *outcome)
 {
-    const char *text = entry_end_text(entry);
-    if (!text)
-        return false;
     struct attempt *attempt =
         attempt_new(&entry->lane->runner->host, entry->kind, 1, entry->lane->queue);
+    struct errand_job *job = &attempt->jobs[0];
     attempt->unsettled = 1;
-    entry->claimed = entry->lost_before;
     entry->state = ENTRY_ENDED;
-    job_fill(&attempt->jobs[0], entry);
-    attempt->jobs[0].outcome.code = entry->cancel_requested ? OUTCOME_CANCELLED : OUTCOME_DEAD;
-    attempt->jobs[0].outcome.text = text;
-    completion_add(entry->lane->runner, &attempt->jobs[0]);
-    return true;
+    entry->started_us = 0;
+    job_fill(job, entry);
+    job->outcome.code = outcome->code;
+    job->outcome.delay_ms = outcome->delay_ms;
+    job->outcome.error_class = outcome->error_class;
+    job->outcome.text = outcome->text ? outcome->text : settle_expired_text(&attempt->arena, entry);
+    completion_add(entry->lane->runner, job);
 }
 
 static bool entry_needs_claim(const struct entry *entry, int64_t mono_us)
@@ -180,7 +181,8 @@ static struct entry *workqueue_take(struct workqueue *queue, struct heap_item *i
 
 static bool entry_joins(const struct entry *entry, const struct kind *kind)
 {
-    return entry->kind == kind && !entry_is_suspect(entry) && !entry_end_text(entry);
+    struct outcome outcome;
+    return entry->kind == kind && !entry_is_suspect(entry) && !entry_must_end(entry, &outcome);
 }
 
 /* The first due job, and for a kind that takes several the ones behind it. */
@@ -188,8 +190,11 @@ static void workqueue_start_one(struct workqueue *queue)
 {
     struct runner *runner = queue->runner;
     struct entry *entry = workqueue_take(queue, workqueue_top(queue));
-    if (dispatch_end_unstarted(entry))
+    struct outcome outcome;
+    if (entry_must_end(entry, &outcome)) {
+        dispatch_end(entry, &outcome);
         return;
+    }
     const struct kind *kind = entry->kind;
     struct attempt *attempt = attempt_new(&runner->host, kind, (size_t)kind->batch_max, queue);
     bool claim = false;
@@ -206,7 +211,8 @@ static void workqueue_start_one(struct workqueue *queue)
     }
     runner->dispatch.in_flight++;
     runner->dispatch.suspects += attempt->is_suspect;
-    workqueue_take_token(queue);
+    if (!kind->errand->takes_no_token)
+        workqueue_take_token(queue);
     if (claim)
         claim_add(runner, attempt);
     else
@@ -230,6 +236,7 @@ static void dispatch_run(void *owner)
     for (struct workqueue *queue = runner->workqueues; queue; queue = queue->next) {
         int64_t look_us = INT64_MAX;
         workqueue_move_due(queue, clock_database_us(&runner->clock));
+        int64_t expiry_us = expiry_run(queue);
         workqueue_serve_waiting(queue);
         while (lease_holds(runner) && dispatch_has_room(runner) && workqueue_top(queue) &&
                workqueue_may_start(queue, &look_us))
@@ -242,6 +249,7 @@ static void dispatch_run(void *owner)
         if (due_us != INT64_MAX)
             due_us = clock_database_to_mono_us(&runner->clock, due_us);
         look_us = due_us < look_us ? due_us : look_us;
+        look_us = expiry_us < look_us ? expiry_us : look_us;
         next_us = look_us < next_us ? look_us : next_us;
     }
     /* A full house is looked at again when an attempt ends, a lost lease when it is renewed. */

@@ -14,6 +14,8 @@ void dispatch_schedule(struct runner *runner); /* soon: after the present callba
 void dispatch_begin(struct runner *runner, struct attempt *attempt);
 /* The attempt was claimed and must not start: its jobs go back, the attempt not counted. */
 void dispatch_put_back(struct runner *runner, struct attempt *attempt);
+/* A job that is in no heap and must not run: it ends so. Without a text it has expired. */
+void dispatch_end(struct entry *entry, const struct outcome *outcome);
 /* Asks a running job to end. */
 void dispatch_cancel(struct errand_job *job);
 /* attempt_host's on_finished. */

@@ -26,8 +26,9 @@ enum entry_state {
 };
 
 struct entry {
-    struct heap_item in_heap; /* LATER or DUE, of its queue */
-    UT_hash_handle hh;        /* in its lane, by id */
+    struct heap_item in_heap;   /* LATER or DUE, of its queue */
+    struct heap_item in_expiry; /* while it is in_heap, and expires */
+    UT_hash_handle hh;          /* in its lane, by id */
     struct lane *lane;
     const struct kind *kind;
     int64_t id, run_at_us; /* database's clock */

@@ -125,6 +125,7 @@ static void on_registered(struct db_unit *unit, void *owner)
     runner->id = db_get_int(rows, 0, 0);
     snprintf(runner->id_text, sizeof runner->id_text, "%" PRId64, runner->id);
     lease_confirm(runner, unit, db_get_time_us(rows, 0, 1));
+    kind_settings_take(runner, db_unit_result(unit, unit->count - 1));
     if (runner->phase != RUNNER_STARTING)
         return;
     runner->phase = RUNNER_RUNNING;
@@ -148,6 +149,7 @@ void lease_register(struct runner *runner)
                             runner->kinds};
     db_unit_add_binary(unit, &queue_sql[QUEUE_SQL_RUNNER_REGISTER], 7, params);
     unit_add_kinds(unit, &runner->registry);
+    kind_settings_add(unit, runner); /* the last: on_registered takes it */
     db_pool_submit(&runner->control, unit, LEASE_TIMEOUT_MS);
 }
 
@@ -166,7 +168,8 @@ enum {
     BEAT_HISTORY_DAYS,
     BEAT_MOST,
     BEAT_SATURATED,
-    BEAT_WANTED
+    BEAT_WANTED,
+    BEAT_KINDS_MARKER
 };
 
 static void lease_take_wanted(struct runner *runner, const char *lanes)
@@ -251,6 +254,7 @@ static void on_beat(struct db_unit *unit, void *owner)
     lease->unchecked |= !lease_holds(runner);
     lease_confirm(runner, unit, db_get_time_us(rows, 0, BEAT_NOW));
     lease_count_runners(runner);
+    kind_settings_check(runner, db_get_int(rows, 0, BEAT_KINDS_MARKER));
     if (lease->unchecked)
         acquire_check_owned(runner);
     if (free_lanes)

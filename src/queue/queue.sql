@@ -15,7 +15,7 @@ select errand.runner_listen($1::bigint)
 -- Renews the lease: $1 runner, $2 lease in ms, $3 running, $4 stopping, $5 queues served (null: all), $6 direct: this connection's backend is named. A row per queue (one without a
 -- name when there is none), with the time,
 -- whether the lease still stood, whether a lane is free, the runners that serve it, its lanes, how many of them one runner owns at most,
--- whether another has no free slot, and those of ours that others want.
+-- whether another has no free slot, those of ours that others want, and a marker that changes with the settings of kinds.
 with t as materialized (
     select pg_catalog.clock_timestamp() as now,
         pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $2::double precision / 1000) as lease_until
@@ -43,7 +43,9 @@ select t.now, (select pg_catalog.count(*) from beat) as alive, q.name, q.paused_
     exists (select from errand.lane l join errand.runner r on r.id = l.owner
         where l.queue = q.name and r.id <> $1::bigint and r.running >= r.concurrency) as saturated,
     (select pg_catalog.array_to_string(pg_catalog.array_agg(l.lane), ' ') from errand.lane l
-        where l.queue = q.name and l.owner = $1::bigint and l.wanted_by is not null) as wanted
+        where l.queue = q.name and l.owner = $1::bigint and l.wanted_by is not null) as wanted,
+    coalesce((select pg_catalog.bit_xor(pg_catalog.hashtextextended(x.line, 0)) from (
+        select s::text as line from errand.kind_setting s union all select r::text from errand.kind_retry r) x), 0) as kinds_marker
 from t left join errand.queue q on $5::text[] is null or q.name = any ($5::text[])
 
 -- name: runner_stopping
@@ -66,6 +68,15 @@ select n.name, n.queue, n.max_attempts, n.timeout_ms
 from unnest($1::text[], $2::text[], $3::smallint[], $4::integer[]) n(name, queue, max_attempts, timeout_ms)
 on conflict (name) do update set queue = excluded.queue, max_attempts = excluded.max_attempts, timeout_ms = excluded.timeout_ms
 where (k.queue, k.max_attempts, k.timeout_ms) is distinct from (excluded.queue, excluded.max_attempts, excluded.timeout_ms)
+
+-- name: kind_settings
+-- What operators set for the kinds $1: a row each, and one for each of their retry policies (its delays in ms as a text).
+select s.name, s.paused_until, s.concurrency, s.keep, null::text as error_class, null::text as policy, null::text as delays,
+    null::smallint as max_attempts
+from errand.kind_setting s where s.name = any ($1::text[])
+union all
+select r.kind, null, null, null, r.error_class, r.policy, pg_catalog.array_to_string(r.delays_ms, ' '), r.max_attempts
+from errand.kind_retry r where r.kind = any ($1::text[])
 
 -- name: queues_missing
 -- Makes the queues that kinds name and that nobody made: $1 names, $2 lanes.
@@ -158,6 +169,16 @@ cross join lateral (
     order by j.run_at limit 1
 ) j
 
+-- name: attempt_lost
+-- Attempts whose runner is gone, before job_claim counts the next one; as there, and $8 days that the history keeps them.
+insert into errand.attempt (lane, attempt, id, started_at, finished_at, keep_until, runner, error_class, error)
+select j.lane, j.attempt, j.id, j.started_at, pg_catalog.now(), pg_catalog.timezone('UTC', pg_catalog.now())::date + $8::integer, j.claimed_by,
+    'lost', 'the runner ended during the attempt'
+from unnest($4::bigint[], $5::smallint[], $6::integer[], $7::bigint[]) d(id, attempt, revision, started_us), errand.job j
+where j.lane = $1::integer and j.id = d.id and j.attempt = d.attempt and j.revision = d.revision and not j.cancel_requested
+    and j.claimed_by <> $3::bigint
+    and exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint)
+
 -- name: job_claim
 -- Writes jobs down as running: $2 epoch, $3 runner, $4 ids, $5 attempts seen, $6 revisions seen, $7 start times in us. Of those that a cancel was asked
 -- for it changes none. One whose answer was lost may be sent again as it is.
@@ -187,7 +208,7 @@ with gone as (
     insert into errand.history (lane, attempt, priority, id, run_at, created_at, started_at, finished_at, keep_until, runner, outcome, kind, key,
         args, trace, tags)
     select g.lane, case when g.claimed_by is null then g.attempt + 1 else g.attempt end, g.priority, g.id, g.run_at, g.created_at,
-        pg_catalog.to_timestamp(g.started_us::double precision / 1000000), pg_catalog.now(),
+        least(pg_catalog.to_timestamp(g.started_us::double precision / 1000000), pg_catalog.now()), pg_catalog.now(),
         pg_catalog.timezone('UTC', pg_catalog.now())::date + $9::integer, $8::bigint, 'done', g.kind, g.key, g.args, g.trace, g.tags
     from gone g
 ), ended as (
@@ -198,17 +219,17 @@ with gone as (
 select errand.completion_check($3::integer, (select pg_catalog.count(*) from gone)), (select pg_catalog.count(*) from ended)
 
 -- name: job_end
--- Jobs that end otherwise: as job_done, and $10 outcomes, $11 reasons. Those with outcome dead become dead letters.
+-- Jobs that end otherwise: as job_done, and $10 outcomes, $11 reasons, $12 classes of errors. Those with outcome dead become dead letters.
 with gone as (
     delete from errand.job j
-    using unnest($4::bigint[], $5::smallint[], $6::integer[], $7::bigint[], $10::text[], $11::text[])
-        d(id, attempt, revision, started_us, outcome, error)
+    using unnest($4::bigint[], $5::smallint[], $6::integer[], $7::bigint[], $10::text[], $11::text[], $12::text[])
+        d(id, attempt, revision, started_us, outcome, error, error_class)
     where j.lane = $1::integer and j.id = d.id and j.attempt = d.attempt and j.revision = d.revision
         and (j.claimed_by = $8::bigint
             or exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint))
     returning j.lane, case when j.claimed_by is null and d.started_us is not null then j.attempt + 1 else j.attempt end as attempt,
         j.priority, j.id, j.run_at, j.created_at, d.started_us, j.kind, j.key, j.args, j.trace, j.timeout_ms, j.max_attempts,
-        j.key_shared, j.expires_at, j.tags, j.dependents, d.outcome, d.error
+        j.key_shared, j.expires_at, j.tags, j.dependents, d.outcome, d.error, d.error_class
 ), dead as (
     insert into errand.dead_letter (lane, attempt, priority, id, run_at, created_at, timeout_ms, max_attempts, key_shared, expires_at,
         died_at, kind, key, args, error, trace, tags)
@@ -217,10 +238,12 @@ with gone as (
     from gone g where g.outcome = 'dead'
 ), told as (
     insert into errand.history (lane, attempt, priority, id, run_at, created_at, started_at, finished_at, keep_until, runner, outcome, kind, key,
-        args, error, trace, tags)
+        args, error, trace, tags, error_class)
     select g.lane, g.attempt, g.priority, g.id, g.run_at, g.created_at,
-        pg_catalog.to_timestamp(g.started_us::double precision / 1000000), pg_catalog.now(),
-        pg_catalog.timezone('UTC', pg_catalog.now())::date + $9::integer, $8::bigint, g.outcome, g.kind, g.key, g.args, g.error, g.trace, g.tags
+        case when g.started_us is not null then least(pg_catalog.to_timestamp(g.started_us::double precision / 1000000), pg_catalog.now()) end,
+        pg_catalog.now(),
+        pg_catalog.timezone('UTC', pg_catalog.now())::date + $9::integer, $8::bigint, g.outcome, g.kind, g.key, g.args, g.error, g.trace, g.tags,
+        nullif(g.error_class, '')
     from gone g
 ), ended as (
     update errand.dependency d set outcome = g.outcome
@@ -231,31 +254,33 @@ select errand.completion_check($3::integer, (select pg_catalog.count(*) from gon
 
 -- name: job_again
 -- Jobs that run again: as job_done, and $10 the attempts to be written down, $11 the next run_at in us, $12 reasons, $13 whether the attempt failed (a
--- snooze did not).
+-- snooze did not), $14 classes of errors.
 with again as (
     update errand.job j set attempt = d.next_attempt, revision = j.revision + 1, run_at = d.run_at, claimed_by = null, started_at = null,
         last_error = coalesce(d.error, j.last_error)
     from (
-        select d.id, d.attempt, d.revision, d.started_us, d.next_attempt, d.error, d.failed,
+        select d.id, d.attempt, d.revision, d.started_us, d.next_attempt, d.error, d.failed, d.error_class,
             pg_catalog.to_timestamp(d.run_us::double precision / 1000000) as run_at
         from unnest($4::bigint[], $5::smallint[], $6::integer[], $7::bigint[], $10::smallint[], $11::bigint[], $12::text[],
-            $13::boolean[]) d(id, attempt, revision, started_us, next_attempt, run_us, error, failed)
+            $13::boolean[], $14::text[]) d(id, attempt, revision, started_us, next_attempt, run_us, error, failed, error_class)
     ) d
     where j.lane = $1::integer and j.id = d.id and j.attempt = d.attempt and j.revision = d.revision
         and (j.claimed_by = $8::bigint
             or exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint))
-    returning j.lane, j.attempt, j.id, d.started_us, d.error, d.failed
+    returning j.lane, j.attempt, j.id, d.started_us, d.error, d.failed, d.error_class
 ), told as (
-    insert into errand.attempt (lane, attempt, id, started_at, finished_at, keep_until, runner, error)
-    select a.lane, a.attempt, a.id, pg_catalog.to_timestamp(a.started_us::double precision / 1000000), pg_catalog.now(),
-        pg_catalog.timezone('UTC', pg_catalog.now())::date + $9::integer, $8::bigint, a.error
+    insert into errand.attempt (lane, attempt, id, started_at, finished_at, keep_until, runner, error_class, error)
+    select a.lane, a.attempt, a.id,
+        case when a.started_us is not null then least(pg_catalog.to_timestamp(a.started_us::double precision / 1000000), pg_catalog.now()) end,
+        pg_catalog.now(),
+        pg_catalog.timezone('UTC', pg_catalog.now())::date + $9::integer, $8::bigint, a.error_class, coalesce(a.error, '')
     from again a where a.failed
 )
 select errand.completion_check($3::integer, (select pg_catalog.count(*) from again)), 0::bigint
 
 -- name: job_hand_back
--- Jobs whose handler did not end in time while the runner stops: free for the next runner, the attempt counted. $2 ids, $3 runner.
-update errand.job j set claimed_by = null, started_at = null
+-- Jobs whose handler did not end in time while the runner stops: free for the next runner, the attempt not counted. $2 ids, $3 runner.
+update errand.job j set claimed_by = null, started_at = null, attempt = j.attempt - 1::smallint
 where j.lane = $1::integer and j.id = any ($2::bigint[]) and j.claimed_by = $3::bigint
 
 -- name: effects_patience

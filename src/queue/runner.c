@@ -237,6 +237,7 @@ static void runner_init(struct runner *runner, const struct settings *settings)
     runner_set_queues(runner, settings_text(settings, "errand", "queues"));
     runner_set_name(runner);
     runner_set_kinds(runner);
+    kind_settings_init(&runner->kind_settings, &runner->registry);
     loop_init(&runner->loop);
     runner->host = (struct attempt_host){
         .loop = &runner->loop,
@@ -282,6 +283,7 @@ static void runner_clear(struct runner *runner)
         runner->workqueues = next;
     }
     attempt_host_clear(&runner->host);
+    kind_settings_clear(&runner->kind_settings);
     registry_clear(&runner->registry);
     free(runner->queues_text);
     free(runner->name);
@@ -304,8 +306,7 @@ int runner_run(const struct settings *settings, const struct errand_module *cons
     runner_init(&runner, settings);
     loop_run(&runner.loop);
     log_event(LOG_INFO, "runner stopped", "runner", runner.id_text, NULL);
-    /* Handlers that did not end still stand on their stacks: the process ends under them, and the
-     * attempt they made is counted. */
+    /* Handlers that did not end still stand on their stacks: the process ends under them. */
     if (runner.dispatch.in_flight || runner.completion.count)
         _exit(runner.exit_code);
     runner_clear(&runner);

@@ -8,6 +8,7 @@
 #include "module/attempt.h"
 #include "queue/claim.h"
 #include "queue/completion.h"
+#include "queue/kind_setting.h"
 #include "queue/lane.h"
 #include "queue/workqueue.h"
 
@@ -33,6 +34,7 @@ struct runner {
     struct loop loop;
     const struct settings *settings;
     struct registry registry;
+    struct kind_settings kind_settings;
     struct clock_offset clock;
     enum runner_phase phase;
     int64_t id; /* 0: not registered */

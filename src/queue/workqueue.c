@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "queue/dispatch.h"
+#include "queue/expiry.h"
 #include "queue/lane.h"
 #include "queue/runner_state.h"
 #include "queue_sql.h"
@@ -23,6 +24,7 @@ struct workqueue *workqueue_new(struct runner *runner, const char *name)
     heap_init(&queue->due, entry_is_before);
     heap_init(&queue->later, entry_is_due_before);
     heap_init(&queue->suspects, entry_is_due_before);
+    heap_init(&queue->expiring, expiry_is_before);
     return queue;
 }
 
@@ -31,6 +33,7 @@ void workqueue_free(struct workqueue *queue)
     heap_clear(&queue->due);
     heap_clear(&queue->later);
     heap_clear(&queue->suspects);
+    heap_clear(&queue->expiring);
     free(queue->name);
     free(queue);
 }
@@ -51,6 +54,7 @@ static void workqueue_push_due(struct workqueue *queue, struct entry *entry)
 void workqueue_add(struct workqueue *queue, struct entry *entry)
 {
     entry->lane->waiting++;
+    expiry_add(queue, entry);
     if (entry->run_at_us <= clock_database_us(&queue->runner->clock)) {
         workqueue_push_due(queue, entry);
         return;
@@ -62,6 +66,7 @@ void workqueue_add(struct workqueue *queue, struct entry *entry)
 void workqueue_remove(struct workqueue *queue, struct entry *entry)
 {
     heap_remove(workqueue_heap(queue, entry), &entry->in_heap);
+    expiry_remove(queue, entry);
     entry->lane->waiting--;
 }
 

@@ -15,6 +15,7 @@ struct workqueue {
     struct heap due;         /* by priority, run_at, id */
     struct heap later;       /* by run_at */
     struct heap suspects;    /* due, one at a time */
+    struct heap expiring;    /* of all those that wait, by expires_us */
     int64_t paused_until_us; /* database's clock; INT64_MIN: not paused */
     int64_t held_until_us;   /* monotonic */
     /* A token bucket: tokens as of filled_us, monotonic. per_second 0: no rate. */

@@ -223,6 +223,87 @@ static void test_numbers_out_of_range(void **state)
             "queue_lanes 1-64");
 }
 
+static void refused_retries(const struct errand_retry *retries, size_t count, const char *sentence)
+{
+    refused(
+        (struct errand_kind)KIND(.name = "a", .run = run, .retries = retries, .retry_count = count),
+        sentence);
+}
+
+#define RETRY(...)                                                                                 \
+    {                                                                                              \
+        .size = sizeof(struct errand_retry), __VA_ARGS__                                           \
+    }
+
+static void test_retries_that_are_bad(void **state)
+{
+    (void)state;
+    static const int64_t delays[101] = {100, 50}, negative[] = {-1},
+                         year[] = {INT64_C(31536000001)}, zero[] = {0, 5};
+    static const struct {
+        struct errand_retry retry;
+        const char *sentence;
+    } table[] = {
+        {{.size = 8}, "a retry policy has size 8, this errand expects "},
+        {RETRY(.error_class = "Rate"), "errors of class 'Rate': the class is not at most 63 of"},
+        {RETRY(.policy = (enum errand_retry_policy)9),
+         "errors of class '': the policy is not known"},
+        {RETRY(.delays_ms = delays, .delay_count = 1),
+         "an exponential policy has two delays or none"},
+        {RETRY(.delays_ms = delays, .delay_count = 3),
+         "an exponential policy has two delays or none"},
+        {RETRY(.delays_ms = delays, .delay_count = 2), "the last not below the first"},
+        {RETRY(.delays_ms = zero, .delay_count = 2), "1 ms at least"},
+        {RETRY(.delay_count = 2), "an exponential policy has two delays or none"},
+        {RETRY(.error_class = "x", .policy = ERRAND_RETRY_FIXED),
+         "errors of class 'x': a fixed policy has one delay"},
+        {RETRY(.policy = ERRAND_RETRY_FIXED, .delays_ms = delays, .delay_count = 2),
+         "a fixed policy has one delay"},
+        {RETRY(.policy = ERRAND_RETRY_FIXED, .delays_ms = negative, .delay_count = 1),
+         "a delay is 0 ms to 365 days"},
+        {RETRY(.policy = ERRAND_RETRY_FIXED, .delays_ms = year, .delay_count = 1),
+         "a delay is 0 ms to 365 days"},
+        {RETRY(.policy = ERRAND_RETRY_LIST), "a list has 1 to 100 delays"},
+        {RETRY(.policy = ERRAND_RETRY_LIST, .delays_ms = delays, .delay_count = 101),
+         "a list has 1 to 100 delays"},
+        {RETRY(.policy = ERRAND_RETRY_NEVER, .delays_ms = delays, .delay_count = 1),
+         "a policy of never has no delays"},
+        {RETRY(.max_attempts = 1001), "max_attempts is 1-1000"},
+        {RETRY(.max_attempts = -1), "max_attempts is 1-1000"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        refused_retries(&table[i].retry, 1, table[i].sentence);
+    static const struct errand_retry twice[] = {RETRY(.error_class = NULL),
+                                                RETRY(.error_class = "")};
+    refused_retries(twice, 2, "module bad: kind a: errors of class '': there are two policies");
+    refused_retries(NULL, 1, "kind a has 1 retry policies");
+    refused_retries(twice, 101, "kind a has 101 retry policies");
+}
+
+static void test_retries_that_are_good(void **state)
+{
+    (void)state;
+    static const int64_t delays[100] = {0, 1}, pair[] = {1, 1};
+    static const struct errand_retry retries[] = {
+        RETRY(.max_attempts = 1000),
+        RETRY(.error_class = "rate", .delays_ms = pair, .delay_count = 2),
+        RETRY(.error_class = "timeout", .policy = ERRAND_RETRY_FIXED, .delays_ms = delays,
+              .delay_count = 1),
+        RETRY(.error_class = "lost", .policy = ERRAND_RETRY_LIST, .delays_ms = delays,
+              .delay_count = 100),
+        RETRY(.error_class = "bad.input", .policy = ERRAND_RETRY_NEVER)};
+    static const struct errand_kind kind =
+        KIND(.name = "a", .run = run, .retries = retries, .retry_count = 5);
+    struct errand_module module = module_of("m", &kind, 1);
+    const struct errand_module *const modules[] = {&module, NULL};
+    struct registry registry;
+    struct err err = {0};
+    registry_init(&registry);
+    if (!registry_add(&registry, modules, &err))
+        fail_msg("%s", err.text);
+    registry_clear(&registry);
+}
+
 static void test_name_taken(void **state)
 {
     (void)state;
@@ -359,6 +440,8 @@ int main(void)
         cmocka_unit_test(test_queues_that_are_bad),
         cmocka_unit_test(test_handlers),
         cmocka_unit_test(test_numbers_out_of_range),
+        cmocka_unit_test(test_retries_that_are_bad),
+        cmocka_unit_test(test_retries_that_are_good),
         cmocka_unit_test(test_name_taken),
         cmocka_unit_test(test_hooks_are_called_once_each),
         cmocka_unit_test(test_refusal_of_a_hook),
