@@ -1,8 +1,12 @@
+/* The checked longjmp takes another stack for a broken one. */
+#undef _FORTIFY_SOURCE
+
 #include "loop/coro.h"
 
 #include "base/mem.h"
 
 #include <assert.h>
+#include <setjmp.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -16,13 +20,14 @@
 enum { CORO_IDLE_MAX = 128 };
 
 struct coro {
-    ucontext_t self, outside;
+    jmp_buf self, outside;
     struct coro_pool *pool;
     struct coro *next;
     void (*body)(void *owner);
     void *owner;
     char *map, *stack;
     size_t map_bytes;
+    bool made; /* it stands in its trampoline and may be entered */
     bool ended;
 #if defined(__SANITIZE_ADDRESS__)
     void *fake_stack, *outside_fake_stack;
@@ -38,8 +43,44 @@ struct coro *coro_current(void)
     return current;
 }
 
-/* The sanitizer must be told of every change of stack, on both sides of it. Not inlined: what a
- * caller holds in registers must not live across the change. */
+/* makecontext passes ints only. */
+static void coro_trampoline(unsigned high, unsigned low);
+
+/* A context is made once for each stack, because setcontext costs a system call; from then on
+ * _setjmp and _longjmp change between the stacks. This frame is
+ * left for good, so the sanitizer must mark nothing in it. */
+__attribute__((noinline, no_sanitize_address)) static void coro_make_and_enter(struct coro *coro)
+{
+    ucontext_t context;
+    uintptr_t self = (uintptr_t)coro;
+    getcontext(&context);
+    context.uc_stack.ss_sp = coro->stack;
+    context.uc_stack.ss_size = CORO_STACK_BYTES;
+    context.uc_link = NULL;
+    makecontext(&context, (void (*)(void))coro_trampoline, 2, (unsigned)(self >> 32),
+                (unsigned)self);
+    coro->made = true;
+    setcontext(&context);
+}
+
+/* What a caller holds in registers must not live across a change of stack: nothing here is inlined,
+ * and nothing but the coroutine is used afterwards. */
+__attribute__((noinline)) static void coro_switch_in(struct coro *coro)
+{
+    if (_setjmp(coro->outside) != 0)
+        return;
+    if (!coro->made)
+        coro_make_and_enter(coro);
+    _longjmp(coro->self, 1);
+}
+
+__attribute__((noinline)) static void coro_switch_out(struct coro *coro)
+{
+    if (_setjmp(coro->self) == 0)
+        _longjmp(coro->outside, 1);
+}
+
+/* The sanitizer must be told of every change of stack, on both sides of it. */
 __attribute__((noinline)) static void coro_enter(struct coro *coro)
 {
     assert(!current && !coro->ended);
@@ -47,9 +88,11 @@ __attribute__((noinline)) static void coro_enter(struct coro *coro)
 #if defined(__SANITIZE_ADDRESS__)
     __sanitizer_start_switch_fiber(&coro->outside_fake_stack, coro->stack, CORO_STACK_BYTES);
 #endif
-    swapcontext(&coro->outside, &coro->self);
+    coro_switch_in(coro);
 #if defined(__SANITIZE_ADDRESS__)
     __sanitizer_finish_switch_fiber(coro->outside_fake_stack, NULL, NULL);
+    /* Its fake stack is gone, and the context with it. */
+    coro->made = !coro->ended;
 #endif
 }
 
@@ -60,24 +103,24 @@ __attribute__((noinline)) static void coro_leave(struct coro *coro)
     __sanitizer_start_switch_fiber(coro->ended ? NULL : &coro->fake_stack, coro->outside_stack,
                                    coro->outside_stack_bytes);
 #endif
-    swapcontext(&coro->self, &coro->outside);
+    coro_switch_out(coro);
 #if defined(__SANITIZE_ADDRESS__)
     __sanitizer_finish_switch_fiber(coro->fake_stack, &coro->outside_stack,
                                     &coro->outside_stack_bytes);
 #endif
 }
 
-/* makecontext passes ints only. */
 static void coro_trampoline(unsigned high, unsigned low)
 {
     struct coro *coro = (struct coro *)(((uintptr_t)high << 32) | low);
 #if defined(__SANITIZE_ADDRESS__)
     __sanitizer_finish_switch_fiber(NULL, &coro->outside_stack, &coro->outside_stack_bytes);
 #endif
-    coro->body(coro->owner);
-    coro->ended = true;
-    coro_leave(coro);
-    abort();
+    for (;;) { /* lent out again, it goes on here */
+        coro->body(coro->owner);
+        coro->ended = true;
+        coro_leave(coro);
+    }
 }
 
 static struct coro *coro_new(void)
@@ -148,19 +191,6 @@ static void coro_run(struct coro *coro)
         coro_pool_put(coro->pool, coro);
 }
 
-/* getcontext may be taken by the compiler for something that returns twice: apart from what lives
- * in registers. */
-__attribute__((noinline)) static void coro_make_context(struct coro *coro)
-{
-    uintptr_t self = (uintptr_t)coro;
-    getcontext(&coro->self);
-    coro->self.uc_stack.ss_sp = coro->stack;
-    coro->self.uc_stack.ss_size = CORO_STACK_BYTES;
-    coro->self.uc_link = NULL;
-    makecontext(&coro->self, (void (*)(void))coro_trampoline, 2, (unsigned)(self >> 32),
-                (unsigned)self);
-}
-
 struct coro *coro_start(struct coro_pool *pool, void (*body)(void *owner), void *owner)
 {
     struct coro *coro = coro_pool_take(pool);
@@ -168,7 +198,6 @@ struct coro *coro_start(struct coro_pool *pool, void (*body)(void *owner), void 
     coro->body = body;
     coro->owner = owner;
     coro->ended = false;
-    coro_make_context(coro);
     coro_run(coro);
     return coro;
 }

@@ -1,4 +1,4 @@
-/* Coroutines on ucontext: straight-line code that can wait. Each has a small stack of its own, with
+/* Coroutines: straight-line code that can wait. Each has a small stack of its own, with
  * a guard page below it, taken from a pool and lent out again. Not for code that needs a deep stack
  * (CORO_STACK_BYTES). */
 #ifndef LOOP_CORO_H

@@ -91,9 +91,9 @@ struct attempt {
     struct http_call *call; /* of the last errand_http */
     struct attempt_rows *rows;
     enum errand_sql_class sql_class;
-    struct err err;
-    int64_t started_us; /* database's clock */
-    bool cancelled;     /* time is up, or errand stops */
+    const struct err *err; /* of the last statement; NULL: none */
+    int64_t started_us;    /* database's clock */
+    bool cancelled;        /* time is up, or errand stops */
     bool timed_out;
     bool returned;
     bool is_suspect;      /* the queue's: it may be what ends runners */

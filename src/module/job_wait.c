@@ -12,10 +12,14 @@ enum { QUERY_TIMEOUT_MS = 30000 };
 static void on_query_done(struct db_unit *unit, void *owner)
 {
     struct attempt *attempt = owner;
-    attempt->err = unit->err;
+    attempt->err = NULL;
     if (unit->err.code == ERR_NONE) {
         rows_add(&attempt->rows, unit->statements[0].result);
         unit->statements[0].result = NULL;
+    } else {
+        struct err *err = arena_alloc(&attempt->arena, sizeof *err);
+        *err = unit->err;
+        attempt->err = err;
     }
     attempt_wake(attempt);
 }
@@ -29,14 +33,14 @@ bool errand_query(struct errand_job *job, int statement, size_t count, const cha
     db_pool_submit(attempt->host->db, unit, QUERY_TIMEOUT_MS);
     attempt_sleep(attempt, WAIT_QUERY);
     attempt->sql_class = ERRAND_SQL_OK;
-    if (attempt->err.code == ERR_NONE) {
+    if (!attempt->err) {
         *rows = (const struct errand_rows *)attempt->rows;
         return true;
     }
     attempt->sql_class =
-        attempt->err.code == ERR_PERMANENT ? ERRAND_SQL_PERMANENT : ERRAND_SQL_TEMPORARY;
+        attempt->err->code == ERR_PERMANENT ? ERRAND_SQL_PERMANENT : ERRAND_SQL_TEMPORARY;
     if (error)
-        *error = arena_strdup(&attempt->arena, attempt->err.text);
+        *error = attempt->err->text;
     return false;
 }
 

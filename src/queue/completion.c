@@ -245,8 +245,8 @@ static struct errand_job *completion_take(struct completion *completion, size_t 
         if (++*count == (effects ? BATCH_EFFECT_JOBS : BATCH_JOBS) || job->alone)
             break;
     }
-    for (completion->last = &completion->first; *completion->last;)
-        completion->last = &(*completion->last)->next;
+    if (!*at) /* the last one was taken, or left where it is */
+        completion->last = at;
     return taken;
 }
 

@@ -12,7 +12,7 @@ enum {
     STALE_US =
         1000000, /* what was read longer ago is claimed, and so looked at again, before it starts */
     UNCOMMITTED_MAX =
-        32768 /* jobs that ended and are not committed: no more starts until they are fewer */
+        16384 /* jobs that ended and are not committed: no more starts until they are fewer */
 };
 
 static void dispatch_run(void *owner);

@@ -37,7 +37,7 @@ SYSTEM = {
     "src/base/log.c": {"unistd"},
     "src/base/failpoint.c": {"signal"},
     "src/base/random.c": {"sys/random"},
-    "src/loop": {"ev", "fcntl", "poll", "pthread", "sanitizer/common_interface_defs", "signal", "spawn", "sys/*",
+    "src/loop": {"ev", "fcntl", "poll", "pthread", "sanitizer/common_interface_defs", "setjmp", "signal", "spawn", "sys/*",
                  "ucontext", "unistd"},
     "src/config": {"unistd"},
     "src/db": {"arpa/inet", "libpq-fe", "netdb", "netinet/*", "sys/*", "unistd"},
