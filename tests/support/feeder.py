@@ -49,7 +49,8 @@ class Feeder(threading.Thread):
         if keys[0] is not None:
             given += ", keys => %(keys)s"
         with connection.cursor() as cursor:
-            for undo in ([True, False] if self.random.random() < self.undo else [False]):
+            undone = self.undo and (not self.ids or self.random.random() < self.undo)
+            for undo in ([True, False] if undone else [False]):
                 cursor.execute(f"select errand.enqueue_many(%(kind)s, %(args)s::jsonb[]{given})",
                                {"kind": kind, "args": [json.dumps(args) for args, _ in jobs], "keys": keys, **named})
                 ids = [row[0] for row in cursor.fetchall()]
