@@ -250,6 +250,19 @@ void errand_queue_pause(struct errand_job *job, int64_t ms, const char *format, 
 enum errand_level { ERRAND_DEBUG, ERRAND_INFO, ERRAND_WARN, ERRAND_ERROR };
 void errand_log(struct errand_job *job, enum errand_level level, const char *format, ...)
     ERRAND_PRINTF(3, 4);
+/* How far the job is: any JSON, replaces what was told before. Operators see it while the job runs
+ * (a job that has not run for long is written down for it); it is written at most once a second.
+ * The text form is checked as the other is. False: *error (NULL: not wanted; borrowed until the
+ * attempt ends) says what is wrong with it: no JSON, an integer past 64 bits, \u0000, more than 32
+ * levels, more than 64 KiB. The log says so too. */
+enum { ERRAND_PROGRESS_MAX = 65536, ERRAND_RESULT_MAX = 1048576 };
+bool errand_progress(struct errand_job *job, const json_t *progress, const char **error);
+bool errand_progress_text(struct errand_job *job, const char *json, const char **error);
+/* What came of it: stands in errand.history from the moment the job is done (or ends otherwise).
+ * The last one counts; an attempt that is tried again leaves none. False as above, at most 1 MiB.
+ */
+bool errand_result(struct errand_job *job, const json_t *result, const char **error);
+bool errand_result_text(struct errand_job *job, const char *json, const char **error);
 const char *errand_setting(struct errand_job *job, const char *name); /* text, NULL when unset */
 /* In debug builds, kills the process here when ERRAND_FAILPOINT names this point. */
 void errand_failpoint(struct errand_job *job, const char *name);

@@ -10,6 +10,8 @@
  * kills allows it
  *                {"label": "word"}             stands in the ledger
  *                {"error_class": "rate"}       with "retry"
+ *                {"result": {}}                leaves it as its result
+ *                {"progress": [1, 2]}          tells each before the wait, and waits as often
  *     probe.claim                              the same, claimed before it starts
  *     probe.retry                              the same, with retry policies of its own */
 #include "ledger.h"
@@ -67,6 +69,21 @@ static void probe_end(struct errand_job *job, const json_t *args, const char *ou
         errand_unknown(job, "%s", text);
     else
         errand_done(job);
+}
+
+static void probe_report(struct errand_job *job, const json_t *args, int sleep_ms)
+{
+    const json_t *steps = json_object_get(args, "progress"),
+                 *result = json_object_get(args, "result");
+    for (size_t i = 0; i < json_array_size(steps) && !errand_is_cancelled(job); i++) {
+        errand_progress(job, json_array_get(steps, i), NULL);
+        if (sleep_ms > 0)
+            errand_sleep(job, sleep_ms);
+    }
+    if (!json_is_array(steps) && sleep_ms > 0)
+        errand_sleep(job, sleep_ms);
+    if (result)
+        errand_result(job, result, NULL);
 }
 
 /* ---- Effects ---- */
@@ -134,8 +151,7 @@ static void probe_act(struct errand_job *job, const json_t *args)
     const json_t *sleep_ms = json_object_get(args, "sleep_ms");
     if (!probe_begin(job, args))
         return;
-    if (json_is_integer(sleep_ms) && json_integer_value(sleep_ms) > 0)
-        errand_sleep(job, (int)json_integer_value(sleep_ms));
+    probe_report(job, args, (int)json_integer_value(sleep_ms));
     if (json_is_true(json_object_get(args, "kill")) && !probe_kill(job))
         return;
     const char *outcome = errand_is_cancelled(job) ? "asked" : probe_outcome(job, args);

@@ -44,8 +44,10 @@ struct attempt *attempt_new(struct attempt_host *host, const struct kind *kind, 
 void attempt_free(struct attempt *attempt)
 {
     assert(attempt->returned || !attempt->coro);
-    for (size_t i = 0; i < attempt->count; i++)
+    for (size_t i = 0; i < attempt->count; i++) {
         json_decref(attempt->jobs[i].args);
+        free(attempt->jobs[i].progress);
+    }
     if (attempt->call)
         http_call_free(attempt->call);
     rows_free_all(attempt->rows);

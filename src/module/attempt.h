@@ -34,6 +34,7 @@ struct outcome {
     int64_t run_at_us;       /* SNOOZE */
     const char *text;        /* why; NULL for DONE */
     const char *error_class; /* of a RETRY; NULL: none was named */
+    const char *result;      /* JSON; NULL: none */
     struct effect *effects, **effects_last;
 };
 
@@ -45,6 +46,8 @@ struct errand_job {
     const char *queue, *args_text;
     json_t *args;
     bool args_parsed, cancelled;
+    char *progress;       /* JSON, as it was told last; NULL: none; owned */
+    bool progress_is_new; /* and not written yet */
     struct outcome outcome;
     void *owner;             /* the queue's */
     struct errand_job *next; /* the queue's lists */
@@ -60,6 +63,7 @@ struct attempt_queue_calls {
     void (*rate)(void *queue, double per_second, double burst);
     void (*hold)(void *queue, int64_t ms);
     void (*pause)(void *queue, int64_t ms, const char *reason);
+    void (*progress)(void *queue); /* a job of the queue has told something new */
     /* True: granted at once. False: attempt_wake will come. */
     bool (*rate_wait)(void *queue, struct attempt *attempt);
     void (*rate_wait_cancel)(void *queue, struct attempt *attempt);

@@ -1,15 +1,15 @@
 /* The public job API of include/errand/errand.h that only looks at a job or tells something of it:
- * identity, memory, telling, finishing. What waits is in job_wait.c. */
+ * identity, memory, telling, finishing. What waits is in job_wait.c, progress and result in
+ * job_report.c. */
 #include "module/attempt.h"
 
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "module/json_text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-enum { ARGS_DEPTH_MAX = 32 };
 
 int64_t errand_id(const struct errand_job *job)
 {
@@ -51,32 +51,12 @@ const char *errand_args_text(const struct errand_job *job)
     return job->args_text;
 }
 
-/* jansson descends by recursion, and a handler's stack is small. */
-static bool json_is_shallow(const char *text)
-{
-    int depth = 0;
-    bool in_string = false;
-    for (const char *at = text; *at; at++) {
-        if (in_string && *at == '\\' && at[1])
-            at++;
-        else if (*at == '"')
-            in_string = !in_string;
-        else if (!in_string && (*at == '{' || *at == '['))
-            depth++;
-        else if (!in_string && (*at == '}' || *at == ']'))
-            depth--;
-        if (depth > ARGS_DEPTH_MAX)
-            return false;
-    }
-    return true;
-}
-
 const json_t *errand_args(struct errand_job *job)
 {
     if (!job->args_parsed) {
         json_error_t error;
         job->args_parsed = true;
-        if (json_is_shallow(job->args_text))
+        if (json_text_is_shallow(job->args_text))
             job->args = json_loads(job->args_text, JSON_DECODE_ANY, &error);
     }
     return job->args;

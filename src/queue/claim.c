@@ -234,7 +234,8 @@ static bool lane_list_long_running(struct lane *lane, int64_t now_us)
     bool any = false;
     for (struct entry *entry = lane->held; entry; entry = entry->hh.next) {
         bool fresh = entry->state == ENTRY_RUNNING && !entry->claimed && !entry->claim_under_way &&
-                     (now_us - entry->started_us >= LAZY_AFTER_US || lane->leaving);
+                     (now_us - entry->started_us >= LAZY_AFTER_US || lane->leaving ||
+                      entry->job->progress_is_new);
         if (entry->gone || (!fresh && !entry->claim_again))
             continue;
         entry->claim_again = false;

@@ -19,6 +19,7 @@
 enum {
     COMPLETION_TIMEOUT_MS = 30000,
     COMPLETION_AGAIN_US = 100000,
+    LANE_STATEMENTS = 4,    /* of one transaction, at most */
     BATCH_JOBS = 4096,      /* of one transaction */
     BATCH_EFFECT_JOBS = 256 /* of one with effects */
 };
@@ -73,9 +74,20 @@ struct completing {
     size_t check_count;
 };
 
-static bool outcome_is_end(enum outcome_code code)
+static enum kind_keep entry_keep(const struct entry *entry)
 {
-    return code == OUTCOME_CANCELLED || code == OUTCOME_UNKNOWN || code == OUTCOME_DEAD;
+    return kind_settings_of(&entry->lane->runner->kind_settings, entry->kind)->keep;
+}
+
+static bool entry_is_unkept(const struct entry *entry)
+{
+    return entry->job->outcome.code == OUTCOME_DONE && entry_keep(entry) != KIND_KEEP_ALL;
+}
+
+static bool entry_is_done(const struct entry *entry)
+{
+    return entry->job->outcome.code == OUTCOME_DONE && !entry->job->outcome.result &&
+           entry_keep(entry) == KIND_KEEP_ALL;
 }
 
 static bool outcome_is_again(enum outcome_code code)
@@ -83,25 +95,34 @@ static bool outcome_is_again(enum outcome_code code)
     return code == OUTCOME_RETRY || code == OUTCOME_SNOOZE;
 }
 
-static bool outcome_is_done(enum outcome_code code)
+static bool entry_is_again(const struct entry *entry)
 {
-    return code == OUTCOME_DONE;
+    return outcome_is_again(entry->job->outcome.code);
+}
+
+static bool entry_is_any(const struct entry *entry)
+{
+    (void)entry;
+    return true;
 }
 
 static const char *outcome_name(enum outcome_code code)
 {
-    return code == OUTCOME_CANCELLED ? "cancelled" : code == OUTCOME_UNKNOWN ? "unknown" : "dead";
+    return code == OUTCOME_DONE        ? "done"
+           : code == OUTCOME_CANCELLED ? "cancelled"
+           : code == OUTCOME_UNKNOWN   ? "unknown"
+                                       : "dead";
 }
 
-/* The entries of the list whose outcome is of the sort, as a list of their own; the others stay. */
-static struct entry *list_split(struct entry **list, bool (*is_of_sort)(enum outcome_code code),
+/* The entries of the list that are of the sort, as a list of their own; the others stay. */
+static struct entry *list_split(struct entry **list, bool (*is_of_sort)(const struct entry *entry),
                                 size_t *count)
 {
     struct entry *taken = NULL, **last = &taken, **at = list;
     *count = 0;
     while (*at) {
         struct entry *entry = *at;
-        if (!is_of_sort(entry->job->outcome.code)) {
+        if (!is_of_sort(entry)) {
             at = &entry->next;
             continue;
         }
@@ -124,6 +145,11 @@ static void params_add_classes(struct params *params, const struct entry *list)
     params_close_array(params);
 }
 
+static const char *outcome_reason(const struct outcome *outcome)
+{
+    return outcome->code == OUTCOME_DONE || outcome->text ? outcome->text : "";
+}
+
 static void params_add_end(struct params *params, const struct entry *list)
 {
     struct buf *buf = params_open_array(params);
@@ -132,9 +158,17 @@ static void params_add_end(struct params *params, const struct entry *list)
     params_close_array(params);
     buf = params_open_array(params);
     for (const struct entry *entry = list; entry; entry = entry->next)
-        buf_array_text(buf, entry->job->outcome.text ? entry->job->outcome.text : "");
+        buf_array_text(buf, outcome_reason(&entry->job->outcome));
     params_close_array(params);
     params_add_classes(params, list);
+    buf = params_open_array(params);
+    for (const struct entry *entry = list; entry; entry = entry->next)
+        buf_array_text(buf, entry_keep(entry) == KIND_KEEP_NONE ? "f" : "t");
+    params_close_array(params);
+    buf = params_open_array(params);
+    for (const struct entry *entry = list; entry; entry = entry->next)
+        buf_array_text(buf, entry->job->outcome.result);
+    params_close_array(params);
 }
 
 /* The attempt to be written down: a claim has counted it already; a snooze takes it back. */
@@ -193,12 +227,14 @@ static void lane_add_completions(struct lane *lane, struct db_unit *unit)
 {
     size_t count;
     struct entry *list = lane_list_take(lane);
-    struct entry *done = list_split(&list, outcome_is_done, &count);
+    struct entry *done = list_split(&list, entry_is_done, &count);
     lane_add_statement(lane, unit, QUEUE_SQL_JOB_DONE, done, count, NULL);
-    struct entry *ended = list_split(&list, outcome_is_end, &count);
-    lane_add_statement(lane, unit, QUEUE_SQL_JOB_END, ended, count, params_add_end);
-    struct entry *again = list_split(&list, outcome_is_again, &count);
+    struct entry *unkept = list_split(&list, entry_is_unkept, &count);
+    lane_add_statement(lane, unit, QUEUE_SQL_JOB_DONE_UNKEPT, unkept, count, NULL);
+    struct entry *again = list_split(&list, entry_is_again, &count);
     lane_add_statement(lane, unit, QUEUE_SQL_JOB_AGAIN, again, count, params_add_again);
+    struct entry *ended = list_split(&list, entry_is_any, &count);
+    lane_add_statement(lane, unit, QUEUE_SQL_JOB_END, ended, count, params_add_end);
     assert(!list);
 }
 
@@ -271,8 +307,8 @@ static void completion_flush(void *owner)
     struct db_unit *unit = db_unit_new(DB_TRANSACTION, completing_on_done, NULL);
     struct completing *completing = arena_alloc(&unit->arena, sizeof *completing);
     *completing = (struct completing){.runner = runner, .jobs = jobs, .count = count};
-    completing->checks =
-        arena_alloc(&unit->arena, 3 * runner->lane_count * sizeof completing->checks[0]);
+    completing->checks = arena_alloc(&unit->arena, LANE_STATEMENTS * runner->lane_count *
+                                                       sizeof completing->checks[0]);
     unit->owner = completing;
     if (jobs->outcome.effects)
         db_unit_add(unit, &queue_sql[QUEUE_SQL_EFFECTS_PATIENCE], 0, NULL);

@@ -193,6 +193,15 @@ where j.lane = $1::integer and j.id = d.id and j.revision = d.revision and not j
     and exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint)
 returning j.id
 
+-- name: job_progress
+-- What running jobs tell of themselves: $2 runner, $3 ids, $4 attempts, $5 JSON texts.
+update errand.job j set progress = d.progress
+from (
+    select d.id, d.attempt, d.progress::jsonb as progress
+    from unnest($3::bigint[], $4::smallint[], $5::text[]) d(id, attempt, progress)
+) d
+where j.lane = $1::integer and j.id = d.id and j.attempt = d.attempt and j.claimed_by = $2::bigint
+
 -- name: job_done
 -- Jobs that are done (written down as ours, or in a lane that is still ours): $2 epoch, $3 expected number (-1: no check), $4 ids, $5 attempts, $6 revisions, $7 start times in us, $8
 -- runner, $9 days that the history keeps them. Tells how many were done, and how many of them others wait for.
@@ -218,18 +227,38 @@ with gone as (
 )
 select errand.completion_check($3::integer, (select pg_catalog.count(*) from gone)), (select pg_catalog.count(*) from ended)
 
--- name: job_end
--- Jobs that end otherwise: as job_done, and $10 outcomes, $11 reasons, $12 classes of errors. Those with outcome dead become dead letters.
+-- name: job_done_unkept
+-- As job_done, of kinds whose done jobs the history does not keep.
 with gone as (
     delete from errand.job j
-    using unnest($4::bigint[], $5::smallint[], $6::integer[], $7::bigint[], $10::text[], $11::text[], $12::text[])
-        d(id, attempt, revision, started_us, outcome, error, error_class)
+    using unnest($4::bigint[], $5::smallint[], $6::integer[]) d(id, attempt, revision)
+    where j.lane = $1::integer and j.id = d.id and j.attempt = d.attempt and j.revision = d.revision
+        and (j.claimed_by = $8::bigint
+            or exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint))
+    returning j.id, j.dependents
+), ended as (
+    update errand.dependency d set outcome = 'done'
+    from gone g where d.lane = $1::integer and d.parent_id = g.id and g.dependents
+    returning 1
+)
+select errand.completion_check($3::integer, (select pg_catalog.count(*) from gone)), (select pg_catalog.count(*) from ended)
+from (select $7::bigint[], $9::integer) unused
+
+-- name: job_end
+-- Jobs that end otherwise, or with a result: as job_done, and $10 outcomes, $11 reasons, $12 classes of errors, $13 whether the history keeps them,
+-- $14 results. Those with outcome dead become dead letters.
+with gone as (
+    delete from errand.job j
+    using unnest($4::bigint[], $5::smallint[], $6::integer[], $7::bigint[], $10::text[], $11::text[], $12::text[],
+            $13::boolean[], $14::text[])
+        d(id, attempt, revision, started_us, outcome, error, error_class, kept, result)
     where j.lane = $1::integer and j.id = d.id and j.attempt = d.attempt and j.revision = d.revision
         and (j.claimed_by = $8::bigint
             or exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint))
     returning j.lane, case when j.claimed_by is null and d.started_us is not null then j.attempt + 1 else j.attempt end as attempt,
         j.priority, j.id, j.run_at, j.created_at, d.started_us, j.kind, j.key, j.args, j.trace, j.timeout_ms, j.max_attempts,
-        j.key_shared, j.expires_at, j.tags, j.dependents, d.outcome, d.error, d.error_class
+        j.key_shared, j.expires_at, j.tags, j.dependents, d.outcome, d.error, d.error_class,
+        d.kept, d.result
 ), dead as (
     insert into errand.dead_letter (lane, attempt, priority, id, run_at, created_at, timeout_ms, max_attempts, key_shared, expires_at,
         died_at, kind, key, args, error, trace, tags)
@@ -238,13 +267,13 @@ with gone as (
     from gone g where g.outcome = 'dead'
 ), told as (
     insert into errand.history (lane, attempt, priority, id, run_at, created_at, started_at, finished_at, keep_until, runner, outcome, kind, key,
-        args, error, trace, tags, error_class)
+        args, error, trace, tags, error_class, result)
     select g.lane, g.attempt, g.priority, g.id, g.run_at, g.created_at,
         case when g.started_us is not null then least(pg_catalog.to_timestamp(g.started_us::double precision / 1000000), pg_catalog.now()) end,
         pg_catalog.now(),
         pg_catalog.timezone('UTC', pg_catalog.now())::date + $9::integer, $8::bigint, g.outcome, g.kind, g.key, g.args, g.error, g.trace, g.tags,
-        nullif(g.error_class, '')
-    from gone g
+        nullif(g.error_class, ''), g.result::jsonb
+    from gone g where g.kept
 ), ended as (
     update errand.dependency d set outcome = g.outcome
     from gone g where d.lane = $1::integer and d.parent_id = g.id and g.dependents

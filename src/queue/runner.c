@@ -251,6 +251,7 @@ static void runner_init(struct runner *runner, const struct settings *settings)
     reader_init(runner);
     dispatch_init(runner);
     claim_init(runner);
+    progress_init(runner);
     completion_init(runner);
     lease_init(runner, settings_integer(settings, "errand", "lease_ttl_ms"));
     loop_timer_init(&runner->acquire_again, &runner->loop, on_acquire_again, runner);

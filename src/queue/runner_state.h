@@ -10,6 +10,7 @@
 #include "queue/completion.h"
 #include "queue/kind_setting.h"
 #include "queue/lane.h"
+#include "queue/progress.h"
 #include "queue/workqueue.h"
 
 enum runner_phase {
@@ -53,6 +54,7 @@ struct runner {
     struct workqueue *workqueues;
     struct completion completion;
     struct claim claim;
+    struct progress progress;
     struct {
         struct loop_timer timer;
         bool under_way;

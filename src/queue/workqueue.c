@@ -204,6 +204,12 @@ static void on_pause(void *owner, int64_t ms, const char *reason)
     dispatch_schedule(queue->runner);
 }
 
+static void on_progress(void *owner)
+{
+    const struct workqueue *queue = owner;
+    progress_schedule(queue->runner);
+}
+
 static bool on_rate_wait(void *owner, struct attempt *attempt)
 {
     struct workqueue *queue = owner;
@@ -241,6 +247,7 @@ const struct attempt_queue_calls workqueue_calls = {
     .rate = on_rate,
     .hold = on_hold,
     .pause = on_pause,
+    .progress = on_progress,
     .rate_wait = on_rate_wait,
     .rate_wait_cancel = on_rate_wait_cancel,
 };
