@@ -30,7 +30,17 @@ select pg_catalog.to_regclass('errand.migration') is not null as has_records,
                 'memories', 'chat_sessions', 'session_messages', 'documents', 'chunks', 'workspaces', 'projects',
                 'work_tickets', 'work_outputs', 'subscription_events', 'scheduled_messages', 'email_delivery_log'
             )
-    ) as domain_tables
+    ) as domain_tables,
+    -- Which installation of errand mails for the domain tables: the schema of its trigger's function.
+    (
+        select f.nspname
+        from pg_catalog.pg_trigger t
+        join pg_catalog.pg_class c on c.oid = t.tgrelid
+        join pg_catalog.pg_proc p on p.oid = t.tgfoid
+        join pg_catalog.pg_namespace f on f.oid = p.pronamespace
+        where c.relnamespace = pg_catalog.to_regnamespace('public') and c.relname = 'scheduled_messages'
+            and t.tgname = 'errand_email_insert'
+    ) as email_schema
 
 -- name: migration_records
 select set_name, number, name, checksum, adopted,
@@ -81,11 +91,11 @@ where (c.oid is null and k.n = 1)
 order by w.table_name, k.n
 
 -- name: migration_lock
--- One migration at a time, whoever runs it, until the transaction ends. statement_timeout of the role would cut the
+-- One migration at a time, whoever runs it and for whatever schema, until the transaction ends. statement_timeout of the role would cut the
 -- wait, and the migration.
 select pg_catalog.set_config('statement_timeout', '0', true),
     pg_catalog.set_config('idle_in_transaction_session_timeout', '0', true),
-    pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('errand.migration', 0))
+    pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('errand migration', 0))
 
 -- name: migration_prepare
 -- A known search_path (extensions is where Supabase keeps pgvector); and a migration that waits for somebody's table
@@ -94,7 +104,11 @@ select pg_catalog.set_config('search_path', 'public, extensions', true),
     pg_catalog.set_config('lock_timeout', '30s', true)
 
 -- name: migration_has_records
-select pg_catalog.to_regclass('errand.migration') is not null
+-- Not by to_regclass: that answers from the session's cache, which may not know yet what was committed during the wait for the lock.
+select exists (
+    select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where n.nspname || '.' || c.relname = 'errand.migration'
+)
 
 -- name: migration_schema_create
 create schema if not exists errand
