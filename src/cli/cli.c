@@ -310,7 +310,8 @@ bool cli_number(const struct cli *cli, const char *what, const char *text, long 
 bool cli_connect(const struct cli *cli, struct session **session, int *status)
 {
     struct err err = {0};
-    if (session_open(session, settings_text(cli->settings, "errand", "database_url"), &err))
+    if (session_open(session, settings_text(cli->settings, "errand", "database_url"),
+                     settings_text(cli->settings, "errand", "schema"), &err))
         return true;
     *status = failure_connect(cli, &err);
     return false;

@@ -1,6 +1,7 @@
 /* errand migrate up | status | plan */
 #include "cli/cmd.h"
 
+#include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/failure.h"
 #include "cli/migration_apply.h"
@@ -85,6 +86,25 @@ static bool plan_adopts(const struct migration_plan *plan)
     return false;
 }
 
+/* The text of a step as it will run; the caller frees it. */
+static char *step_sql(struct session *session, const struct migration_step *step)
+{
+    const struct migration_file *file = step->migration->file;
+    char *text = mem_strndup(file->text, file->length);
+    char *sql = mem_strdup(session_sql(session, text));
+    free(text);
+    return sql;
+}
+
+static void plan_print_sql(struct session *session, const struct migration_step *step)
+{
+    if (step->action != MIGRATION_APPLY)
+        return;
+    char *text = step_sql(session, step);
+    puts(text);
+    free(text);
+}
+
 static void plan_print(const struct cmd_migrate *migrate, bool sql)
 {
     const struct migration_plan *plan = &migrate->plan;
@@ -102,29 +122,32 @@ static void plan_print(const struct cmd_migrate *migrate, bool sql)
         const struct migration_step *step = &plan->steps[i];
         printf("  %s  %s/%s\n", migration_action_name(step->action), step->migration->set_name,
                step->migration->name);
-        if (sql && step->action == MIGRATION_APPLY)
-            printf("%.*s\n", (int)step->migration->file->length, step->migration->file->text);
+        if (sql)
+            plan_print_sql(migrate->session, step);
     }
     fflush(stdout);
 }
 
-static json_t *step_json(const struct migration_step *step, bool sql)
+static json_t *step_json(const struct migration_step *step)
 {
-    json_t *object = json_pack("{s:s, s:i, s:s, s:s}", "set", step->migration->set_name, "number",
-                               step->migration->number, "name", step->migration->name, "action",
-                               migration_action_name(step->action));
-    if (sql && step->action == MIGRATION_APPLY)
-        json_object_set_new(
-            object, "sql",
-            json_stringn(step->migration->file->text, step->migration->file->length));
-    return object;
+    return json_pack("{s:s, s:i, s:s, s:s}", "set", step->migration->set_name, "number",
+                     step->migration->number, "name", step->migration->name, "action",
+                     migration_action_name(step->action));
 }
 
-static void plan_print_json(const struct migration_plan *plan, bool sql)
+static void plan_print_json(const struct cmd_migrate *migrate, bool sql)
 {
     json_t *steps = json_array();
-    for (size_t i = 0; i < plan->count; i++)
-        json_array_append_new(steps, step_json(&plan->steps[i], sql));
+    for (size_t i = 0; i < migrate->plan.count; i++) {
+        const struct migration_step *step = &migrate->plan.steps[i];
+        json_t *object = step_json(step);
+        if (sql && step->action == MIGRATION_APPLY) {
+            char *text = step_sql(migrate->session, step);
+            json_object_set_new(object, "sql", json_string(text));
+            free(text);
+        }
+        json_array_append_new(steps, object);
+    }
     print_json(steps);
 }
 
@@ -136,7 +159,7 @@ int cmd_migrate_plan(struct cli *cli)
     if (!migrate_open(&migrate, cli, &status) || !migrate_plan(&migrate, cli, &status))
         return status;
     if (cli->json)
-        plan_print_json(&migrate.plan, sql);
+        plan_print_json(&migrate, sql);
     else
         plan_print(&migrate, sql);
     migrate_close(&migrate);
@@ -192,7 +215,7 @@ static int up_steps(const struct cli *cli, struct cmd_migrate *migrate, json_t *
         struct err err = {0};
         if (!migration_apply(migrate->session, step, &outcome, &err))
             return up_failed(cli, migrate->session, &err);
-        json_t *object = step_json(step, false);
+        json_t *object = step_json(step);
         json_object_set_new(object, "outcome", json_string(up_word(step, outcome)));
         json_array_append_new(told, object);
         if (!cli->json) {

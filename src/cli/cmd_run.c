@@ -15,7 +15,8 @@ static bool run_check(const struct cli *cli, int *status)
     struct session *session;
     struct err err = {0};
     const char *hint;
-    if (!session_open(&session, settings_text(cli->settings, "errand", "database_url"), &err)) {
+    if (!session_open(&session, settings_text(cli->settings, "errand", "database_url"),
+                      settings_text(cli->settings, "errand", "schema"), &err)) {
         if (err.code == ERR_TEMPORARY) {
             log_event(LOG_WARN, "database away", "error", err.text, NULL);
             return true;

@@ -104,6 +104,8 @@ static bool migration_list_read_facts(struct migration_list *list, struct sessio
     list->has_vector = *session_rows_text(rows, 0, 2) == 't';
     list->has_supabase = *session_rows_text(rows, 0, 3) == 't';
     list->domain_tables = atol(session_rows_text(rows, 0, 4));
+    const char *email_schema = session_rows_text(rows, 0, 5);
+    list->email_schema = email_schema ? mem_strdup(email_schema) : NULL;
     list->server_version = session_server_version(session);
     session_rows_free(rows);
     return true;
@@ -151,6 +153,7 @@ void migration_list_clear(struct migration_list *list)
         free(list->items[i].applied_by);
     }
     free(list->items);
+    free(list->email_schema);
     *list = (struct migration_list){0};
 }
 

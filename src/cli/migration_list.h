@@ -35,6 +35,7 @@ struct migration_list {
     bool has_vector;    /* pgvector can be created */
     bool has_supabase;  /* Supabase's own migration tool was here */
     long domain_tables; /* how many of the twelve stand */
+    char *email_schema; /* owned; of the errand whose triggers watch the messages; NULL: none */
     int server_version;
 };
 

@@ -71,6 +71,21 @@ static bool plan_check_vector(struct migration_plan *plan, const struct migratio
         "nothing was changed");
 }
 
+/* A message is mailed by one errand. */
+static bool plan_check_email(struct migration_plan *plan, const struct migration_list *list,
+                             const struct session *session, struct err *err)
+{
+    if (!list->email_schema || !plan_applies(plan, MIGRATION_SET_EMAIL) ||
+        strcmp(list->email_schema, session_schema(session)) == 0)
+        return true;
+    snprintf(plan->hint, sizeof plan->hint,
+             "Leave the set email out here: errand migrate up --only queue,auth,domain");
+    return err_set(err, ERR_CONFIG,
+                   "the messages of this database are mailed by the errand in schema %s; nothing "
+                   "was changed",
+                   list->email_schema);
+}
+
 static bool plan_check_needs(struct migration_plan *plan, const struct migration_list *list,
                              enum migration_set set, enum migration_set needed, bool stands,
                              struct err *err)
@@ -142,7 +157,7 @@ static bool plan_fill(struct migration_plan *plan, const struct migration_list *
         if (item->state == MIGRATION_PENDING && (mask & 1u << item->set))
             plan_add(plan, item, adopts);
     }
-    return plan_check_vector(plan, list, err) &&
+    return plan_check_vector(plan, list, err) && plan_check_email(plan, list, session, err) &&
            plan_check_needs(plan, list, MIGRATION_SET_DOMAIN, MIGRATION_SET_AUTH, list->has_auth,
                             err) &&
            plan_check_needs(plan, list, MIGRATION_SET_EMAIL, MIGRATION_SET_QUEUE, false, err) &&

@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/schema.h"
 
 #include <errno.h>
 #include <libpq-fe.h>
@@ -13,8 +14,10 @@
 
 struct session {
     PGconn *conn;
+    const char *schema;
+    struct buf sql; /* the last text that was rewritten */
     int statement_ms;
-    char place[320];
+    char place[400];
     char detail[ERR_TEXT_BYTES];
     char hint[ERR_TEXT_BYTES];
 };
@@ -120,9 +123,10 @@ static bool session_connect_poll(struct session *session, struct err *err)
 static void session_find_place(struct session *session)
 {
     const char *host = PQhost(session->conn), *database = PQdb(session->conn);
-    snprintf(session->place, sizeof session->place, "database %.100s at %.150s%s%.20s",
-             database ? database : "?", host && *host ? host : "?",
-             host && *host == '/' ? " port " : ":",
+    bool other = !schema_is_default(session->schema);
+    snprintf(session->place, sizeof session->place, "database %.100s%s%.40s%s at %.150s%s%.20s",
+             database ? database : "?", other ? " (schema " : "", other ? session->schema : "",
+             other ? ")" : "", host && *host ? host : "?", host && *host == '/' ? " port " : ":",
              PQport(session->conn) ? PQport(session->conn) : "?");
 }
 
@@ -141,10 +145,13 @@ static PGconn *session_start(const char *conninfo)
     return PQconnectStartParams(keys, values, 1);
 }
 
-bool session_open(struct session **opened, const char *conninfo, struct err *err)
+bool session_open(struct session **opened, const char *conninfo, const char *schema,
+                  struct err *err)
 {
     struct session *session = mem_zalloc(sizeof *session);
     *opened = NULL;
+    session->schema = schema ? schema : SCHEMA_DEFAULT;
+    buf_init(&session->sql, 0);
     session->statement_ms = SESSION_STATEMENT_MS;
     session->conn = session_start(conninfo);
     bool ok = session->conn != NULL;
@@ -173,6 +180,7 @@ void session_close(struct session *session)
     if (!session)
         return;
     PQfinish(session->conn);
+    buf_clear(&session->sql);
     free(session);
 }
 
@@ -189,6 +197,11 @@ const char *session_place(const struct session *session)
 int session_server_version(const struct session *session)
 {
     return PQserverVersion(session->conn);
+}
+
+const char *session_schema(const struct session *session)
+{
+    return session->schema;
 }
 
 void session_deadline(struct session *session, int ms)
@@ -335,13 +348,23 @@ static int64_t session_begin(struct session *session)
     return clock_mono_us() + (int64_t)session->statement_ms * 1000;
 }
 
+const char *session_sql(struct session *session, const char *text)
+{
+    if (schema_is_default(session->schema))
+        return text;
+    buf_reset(&session->sql);
+    schema_rewrite(&session->sql, text, session->schema);
+    return buf_text(&session->sql);
+}
+
 bool session_run(struct session *session, const struct errand_statement *statement, size_t count,
                  const char *const *params, struct session_rows **rows, struct err *err)
 {
     int64_t until_us = session_begin(session);
     PGresult *last = NULL, *failed = NULL;
     size_t results = 0;
-    if (!PQsendQueryParams(session->conn, statement->text, (int)count, NULL, params, NULL, NULL, 0))
+    const char *text = session_sql(session, statement->text);
+    if (!PQsendQueryParams(session->conn, text, (int)count, NULL, params, NULL, NULL, 0))
         return session_lost(session, err);
     bool ok = session_flush(session, until_us, err) &&
               session_collect(session, until_us, &last, &failed, &results, err);
@@ -383,6 +406,7 @@ bool session_script(struct session *session, const char *text, struct err *err)
     int64_t until_us = session_begin(session);
     PGresult *last = NULL, *failed = NULL;
     size_t done = 0;
+    text = session_sql(session, text);
     if (!PQsendQuery(session->conn, text))
         return session_lost(session, err);
     bool ok = session_flush(session, until_us, err) &&

@@ -15,14 +15,21 @@ struct session_rows;
  * connect_timeout. */
 enum { SESSION_CONNECT_MS = 30000, SESSION_STATEMENT_MS = 30000 };
 
-/* conninfo NULL: libpq's own PG* variables. False: ERR_TEMPORARY when nobody answers, ERR_CONFIG
+/* conninfo NULL: libpq's own PG* variables. schema (borrowed): what statements and scripts are
+ * rewritten for. False: ERR_TEMPORARY when nobody answers, ERR_CONFIG
  * when the server refuses (err->sqlstate says why, where it told). */
-bool session_open(struct session **session, const char *conninfo, struct err *err);
+bool session_open(struct session **session, const char *conninfo, const char *schema,
+                  struct err *err);
 void session_close(struct session *session); /* NULL is fine */
 
 const char *session_user(const struct session *session);
 const char *session_place(const struct session *session);  /* "database app at 127.0.0.1:5432" */
 int session_server_version(const struct session *session); /* 150004 */
+const char *session_schema(const struct session *session);
+
+/* The text as it is sent: with the schema that errand is installed in. Lives until the next text.
+ */
+const char *session_sql(struct session *session, const char *text);
 
 /* Of the statements that follow; 0: the default. */
 void session_deadline(struct session *session, int ms);

@@ -1,12 +1,15 @@
 #include "config/settings_core.h"
 
 #include "base/log.h"
+#include "base/schema.h"
 
 #include <string.h>
 
 static const struct errand_setting settings_core_table[] = {
     {"database_url", ERRAND_SETTING_TEXT, NULL, "DATABASE_URL", 0, 0,
      "PostgreSQL to use, as a URL or as key=value; unset: libpq's PG* variables apply"},
+    {"schema", ERRAND_SETTING_TEXT, SCHEMA_DEFAULT, NULL, 0, 0,
+     "schema of errand's own tables and functions in the database"},
     {"queues", ERRAND_SETTING_TEXT, "*", NULL, 0, 0,
      "queues that this runner serves, separated by commas; * serves all"},
     {"concurrency", ERRAND_SETTING_INTEGER, "100", NULL, 1, 10000,
@@ -61,6 +64,10 @@ bool settings_core_accepts(const char *key, const char *value, const char **allo
     if (strcmp(key, "log_format") == 0) {
         *allowed = "logfmt or json";
         return log_format_parse(value, &format);
+    }
+    if (strcmp(key, "schema") == 0) {
+        *allowed = "[a-z_][a-z0-9_]*, at most 40 characters, not pg_*, public or a reserved word";
+        return schema_name_is_valid(value);
     }
     if (strcmp(key, "queues") == 0) {
         *allowed = "* or queue names ([a-z0-9_.-], at most 63 bytes) separated by commas";

@@ -53,6 +53,7 @@ struct db_conn *conn_new(struct db_pool *pool)
 {
     struct db_conn *conn = mem_zalloc(sizeof *conn);
     conn->pool = pool;
+    conn->exchange.texts = &pool->texts;
     ev_init(&conn->io, on_io);
     conn->io.data = conn;
     loop_timer_init(&conn->timer, pool->loop, conn_on_timer, conn);

@@ -63,7 +63,8 @@ static bool exchange_send_named(struct db_exchange *exchange, PGconn *pg,
         snprintf(found->name, sizeof found->name, "errand_%u", exchange->prepared_number++);
         HASH_ADD_PTR(exchange->prepared, statement, found);
         exchange_expect(exchange, SLOT_PREPARE - i);
-        if (!PQsendPrepare(pg, found->name, each->statement->text, 0, NULL))
+        if (!PQsendPrepare(pg, found->name, statement_text(exchange->texts, each->statement), 0,
+                           NULL))
             return false;
     }
     exchange_expect(exchange, i);
@@ -77,8 +78,8 @@ static bool exchange_send(struct db_exchange *exchange, PGconn *pg, const struct
     if (named)
         return exchange_send_named(exchange, pg, each, i);
     exchange_expect(exchange, i);
-    return PQsendQueryParams(pg, each->statement->text, each->count, NULL, each->params, NULL, NULL,
-                             each->binary);
+    const char *text = statement_text(exchange->texts, each->statement);
+    return PQsendQueryParams(pg, text, each->count, NULL, each->params, NULL, NULL, each->binary);
 }
 
 static bool exchange_send_framing(struct db_exchange *exchange, PGconn *pg, int statement)

@@ -2,6 +2,7 @@
 #ifndef DB_EXCHANGE_H
 #define DB_EXCHANGE_H
 
+#include "db/statement_text.h"
 #include "db/unit.h"
 
 enum db_exchange_state {
@@ -12,8 +13,9 @@ enum db_exchange_state {
 };
 
 struct db_exchange {
-    struct db_unit *unit; /* NULL: none under way */
-    int *slots;           /* what each answer to come belongs to, in the order of sending */
+    struct statement_texts *texts; /* borrowed */
+    struct db_unit *unit;          /* NULL: none under way */
+    int *slots; /* what each answer to come belongs to, in the order of sending */
     size_t slot_count, slot_capacity, answered;
     struct db_prepared
         *prepared; /* what this connection's server has prepared, by address of the statement */

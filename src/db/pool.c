@@ -13,6 +13,7 @@ void db_pool_init(struct db_pool *pool, struct loop *loop, const struct db_pool_
 {
     *pool = (struct db_pool){.loop = loop, .options = *options};
     pool->last = &pool->first;
+    statement_texts_init(&pool->texts, options->schema);
     pool->conns = mem_zalloc(options->size * sizeof(struct db_conn *));
     for (size_t i = 0; i < options->size; i++)
         pool->conns[i] = conn_new(pool);
@@ -46,6 +47,7 @@ void db_pool_clear(struct db_pool *pool)
         db_unit_free(unit);
     }
     loop_timer_stop(&pool->expiry);
+    statement_texts_clear(&pool->texts);
 }
 
 /* Sends what waits to an idle connection, or opens one more for it. */

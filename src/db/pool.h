@@ -5,6 +5,7 @@
 #ifndef DB_POOL_H
 #define DB_POOL_H
 
+#include "db/statement_text.h"
 #include "db/unit.h"
 #include "loop/loop.h"
 
@@ -14,6 +15,7 @@ struct db_pool;
 struct db_pool_options {
     const char *name;     /* behind application_name, and in log lines */
     const char *conninfo; /* libpq's: key=value or URI; "" takes PG* variables */
+    const char *schema;   /* of errand; NULL: errand. Borrowed */
     size_t size;          /* connections at most */
     bool keep;            /* the first connection is opened at once and kept */
     /* For a pool that keeps: it is up (again; units may be submitted), it is down (why), it was
@@ -28,6 +30,7 @@ struct db_pool {
     struct loop *loop;
     struct db_pool_options options;
     struct db_conn **conns;
+    struct statement_texts texts;
     struct db_unit *first, **last; /* waiting */
     size_t waiting;
     bool closed;

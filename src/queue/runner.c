@@ -213,6 +213,7 @@ static void runner_open_pool(struct runner *runner, struct db_pool *pool, const 
     const struct db_pool_options options = {
         .name = name,
         .conninfo = url ? url : "",
+        .schema = settings_text(runner->settings, "errand", "schema"),
         .size = size,
         .keep = keep,
         .on_up = keep ? on_up : NULL,
