@@ -139,6 +139,7 @@ create table errand.job (
     autovacuum_vacuum_cost_delay = 1
 );
 create index job_ready on errand.job (lane, priority, run_at, id);
+create index job_claimed on errand.job (lane) where claimed_by is not null;
 create unique index job_key on errand.job (lane, key) where key is not null and not key_shared;
 create index job_key_shared on errand.job (lane, key, created_at, id) where key_shared;
 
@@ -238,6 +239,16 @@ begin
             hint = 'errand.queues lists the queues.';
     end if;
     perform errand.queue_changed(queue_resume.name);
+end
+$$;
+
+-- Whether a queue has a limit that is one number for all of it, so that all its lanes belong to one runner.
+create function errand.queue_is_whole(queue text) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+    return exists (select from errand.queue q where q.name = queue_is_whole.queue and (q.concurrency is not null or q.rate is not null))
+        or exists (select from errand.kind_setting s join errand.kind k on k.name = s.name
+            where k.queue = queue_is_whole.queue and s.concurrency is not null);
 end
 $$;
 

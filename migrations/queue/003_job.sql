@@ -12,6 +12,27 @@ begin
 end
 $$;
 
+-- Of the jobs that bear a key, the one that goes directly before another in the order in which they were enqueued; null: none.
+create function errand.job_before(lane integer, key text, created_at timestamptz, id bigint) returns bigint
+language plpgsql stable set search_path = '' as $$
+declare
+    found_id bigint;
+begin
+    select p.id into found_id from (
+        (select s.created_at, s.id from errand.job s
+        where s.lane = job_before.lane and s.key = job_before.key and s.key_shared
+            and (s.created_at, s.id) < (job_before.created_at, job_before.id)
+        order by s.created_at desc, s.id desc limit 1)
+        union all
+        (select u.created_at, u.id from errand.job u
+        where u.lane = job_before.lane and u.key = job_before.key and not u.key_shared
+            and (u.created_at, u.id) < (job_before.created_at, job_before.id))
+    ) p
+    order by p.created_at desc, p.id desc limit 1;
+    return found_id;
+end
+$$;
+
 -- Ends a job that has not started: it goes to the history as cancelled. One that runs is asked to end. Returns
 -- 'cancelled', 'requested', or 'not found' (also when it has ended already).
 create function errand.cancel(id bigint) returns text

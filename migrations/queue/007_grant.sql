@@ -13,7 +13,8 @@ grant select on errand.queue, errand.lane, errand.runner, errand.kind, errand.jo
 grant execute on function errand.why to errand_viewer, errand_operator, errand_runner;
 grant execute on function errand.cancel, errand.queue_create, errand.queue_pause, errand.queue_resume to errand_operator, errand_runner;
 grant execute on function errand.history_maintain, errand.runner_listen, errand.completion_check,
-    errand.runner_alive, errand.lanes_wake, errand.keep_until to errand_runner;
+    errand.runner_alive, errand.lanes_wake, errand.keep_until, errand.queue_is_whole,
+    errand.job_before to errand_runner;
 grant insert, update, delete on errand.job, errand.dead_letter, errand.runner, errand.kind, errand.dependency to errand_runner;
 grant insert on errand.history, errand.attempt, errand.statistic to errand_runner;
 grant update on errand.statistic to errand_runner;

@@ -109,8 +109,11 @@ void attempt_sleep(struct attempt *attempt, enum attempt_wait what)
 
 void attempt_wake(struct attempt *attempt)
 {
+    const struct attempt_host *host = attempt->host;
     assert(attempt->waiting != WAIT_NONE);
     attempt->waiting = WAIT_NONE;
+    if (host->may_go_on && !host->may_go_on(attempt))
+        attempt->cut = attempt->cancelled = true;
     coro_resume(attempt->coro);
     attempt_check_end(attempt);
 }
@@ -140,6 +143,12 @@ void attempt_cancel(struct attempt *attempt)
     default: /* a statement has a deadline of its own, and its outcome matters */
         break;
     }
+}
+
+void attempt_cut(struct attempt *attempt)
+{
+    attempt->cut = true;
+    attempt_cancel(attempt);
 }
 
 static void attempt_on_timeout(void *owner)

@@ -79,6 +79,8 @@ struct attempt_host {
     const struct attempt_queue_calls *queue_calls;
     /* Every job has an outcome and the handler has returned. */
     void (*on_finished)(struct attempt *attempt);
+    /* Asked before a handler that waited is resumed; false: it is cut off. NULL: always true. */
+    bool (*may_go_on)(const struct attempt *attempt);
     size_t running;
 };
 
@@ -99,6 +101,7 @@ struct attempt {
     int64_t started_us;    /* database's clock */
     bool cancelled;        /* time is up, or errand stops */
     bool timed_out;
+    bool cut; /* cancelled because its job may be another runner's by now */
     bool returned;
     bool is_suspect;      /* the queue's: it may be what ends runners */
     struct attempt *next; /* the queue's lists */
@@ -119,6 +122,8 @@ struct attempt *attempt_new(struct attempt_host *host, const struct kind *kind, 
 void attempt_start(struct attempt *attempt, int timeout_ms);
 /* Asks it to end: what it waits for ends at once, errand_is_cancelled is true. */
 void attempt_cancel(struct attempt *attempt);
+/* The same, and it does not count as an attempt: its job may be another runner's by now. */
+void attempt_cut(struct attempt *attempt);
 /* What it waited for has come. */
 void attempt_wake(struct attempt *attempt);
 void attempt_free(struct attempt *attempt); /* after on_finished */

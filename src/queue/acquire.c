@@ -1,6 +1,8 @@
 #include "queue/acquire.h"
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "queue/cutoff.h"
 #include "queue/dispatch.h"
 #include "queue/reader.h"
 #include "queue/runner_state.h"
@@ -22,17 +24,47 @@ enum {
 struct acquiring {
     struct runner *runner;
     int count;
-    struct {
-        int number;
-        bool crashed;
+    struct acquiring_lane {
+        int number, shard;
+        bool crashed, tokens_known;
+        double tokens;         /* of the queue's rate, when it was let go */
+        int64_t tokens_age_us; /* how long ago that was */
         char queue[64];
     } lanes[];
 };
 
-static void runner_add_lane(struct runner *runner, const char *queue, int number, int64_t epoch,
-                            bool crashed)
+/* Columns of lanes_free. */
+enum {
+    FREE_LANE,
+    FREE_QUEUE,
+    FREE_EPOCH,
+    FREE_CRASHED,
+    FREE_SHARD,
+    FREE_WHOLE,
+    FREE_TOKENS,
+    FREE_TOKENS_AGE
+};
+
+/* A queue's rate goes on where the last owner of its first lane let go. After a crash nobody knows
+ * how many starts there were: then none are left. Nobody ever owned it: all are there. */
+static void lane_take_tokens(const struct lane *lane, const struct acquiring_lane *acquired)
 {
-    struct lane *lane = lane_new(runner, runner_workqueue(runner, queue), number, epoch, crashed);
+    struct bucket *bucket = &lane->queue->bucket;
+    if (lane->shard != 0 || lane->epoch <= 1)
+        return;
+    double tokens = acquired->tokens_known ? acquired->tokens + (double)acquired->tokens_age_us *
+                                                                    bucket->per_second / 1e6
+                                           : 0;
+    bucket_set_tokens(bucket, tokens, clock_mono_us());
+}
+
+static void runner_add_lane(struct runner *runner, const struct acquiring_lane *acquired,
+                            int64_t epoch)
+{
+    struct lane *lane = lane_new(runner, runner_workqueue(runner, acquired->queue),
+                                 acquired->number, epoch, acquired->crashed);
+    lane->shard = acquired->shard;
+    lane_take_tokens(lane, acquired);
     lane->next = runner->lanes;
     runner->lanes = lane;
     runner->lane_count++;
@@ -62,8 +94,7 @@ static void on_acquired(struct db_unit *unit, void *owner)
         const PGresult *rows = db_unit_result(unit, (size_t)i);
         if (PQntuples(rows) == 0 || runner_lane(runner, acquiring->lanes[i].number))
             continue; /* somebody was faster */
-        runner_add_lane(runner, acquiring->lanes[i].queue, acquiring->lanes[i].number,
-                        db_get_int(rows, 0, 0), acquiring->lanes[i].crashed);
+        runner_add_lane(runner, &acquiring->lanes[i], db_get_int(rows, 0, 0));
         count++;
         crashed += acquiring->lanes[i].crashed;
     }
@@ -75,12 +106,13 @@ static void on_acquired(struct db_unit *unit, void *owner)
         acquire_start(runner);
 }
 
-/* No more than a fair share is taken, rounded up; the others take theirs. */
-static bool acquiring_may_take(const struct acquiring *acquiring, const char *name)
+/* No more than a fair share is taken, rounded up; the others take theirs. A whole queue is not
+ * shared. */
+static bool acquiring_may_take(const struct acquiring *acquiring, const char *name, bool whole)
 {
     const struct workqueue *queue = runner_workqueue(acquiring->runner, name);
     size_t own = spread_own_lanes(queue);
-    if (queue->runners < 2)
+    if (queue->runners < 2 || whole)
         return true;
     for (int i = 0; i < acquiring->count; i++)
         own += strcmp(acquiring->lanes[i].queue, name) == 0;
@@ -102,17 +134,21 @@ static void acquiring_add(struct acquiring *acquiring, struct db_unit *unit, con
                           int row)
 {
     char number[16], epoch[24];
-    bool crashed = db_get_int(rows, row, 3) != 0;
-    if (!acquiring_may_take(acquiring, PQgetvalue(rows, row, 1)) ||
+    bool crashed = db_get_int(rows, row, FREE_CRASHED) != 0;
+    bool whole = db_get_int(rows, row, FREE_WHOLE) != 0;
+    if (!acquiring_may_take(acquiring, PQgetvalue(rows, row, FREE_QUEUE), whole) ||
         (crashed && !acquire_grace_is_over(acquiring->runner)))
         return;
-    int i = acquiring->count++;
-    acquiring->lanes[i].number = (int)db_get_int(rows, row, 0);
-    snprintf(acquiring->lanes[i].queue, sizeof acquiring->lanes[i].queue, "%s",
-             PQgetvalue(rows, row, 1));
-    acquiring->lanes[i].crashed = crashed;
-    snprintf(number, sizeof number, "%d", acquiring->lanes[i].number);
-    snprintf(epoch, sizeof epoch, "%" PRId64, db_get_int(rows, row, 2));
+    struct acquiring_lane *lane = &acquiring->lanes[acquiring->count++];
+    lane->number = (int)db_get_int(rows, row, FREE_LANE);
+    lane->shard = (int)db_get_int(rows, row, FREE_SHARD);
+    lane->crashed = crashed;
+    lane->tokens_known = !crashed && !PQgetisnull(rows, row, FREE_TOKENS);
+    lane->tokens = (double)db_get_int(rows, row, FREE_TOKENS) / 1e6;
+    lane->tokens_age_us = db_get_int(rows, row, FREE_TOKENS_AGE);
+    snprintf(lane->queue, sizeof lane->queue, "%s", PQgetvalue(rows, row, FREE_QUEUE));
+    snprintf(number, sizeof number, "%d", lane->number);
+    snprintf(epoch, sizeof epoch, "%" PRId64, db_get_int(rows, row, FREE_EPOCH));
     const char *params[] = {number, acquiring->runner->id_text, epoch};
     db_unit_add_binary(unit, &queue_sql[QUEUE_SQL_LANE_ACQUIRE], 3, params);
 }
@@ -135,9 +171,13 @@ static void on_free(struct db_unit *unit, void *owner)
     acquiring->runner = runner;
     next->owner = acquiring;
     /* Runners that start together begin at different places, so that they do not all want the same
-     * lanes. */
-    for (int i = 0; i < count; i++)
-        acquiring_add(acquiring, next, rows, (i + (int)(runner->id % count)) % count);
+     * lanes. The first lane of a whole queue comes before its others. */
+    for (int i = 0; i < 2 * count; i++) {
+        int row = (i + (int)(runner->id % count)) % count;
+        bool first = db_get_int(rows, row, FREE_WHOLE) && db_get_int(rows, row, FREE_SHARD) == 0;
+        if (first == (i < count))
+            acquiring_add(acquiring, next, rows, row);
+    }
     if (runner->crash_seen_us && acquire_grace_is_over(runner))
         runner->crash_seen_us = 0;
     if (acquiring->count) {
@@ -219,6 +259,8 @@ static void on_owned(struct db_unit *unit, void *owner)
     if (runner->phase == RUNNER_RUNNING)
         acquire_let_go_unknown(runner, rows);
     runner->lease.unchecked = false;
+    runner->lease.doubt_since_us = 0;
+    cutoff_schedule(runner);
     reader_schedule(runner);
     dispatch_schedule(runner);
 }

@@ -207,7 +207,9 @@ static void lane_add_statement(struct lane *lane, struct db_unit *unit, int stat
     struct params params;
     if (!list)
         return;
-    bool checked = completing->jobs->outcome.effects || completing->jobs->alone;
+    /* The order of a key needs to know that the one before is over. */
+    bool checked = completing->jobs->outcome.effects || completing->jobs->alone ||
+                   lane->queue->limits.config.key_ordered;
     params_init(&params, lane);
     params_add_int(&params, checked ? (long long)count : -1);
     params_add_entries(&params, list);
@@ -238,15 +240,24 @@ static void lane_add_completions(struct lane *lane, struct db_unit *unit)
     assert(!list);
 }
 
-/* What runs again in a lane that is no longer ours: its owner must hear of it. */
+/* What runs again in a lane that is no longer ours, and what it counted as running here: its owner
+ * must hear of it. */
 static void unit_add_wakes(struct db_unit *unit, const struct errand_job *jobs)
 {
     char number[16], run_at[24];
     for (const struct errand_job *job = jobs; job; job = job->next) {
         const struct lane *lane = job_entry(job)->lane;
-        if (!lane->lost || !outcome_is_again(job->outcome.code))
+        if (!lane->lost)
             continue;
         snprintf(number, sizeof number, "%d", lane->number);
+        if (lane->queue->limits.counting) {
+            char id[24];
+            snprintf(id, sizeof id, "%" PRId64, job->id);
+            const char *ended[] = {number, id};
+            db_unit_add(unit, &queue_sql[QUEUE_SQL_LANE_TELL_ENDED], 2, ended);
+        }
+        if (!outcome_is_again(job->outcome.code))
+            continue;
         snprintf(run_at, sizeof run_at, "%" PRId64, job->outcome.run_at_us);
         const char *params[] = {number, run_at};
         db_unit_add(unit, &queue_sql[QUEUE_SQL_LANE_WAKE], 2, params);
@@ -348,6 +359,8 @@ static void job_leave(struct runner *runner, struct errand_job *job)
     struct lane *lane = entry->lane;
     struct attempt *attempt = job->attempt;
     bool look = entry->changed || outcome_is_again(job->outcome.code);
+    if (!look)
+        limit_ended(entry);
     int64_t run_at_us = entry->changed ? entry->changed_run_at_us : job->outcome.run_at_us;
     lane_drop(lane, entry);
     if (look)

@@ -102,6 +102,7 @@ void dispatch_put_back(struct runner *runner, struct attempt *attempt)
         struct errand_job *job = &attempt->jobs[i];
         struct entry *entry = job->owner;
         entry->state = ENTRY_ENDED;
+        limit_leave(entry);
         job->outcome.code = OUTCOME_SNOOZE;
         job->outcome.run_at_us = entry->run_at_us;
         completion_add(runner, job);
@@ -115,6 +116,7 @@ void dispatch_on_finished(struct attempt *attempt)
     for (size_t i = 0; i < attempt->count; i++) {
         struct entry *entry = attempt->jobs[i].owner;
         entry->state = ENTRY_ENDED;
+        limit_leave(entry);
         completion_add(runner, &attempt->jobs[i]);
     }
 }
@@ -179,10 +181,25 @@ static struct entry *workqueue_take(struct workqueue *queue, struct heap_item *i
     return entry;
 }
 
-static bool entry_joins(const struct entry *entry, const struct kind *kind)
+/* True when a gate holds the entry back: it is parked there, and the gate that had offered it may
+ * offer another. */
+static bool entry_is_held_back(struct entry *entry)
+{
+    struct gate *offered_by = entry->offered_by;
+    gate_on_offered_gone(entry);
+    struct gate *gate = limit_gate_against(entry);
+    if (gate)
+        gate_park(gate, entry);
+    if (gate && offered_by && offered_by != gate)
+        gate_kick(offered_by);
+    return gate != NULL;
+}
+
+static bool entry_joins(struct entry *entry, const struct kind *kind)
 {
     struct outcome outcome;
-    return entry->kind == kind && !entry_is_suspect(entry) && !entry_must_end(entry, &outcome);
+    return entry->kind == kind && !entry_is_suspect(entry) && !entry_must_end(entry, &outcome) &&
+           limit_has_room(entry->lane->queue) && !limit_gate_against(entry);
 }
 
 /* The first due job, and for a kind that takes several the ones behind it. */
@@ -195,12 +212,15 @@ static void workqueue_start_one(struct workqueue *queue)
         dispatch_end(entry, &outcome);
         return;
     }
+    if (entry_is_held_back(entry))
+        return;
     const struct kind *kind = entry->kind;
     struct attempt *attempt = attempt_new(&runner->host, kind, (size_t)kind->batch_max, queue);
     bool claim = false;
     attempt->count = 0;
     attempt->is_suspect = entry_is_suspect(entry);
     for (;;) {
+        limit_enter(entry);
         claim |= entry_needs_claim(entry, clock_mono_us());
         attempt->jobs[attempt->count++].owner = entry;
         struct heap_item *top = heap_top(&queue->due);
@@ -208,6 +228,7 @@ static void workqueue_start_one(struct workqueue *queue)
             !entry_joins(entry_from_heap(top), kind))
             break;
         entry = workqueue_take(queue, top);
+        gate_on_offered_gone(entry);
     }
     runner->dispatch.in_flight++;
     runner->dispatch.suspects += attempt->is_suspect;
@@ -238,6 +259,8 @@ static void dispatch_run(void *owner)
         workqueue_move_due(queue, clock_database_us(&runner->clock));
         int64_t expiry_us = expiry_run(queue);
         workqueue_serve_waiting(queue);
+        int64_t open_us = limit_open_due(queue);
+        queue->waits = NULL;
         while (lease_holds(runner) && dispatch_has_room(runner) && workqueue_top(queue) &&
                workqueue_may_start(queue, &look_us))
             workqueue_start_one(queue);
@@ -250,6 +273,7 @@ static void dispatch_run(void *owner)
             due_us = clock_database_to_mono_us(&runner->clock, due_us);
         look_us = due_us < look_us ? due_us : look_us;
         look_us = expiry_us < look_us ? expiry_us : look_us;
+        look_us = open_us < look_us ? open_us : look_us;
         next_us = look_us < next_us ? look_us : next_us;
     }
     /* A full house is looked at again when an attempt ends, a lost lease when it is renewed. */

@@ -30,15 +30,32 @@ bool entry_is_before(const struct heap_item *a, const struct heap_item *b)
     return x->priority != y->priority ? x->priority < y->priority : entry_is_due_before(a, b);
 }
 
+bool entry_is_created_before(const struct heap_item *a, const struct heap_item *b)
+{
+    const struct entry *x = entry_from_item(a), *y = entry_from_item(b);
+    return x->created_us != y->created_us ? x->created_us < y->created_us : x->id < y->id;
+}
+
 bool entry_is_suspect(const struct entry *entry)
 {
     return entry->lost_before && (entry->attempt > 1 || entry->attempt + 1 >= entry->max_attempts);
 }
 
+/* Args and key stand behind the struct. */
+static struct entry *entry_alloc(size_t args_bytes, const char *key)
+{
+    size_t key_bytes = key ? strlen(key) + 1 : 0;
+    struct entry *entry = mem_zalloc(sizeof *entry + args_bytes + 1 + key_bytes);
+    if (key)
+        entry->key = memcpy(entry->args + args_bytes + 1, key, key_bytes);
+    return entry;
+}
+
 struct entry *entry_new(struct lane *lane, const struct kind *kind, const PGresult *rows, int row)
 {
     size_t length = (size_t)PQgetlength(rows, row, ROW_ARGS);
-    struct entry *entry = mem_zalloc(sizeof *entry + length + 1);
+    struct entry *entry = entry_alloc(
+        length, PQgetisnull(rows, row, ROW_KEY) ? NULL : PQgetvalue(rows, row, ROW_KEY));
     entry->lane = lane;
     entry->kind = kind;
     entry->id = db_get_int(rows, row, ROW_ID);
@@ -58,7 +75,23 @@ struct entry *entry_new(struct lane *lane, const struct kind *kind, const PGresu
                             : (int)db_get_int(rows, row, ROW_TIMEOUT_MS);
     entry->lost_before = entry->claimed = !PQgetisnull(rows, row, ROW_CLAIMED_BY);
     entry->cancel_requested = db_get_int(rows, row, ROW_CANCEL_REQUESTED);
+    if (!PQgetisnull(rows, row, ROW_CREATED_AT))
+        entry->created_us = db_get_time_us(rows, row, ROW_CREATED_AT);
+    if (!PQgetisnull(rows, row, ROW_AFTER_ID))
+        entry->after_id = db_get_int(rows, row, ROW_AFTER_ID);
     memcpy(entry->args, PQgetvalue(rows, row, ROW_ARGS), length + 1);
+    return entry;
+}
+
+struct entry *entry_new_elsewhere(struct lane *lane, const struct kind *kind, int64_t id,
+                                  const char *key)
+{
+    struct entry *entry = entry_alloc(0, key);
+    entry->lane = lane;
+    entry->kind = kind;
+    entry->id = id;
+    entry->expires_us = INT64_MAX;
+    entry->state = ENTRY_ELSEWHERE;
     return entry;
 }
 

@@ -2,8 +2,10 @@
  * committed.
  *
  *   LATER ---due---> DUE ---dispatch---> CLAIMING ---claimed---> RUNNING ---handler ends---> ENDED
- * ---commit---> (freed) |                                            ^
- *                     +------ no claim needed first ---------------+
+ * ---commit---> (freed) |  ^                                         ^
+ *    |  |             +--|--- no claim needed first ---------------+
+ *    |  +--offered-- PARKED <--a gate holds it back--
+ *    ELSEWHERE: another runner, which handed the lane over, runs it; only counted
  */
 #ifndef QUEUE_ENTRY_H
 #define QUEUE_ENTRY_H
@@ -14,27 +16,34 @@
 #include <libpq-fe.h>
 #include <uthash.h>
 
+struct gate;
 struct lane;
 
 enum entry_state {
     ENTRY_LATER,
     ENTRY_DUE,
     ENTRY_SUSPECT,
+    ENTRY_PARKED,
+    ENTRY_ELSEWHERE,
     ENTRY_CLAIMING,
     ENTRY_RUNNING,
     ENTRY_ENDED
 };
 
 struct entry {
-    struct heap_item in_heap;   /* LATER or DUE, of its queue */
+    struct heap_item in_heap;   /* LATER, DUE or SUSPECT: of its queue; PARKED: of a gate */
     struct heap_item in_expiry; /* while it is in_heap, and expires */
     UT_hash_handle hh;          /* in its lane, by id */
     struct lane *lane;
-    const struct kind *kind;
-    int64_t id, run_at_us; /* database's clock */
-    int64_t expires_us;    /* the same: no start from then on; INT64_MAX: never */
+    const struct kind *kind; /* NULL: ELSEWHERE, of a kind that is not known here */
+    const char *key;         /* NULL: none */
+    int64_t id, run_at_us;   /* database's clock */
+    int64_t expires_us;      /* the same: no start from then on; INT64_MAX: never */
     int64_t read_us; /* monotonic: older ones are looked at again, by a claim, before they start */
-    int64_t started_us;    /* database's clock; 0: not started */
+    int64_t started_us; /* database's clock; 0: not started */
+    /* Where the order of a key counts: */
+    int64_t created_us;    /* the same */
+    int64_t after_id;      /* the job that goes before it and is not over; 0: none */
     int attempt, revision; /* as the row has them */
     int max_attempts, timeout_ms;
     short priority;
@@ -48,7 +57,15 @@ struct entry {
     bool cancel_requested;
     bool changed; /* the row was, by somebody else; since it is held: what runs will not count */
     int64_t changed_run_at_us;
-    bool gone;              /* ended; kept until the read under way returns */
+    /* Of the limits (limit.h): */
+    struct gate *gate;                   /* of its key */
+    struct gate *parked_in;              /* PARKED */
+    struct gate *offered_by;             /* it was parked there, and has not started since */
+    struct entry *gate_next, *gate_prev; /* of the same key */
+    bool in_slot, in_key;                /* counted as running in queue and kind; in the key */
+    bool over; /* the job has ended for good; kept while a read may bring who comes behind it */
+    bool seen; /* ELSEWHERE: by the last read */
+    bool gone; /* ended; kept until the read under way returns */
     struct errand_job *job; /* CLAIMING and later */
     struct entry *next;     /* of its lane's list in use */
     char args[];
@@ -58,12 +75,19 @@ struct entry {
 struct entry *entry_new(struct lane *lane, const struct kind *kind, const PGresult *rows, int row);
 void entry_free(struct entry *entry);
 
+/* A job that another runner runs; kind NULL when it is not known here, key NULL when it has none.
+ */
+struct entry *entry_new_elsewhere(struct lane *lane, const struct kind *kind, int64_t id,
+                                  const char *key);
+
 /* Its runner ended under it, and not for the first time or before its last attempt: it may be what
  * ends runners, so no two of them run at once and none in a batch. */
 bool entry_is_suspect(const struct entry *entry);
 bool entry_is_before(const struct heap_item *a,
                      const struct heap_item *b); /* by priority, run_at, id */
 bool entry_is_due_before(const struct heap_item *a, const struct heap_item *b); /* by run_at, id */
+bool entry_is_created_before(const struct heap_item *a,
+                             const struct heap_item *b); /* by created_at, id */
 struct entry *entry_from_heap(struct heap_item *item);
 
 /* Columns of lane_read. */
@@ -81,7 +105,10 @@ enum lane_read_column {
     ROW_ARGS,
     ROW_LATER,
     ROW_CLAIMER_ALIVE,
-    ROW_EXPIRES_AT
+    ROW_EXPIRES_AT,
+    ROW_KEY,
+    ROW_CREATED_AT, /* NULL where the order of a key does not count */
+    ROW_AFTER_ID    /* the same, and for the first of its key */
 };
 
 #endif

@@ -1,5 +1,6 @@
 #include "queue/handover.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "queue/dispatch.h"
 #include "queue/runner_state.h"
@@ -38,14 +39,21 @@ static void on_released(struct db_unit *unit, void *owner)
     dispatch_schedule(runner);
 }
 
-static void lane_release(struct lane *lane)
+void handover_add_release(const struct lane *lane, struct db_unit *unit)
 {
-    char number[16], epoch[24];
+    char number[16], epoch[24], tokens[40];
     snprintf(number, sizeof number, "%d", lane->number);
     snprintf(epoch, sizeof epoch, "%" PRId64, lane->epoch);
-    const char *params[] = {number, epoch}, *others[] = {lane->runner->id_text};
+    snprintf(tokens, sizeof tokens, "%.6f", bucket_tokens(&lane->queue->bucket, clock_mono_us()));
+    const char *params[] = {number, epoch, tokens};
+    db_unit_add(unit, &queue_sql[QUEUE_SQL_LANE_RELEASE], 3, params);
+}
+
+static void lane_release(struct lane *lane)
+{
+    const char *others[] = {lane->runner->id_text};
     struct db_unit *unit = db_unit_new(DB_TRANSACTION, on_released, lane);
-    db_unit_add(unit, &queue_sql[QUEUE_SQL_LANE_RELEASE], 2, params);
+    handover_add_release(lane, unit);
     db_unit_add(unit, &queue_sql[QUEUE_SQL_RUNNERS_TELL_FREE], 1, others);
     lane->releasing = true;
     db_pool_submit(&lane->runner->control, unit, HANDOVER_TIMEOUT_MS);
@@ -58,12 +66,45 @@ void handover_check(struct runner *runner)
             lane_release(lane);
 }
 
-void handover_start(struct lane *lane)
+static void lane_leave(struct lane *lane)
 {
     if (lane->leaving || lane->lost)
         return;
     lane->leaving = true;
     lane_drop_waiting(lane);
     claim_hurry(lane->runner);
+}
+
+static void queue_leave(struct workqueue *queue)
+{
+    for (struct lane *lane = queue->runner->lanes; lane; lane = lane->next)
+        if (lane->queue == queue)
+            lane_leave(lane);
+}
+
+void handover_start(struct lane *lane)
+{
+    if (lane->queue->limits.config.whole)
+        queue_leave(lane->queue);
+    else
+        lane_leave(lane);
     handover_check(lane->runner);
+}
+
+void handover_check_whole(struct workqueue *queue)
+{
+    bool any = false;
+    if (!queue->limits.config.whole)
+        return;
+    for (const struct lane *lane = queue->runner->lanes; lane; lane = lane->next) {
+        if (lane->queue != queue || lane->lost || lane->leaving)
+            continue;
+        if (lane->shard == 0)
+            return;
+        any = true;
+    }
+    if (!any)
+        return;
+    queue_leave(queue);
+    handover_check(queue->runner);
 }

@@ -4,10 +4,17 @@
 #ifndef QUEUE_HANDOVER_H
 #define QUEUE_HANDOVER_H
 
+struct db_unit;
 struct lane;
 struct runner;
+struct workqueue;
 
+/* A lane of a whole queue takes the queue's others with it. */
 void handover_start(struct lane *lane);
+/* Lanes of a queue that is whole (now) belong to who has its first one. */
+void handover_check_whole(struct workqueue *queue);
+/* The statement that lets go of the lane, with what is left of the queue's rate. */
+void handover_add_release(const struct lane *lane, struct db_unit *unit);
 /* Something ended or was written down: releases the lanes that are ready. */
 void handover_check(struct runner *runner);
 

@@ -110,6 +110,7 @@ void kind_settings_take(struct runner *runner, const PGresult *rows)
         else if (kind)
             setting_add_retry(&settings->kinds[kind->number], &settings->arena, rows, row);
     }
+    limit_configure_kinds(runner);
     dispatch_schedule(runner);
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "queue/limit.h"
 #include "queue/reader.h"
 #include "queue/runner_state.h"
 #include "queue/workqueue.h"
@@ -14,6 +15,15 @@ enum {
     NOTIFY_MAX_PER_SECOND = 100
 };
 
+static void lane_rewind(struct lane *lane)
+{
+    for (int i = 0; i < LANE_CLASSES; i++)
+        lane->classes[i] = (struct lane_class){.cursor_us = INT64_MIN, .cursor_id = INT64_MIN};
+    lane->pass_every_us = READER_PASS_FIRST_US;
+    lane->pass_at_us = clock_mono_us();
+    lane->read_at_us = clock_mono_us();
+}
+
 struct lane *lane_new(struct runner *runner, struct workqueue *queue, int number, int64_t epoch,
                       bool crashed)
 {
@@ -22,15 +32,24 @@ struct lane *lane_new(struct runner *runner, struct workqueue *queue, int number
     lane->queue = queue;
     lane->number = number;
     lane->epoch = epoch;
+    lane->acquired_us = clock_mono_us();
     lane->limit = READER_LIMIT_FIRST;
     lane->cautious_left = crashed ? LANE_CAUTIOUS_ROWS : 0;
-    for (int i = 0; i < LANE_CLASSES; i++)
-        lane->classes[i] = (struct lane_class){.cursor_us = INT64_MIN, .cursor_id = INT64_MIN};
-    lane->pass_every_us = READER_PASS_FIRST_US;
-    lane->pass_at_us = clock_mono_us();
-    lane->read_at_us = clock_mono_us();
     lane->look_us = INT64_MAX;
+    lane_rewind(lane);
     return lane;
+}
+
+void lane_restart(struct lane *lane)
+{
+    lane_drop_waiting(lane);
+    lane->counted = false;
+    if (lane->lost || lane->leaving)
+        return;
+    lane_rewind(lane);
+    if (lane->reading) /* what it brings was asked for before */
+        lane->look_us = INT64_MIN;
+    reader_schedule(lane->runner);
 }
 
 void lane_free(struct lane *lane)
@@ -41,6 +60,7 @@ void lane_free(struct lane *lane)
         HASH_DEL(lane->held, entry);
         if (entry->in_heap.place)
             workqueue_remove(lane->queue, entry);
+        limit_forget(entry);
         entry_free(entry);
     }
     free(lane);
@@ -56,13 +76,23 @@ struct entry *lane_find(const struct lane *lane, int64_t id)
 void lane_hold(struct lane *lane, struct entry *entry)
 {
     HASH_ADD(hh, lane->held, id, sizeof entry->id, entry);
+    limit_hold(entry);
     workqueue_add(lane->queue, entry);
+}
+
+void lane_hold_elsewhere(struct lane *lane, struct entry *entry)
+{
+    HASH_ADD(hh, lane->held, id, sizeof entry->id, entry);
+    lane->elsewhere++;
+    limit_enter_elsewhere(entry);
 }
 
 void lane_drop(struct lane *lane, struct entry *entry)
 {
     if (entry->in_heap.place)
         workqueue_remove(lane->queue, entry);
+    lane->elsewhere -= entry->state == ENTRY_ELSEWHERE;
+    limit_forget(entry);
     if (lane->reading) {
         entry->gone = true;
         entry->next = lane->gone;
@@ -75,7 +105,7 @@ void lane_drop(struct lane *lane, struct entry *entry)
 
 void lane_drop_gone(struct lane *lane)
 {
-    while (lane->gone) {
+    while (lane->gone && !lane->reading) {
         struct entry *entry = lane->gone;
         lane->gone = entry->next;
         HASH_DEL(lane->held, entry);
@@ -89,7 +119,7 @@ void lane_drop_waiting(struct lane *lane)
     lane->read_at_us = INT64_MAX;
     HASH_ITER(hh, lane->held, entry, next)
     {
-        if (entry->in_heap.place)
+        if (!entry->gone && (entry->in_heap.place || entry->state == ENTRY_ELSEWHERE))
             lane_drop(lane, entry);
     }
 }

@@ -27,13 +27,15 @@ struct lane_class {
 struct lane {
     struct runner *runner;
     struct workqueue *queue;
-    int number;
+    int number, shard; /* shard: its place in the queue, from 0 */
     int64_t epoch;
+    int64_t acquired_us; /* monotonic */
     struct lane_class classes[LANE_CLASSES];
     struct entry *held; /* hash by id: everything between read and commit */
     struct entry *gone; /* of the held, those that only wait for the read under way */
     struct entry *listed, **listed_last; /* for whoever puts statements together: the lane's part */
     size_t waiting;                      /* of the held, those LATER or DUE */
+    size_t elsewhere;                    /* of the held, those ELSEWHERE */
     int limit;                           /* rows of the next read, a class */
     int64_t read_at_us;                  /* monotonic: when to read next */
     int64_t last_read_us, last_full_us;
@@ -44,8 +46,11 @@ struct lane {
                           none */
     int read_limit;    /* of the read under way */
     bool pass;         /* the read under way is one */
-    bool reading, armed, arming;
+    int reading;       /* units under way that may bring rows of it */
+    bool armed, arming;
     bool settling;           /* armed a moment ago: looks go on at growing intervals */
+    bool counted;            /* it is known what runs elsewhere of it */
+    bool count_wanted;       /* and is to be asked for */
     int claiming;            /* units with claims of it under way */
     bool leaving, releasing; /* handed over: nothing is started, what runs is written down */
     bool lost; /* another runner has it: nothing is started, and it goes when its last entry ends */
@@ -62,6 +67,7 @@ void lane_free(struct lane *lane);
 
 struct entry *lane_find(const struct lane *lane, int64_t id);
 void lane_hold(struct lane *lane, struct entry *entry);
+void lane_hold_elsewhere(struct lane *lane, struct entry *entry);
 /* The entry's job is over, or no longer ours: out of the lane and freed (later, when a read under
  * way may still bring it). */
 void lane_drop(struct lane *lane, struct entry *entry);
@@ -74,7 +80,9 @@ void lane_on_notify(struct lane *lane, int64_t run_at_us);
 void lane_read_at_least(struct lane *lane, int64_t mono_us);
 /* Another runner has it, or it is given back: what waits is dropped. */
 void lane_lose(struct lane *lane);
-void lane_drop_waiting(struct lane *lane);
+void lane_drop_waiting(struct lane *lane); /* and those that run elsewhere */
+/* What waits is forgotten, and read again from the beginning. */
+void lane_restart(struct lane *lane);
 /* Lost, and nothing refers to it any more. */
 bool lane_is_over(const struct lane *lane);
 /* Puts an entry into the lane's list; true when it is the first. */

@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "queue/acquire.h"
+#include "queue/cutoff.h"
 #include "queue/dispatch.h"
 #include "queue/handover.h"
 #include "queue/reader.h"
@@ -38,12 +39,23 @@ bool lease_holds(const struct runner *runner)
     return !runner->lease.unchecked && clock_mono_us() < runner->lease.valid_until_us;
 }
 
+void lease_doubt(struct runner *runner)
+{
+    if (!runner->id || db_pool_is_pooled(&runner->control))
+        return;
+    runner->lease.unchecked = true;
+    if (!runner->lease.doubt_since_us)
+        runner->lease.doubt_since_us = clock_mono_us();
+    cutoff_schedule(runner);
+}
+
 static void lease_confirm(struct runner *runner, const struct db_unit *unit, int64_t database_us)
 {
     struct lease *lease = &runner->lease;
     clock_offset_sample(&runner->clock, unit->sent_us, unit->received_us, database_us);
     lease->valid_until_us =
         unit->sent_us + lease->ttl_us - lease->ttl_us * LEASE_MARGIN_PERCENT / 100;
+    cutoff_schedule(runner);
     int64_t beat_us = lease->ttl_us / LEASE_BEATS;
     if (runner->runners > 1 && beat_us > BEAT_AMONG_OTHERS_US)
         beat_us = BEAT_AMONG_OTHERS_US;
@@ -169,8 +181,43 @@ enum {
     BEAT_MOST,
     BEAT_SATURATED,
     BEAT_WANTED,
-    BEAT_KINDS_MARKER
+    BEAT_KINDS_MARKER,
+    BEAT_WHOLE,
+    BEAT_CONCURRENCY,
+    BEAT_RATE,
+    BEAT_BURST,
+    BEAT_KEY_CONCURRENCY,
+    BEAT_KEY_RATE,
+    BEAT_KEY_BURST,
+    BEAT_KEY_ORDERED
 };
+
+static double beat_double(const PGresult *rows, int row, int column)
+{
+    return PQgetisnull(rows, row, column) ? 0 : strtod(PQgetvalue(rows, row, column), NULL);
+}
+
+static int beat_int(const PGresult *rows, int row, int column)
+{
+    return PQgetisnull(rows, row, column) ? 0 : (int)db_get_int(rows, row, column);
+}
+
+static void lease_take_limits(struct workqueue *queue, const PGresult *rows, int row)
+{
+    const struct limit_config config = {
+        .whole = db_get_int(rows, row, BEAT_WHOLE) != 0,
+        .concurrency = beat_int(rows, row, BEAT_CONCURRENCY),
+        .rate = beat_double(rows, row, BEAT_RATE),
+        .burst = beat_double(rows, row, BEAT_BURST),
+        .key_concurrency = beat_int(rows, row, BEAT_KEY_CONCURRENCY),
+        .key_rate = beat_double(rows, row, BEAT_KEY_RATE),
+        .key_burst = beat_double(rows, row, BEAT_KEY_BURST),
+        .key_ordered = db_get_int(rows, row, BEAT_KEY_ORDERED) != 0,
+    };
+    limit_configure(queue, &config);
+    limit_sweep(queue);
+    handover_check_whole(queue);
+}
 
 static void lease_take_wanted(struct runner *runner, const char *lanes)
 {
@@ -197,6 +244,7 @@ static void lease_take_queue(struct runner *runner, const PGresult *rows, int ro
     queue->most_lanes =
         PQgetisnull(rows, row, BEAT_MOST) ? 0 : (int)db_get_int(rows, row, BEAT_MOST);
     queue->saturated = db_get_int(rows, row, BEAT_SATURATED) != 0;
+    lease_take_limits(queue, rows, row);
     lease_take_wanted(runner, PQgetvalue(rows, row, BEAT_WANTED));
     if (until_us == queue->paused_until_us)
         return;
@@ -323,15 +371,6 @@ static void on_left(struct db_unit *unit, void *owner)
     loop_stop(&runner->loop);
 }
 
-static void unit_add_lane_release(struct db_unit *unit, const struct lane *lane)
-{
-    char number[16], epoch[24];
-    snprintf(number, sizeof number, "%d", lane->number);
-    snprintf(epoch, sizeof epoch, "%" PRId64, lane->epoch);
-    const char *params[] = {number, epoch};
-    db_unit_add(unit, &queue_sql[QUEUE_SQL_LANE_RELEASE], 2, params);
-}
-
 /* Claims of handlers that did not end are given back with the lanes, in one transaction. */
 static void unit_add_hand_back(struct db_unit *unit, const struct lane *lane)
 {
@@ -366,7 +405,7 @@ void lease_leave(struct runner *runner)
     struct db_unit *unit = db_unit_new(DB_TRANSACTION, on_left, runner);
     for (struct lane *lane = runner->lanes; lane; lane = lane->next) {
         unit_add_hand_back(unit, lane);
-        unit_add_lane_release(unit, lane);
+        handover_add_release(lane, unit);
     }
     db_unit_add(unit, &queue_sql[QUEUE_SQL_RUNNER_LEAVE], 1, params);
     db_pool_submit(&runner->control, unit, LEASE_TIMEOUT_MS);

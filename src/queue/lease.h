@@ -14,6 +14,9 @@ void lease_register(struct runner *runner); /* on the control connection: runner
 void lease_on_reconnect(struct runner *runner);
 void lease_beat(struct runner *runner);
 bool lease_holds(const struct runner *runner);
+/* The control connection is lost: with its backend gone, others may take the lanes, whatever the
+ * lease says. Nothing starts until it is known which are still ours. */
+void lease_doubt(struct runner *runner);
 void lease_tell_stopping(struct runner *runner);
 void lease_leave(struct runner *runner); /* gives lanes and row back; then the loop stops */
 

@@ -14,12 +14,25 @@
 static void notify_cancel(struct lane *lane, int64_t id)
 {
     struct entry *entry = lane_find(lane, id);
-    if (!entry || entry->gone)
-        return;
-    if (entry->in_heap.place)
+    if (!entry || entry->gone) {
+        limit_ended_id(lane, id);
+    } else if (entry->in_heap.place) {
+        limit_ended(entry);
         lane_drop(lane, entry);
-    else if (entry->state == ENTRY_RUNNING)
+        dispatch_schedule(lane->runner);
+    } else if (entry->state == ENTRY_RUNNING) {
         dispatch_cancel(entry->job);
+    }
+}
+
+/* Another runner, which had handed the lane over, has ended a job of it. */
+static void notify_ended(struct lane *lane, int64_t id)
+{
+    struct entry *entry = lane_find(lane, id);
+    if (entry && entry->state == ENTRY_ELSEWHERE && !entry->gone)
+        lane_drop(lane, entry);
+    limit_ended_id(lane, id);
+    dispatch_schedule(lane->runner);
 }
 
 /* Waiting: it is read again in its new form. What runs is found out when it ends. */
@@ -48,6 +61,9 @@ void notify_on_message(const char *channel, const char *payload, void *owner)
     } else if (sscanf(payload, "cancel %" SCNd64 " %" SCNd64, &number, &what) == 2) {
         if ((lane = runner_lane(runner, (int)number)))
             notify_cancel(lane, what);
+    } else if (sscanf(payload, "ended %" SCNd64 " %" SCNd64, &number, &what) == 2) {
+        if ((lane = runner_lane(runner, (int)number)))
+            notify_ended(lane, what);
     } else if (sscanf(payload, "changed %" SCNd64 " %" SCNd64, &number, &what) == 2) {
         if ((lane = runner_lane(runner, (int)number)))
             notify_changed(lane, what);

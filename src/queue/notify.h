@@ -1,5 +1,6 @@
 /* What a runner is told on its channel: "lane L US" look at a lane from a time on, "queue" settings
- * changed, "wanted" a lane of ours, "free" a lane is, "cancel L ID", "changed L ID". */
+ * changed, "wanted" a lane of ours, "free" a lane is, "cancel L ID", "changed L ID", "ended L ID"
+ * (elsewhere). */
 #ifndef QUEUE_NOTIFY_H
 #define QUEUE_NOTIFY_H
 

@@ -45,7 +45,9 @@ select t.now, (select pg_catalog.count(*) from beat) as alive, q.name, q.paused_
     (select pg_catalog.array_to_string(pg_catalog.array_agg(l.lane), ' ') from errand.lane l
         where l.queue = q.name and l.owner = $1::bigint and l.wanted_by is not null) as wanted,
     coalesce((select pg_catalog.bit_xor(pg_catalog.hashtextextended(x.line, 0)) from (
-        select s::text as line from errand.kind_setting s union all select r::text from errand.kind_retry r) x), 0) as kinds_marker
+        select s::text as line from errand.kind_setting s union all select r::text from errand.kind_retry r) x), 0) as kinds_marker,
+    errand.queue_is_whole(q.name) as whole, q.concurrency, q.rate::text, q.burst::text, q.key_concurrency, q.key_rate::text, q.key_burst::text,
+    q.key_ordered
 from t left join errand.queue q on $5::text[] is null or q.name = any ($5::text[])
 
 -- name: runner_stopping
@@ -85,8 +87,11 @@ from (select x.name, pg_catalog.min(x.lanes) as lanes from unnest($1::text[], $2
 where not exists (select from errand.queue q where q.name = n.name)
 
 -- name: lanes_free
--- Lanes that nobody owns, or whose owner is gone: $1 queues served (null: all). crashed: it was not let go in order.
-select l.lane, l.queue, l.epoch, l.owner is not null as crashed
+-- Lanes that nobody owns, or whose owner is gone: $1 queues served (null: all). crashed: it was not let go in order. Of whole queues with the tokens of
+-- their rate as the last owner left them (null: not known), and how long ago.
+select l.lane, l.queue, l.epoch, l.owner is not null as crashed, l.shard, errand.queue_is_whole(l.queue) as whole,
+    (l.tokens * 1000000)::bigint as tokens,
+    (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - l.tokens_at) * 1000000)::bigint as tokens_age
 from errand.lane l left join errand.runner r on r.id = l.owner
 where ($1::text[] is null or l.queue = any ($1::text[]))
     and (l.owner is null or r.id is null or r.lease_until < pg_catalog.clock_timestamp()
@@ -99,20 +104,23 @@ order by l.lane
 select l.lane, l.epoch from errand.lane l where l.owner = $1::bigint
 
 -- name: lane_acquire
--- $2 runner, $3 epoch seen. The owner of before is looked at once more, under a lock that its beat waits for: it may have come back.
+-- $2 runner, $3 epoch seen. The owner of before is looked at once more, under a lock that its beat waits for: it may have come back. The lanes of a
+-- whole queue go to who has its first one.
 with old as materialized (
     select r.lease_until, r.backend_pid, r.backend_start
     from errand.lane l join errand.runner r on r.id = l.owner
     where l.lane = $1::integer and l.epoch = $3::bigint
     for no key update of r
 )
-update errand.lane l set owner = $2::bigint, epoch = l.epoch + 1, armed = false, wanted_by = null, acquired_at = t.now
+update errand.lane l set owner = $2::bigint, epoch = l.epoch + 1, armed = false, wanted_by = null, acquired_at = t.now, tokens = null
 from (select pg_catalog.clock_timestamp() as now) t
 where l.lane = $1::integer and l.epoch = $3::bigint and not exists (
     select from old o
     where o.lease_until >= t.now and (o.backend_pid is null or exists (
         select from pg_catalog.pg_stat_activity a
         where a.pid = o.backend_pid and (a.backend_start = o.backend_start or a.backend_start is null))))
+    and (l.shard = 0 or not errand.queue_is_whole(l.queue)
+        or exists (select from errand.lane z where z.queue = l.queue and z.shard = 0 and z.owner = $2::bigint))
 returning l.epoch
 
 -- name: lane_arm
@@ -120,8 +128,15 @@ returning l.epoch
 update errand.lane l set armed = $3::boolean where l.lane = $1::integer and l.epoch = $2::bigint and l.armed <> $3::boolean
 
 -- name: lane_release
--- $2 epoch. The jobs that run were written down before.
-update errand.lane l set owner = null, armed = false, wanted_by = null where l.lane = $1::integer and l.epoch = $2::bigint
+-- $2 epoch, $3 tokens of the queue's rate. The jobs that run were written down before.
+update errand.lane l set owner = null, armed = false, wanted_by = null, tokens = $3::double precision, tokens_at = t.now
+from (select pg_catalog.clock_timestamp() as now) t
+where l.lane = $1::integer and l.epoch = $2::bigint
+
+-- name: lane_tell_ended
+-- A job that ended here, of a lane that is another's by now, which counts it as running: $2 id.
+select pg_catalog.pg_notify('errand.' || l.owner, 'ended ' || l.lane || ' ' || $2)
+from errand.lane l where l.lane = $1::integer and l.owner is not null
 
 -- name: lanes_spread
 -- Who owns what of a queue: $1 queue. For a runner that has less than its share and free slots.
@@ -149,10 +164,13 @@ select errand.lanes_wake(array[$1::integer], array[pg_catalog.to_timestamp($2::d
 
 -- name: lane_read
 -- What a lane holds after the cursors, one priority class at a time, due by the horizon: $2 classes, $3 and $4 cursors (run_at, id), $5
--- limits, $6 horizon, $7 kinds: only theirs come with args. And of each class the next one after the horizon (later true; it is told, not held).
+-- limits, $6 horizon, $7 kinds: only theirs come with args, $8 whether the order of a key counts: then with the job that goes before. And of each
+-- class the next one after the horizon (later true; it is told, not held).
 select c.priority, j.run_at, j.id, j.attempt, j.revision, j.max_attempts, j.timeout_ms, j.claimed_by, j.cancel_requested,
     j.kind, case when j.kind = any ($7::text[]) then j.args::text end, false as later,
-    case when j.claimed_by is not null then errand.runner_alive(j.claimed_by) end as claimer_alive, j.expires_at
+    case when j.claimed_by is not null then errand.runner_alive(j.claimed_by) end as claimer_alive, j.expires_at, j.key,
+    case when $8::boolean then j.created_at end,
+    case when $8::boolean and j.key is not null then errand.job_before(j.lane, j.key, j.created_at, j.id) end as after_id
 from unnest($2::smallint[], $3::timestamptz[], $4::bigint[], $5::integer[]) c(priority, run_at, id, n)
 cross join lateral (
     select j.* from errand.job j
@@ -161,13 +179,53 @@ cross join lateral (
     order by j.run_at, j.id limit c.n
 ) j
 union all
-select c.priority, j.run_at, j.id, null, null, null, null, null, null, null, null, true, null, null
+select c.priority, j.run_at, j.id, null, null, null, null, null, null, null, null, true, null, null, null, null, null
 from unnest($2::smallint[]) c(priority)
 cross join lateral (
     select j.run_at, j.id from errand.job j
     where j.lane = $1::integer and j.priority = c.priority and j.run_at > $6::timestamptz and j.run_at < 'infinity'
     order by j.run_at limit 1
 ) j
+
+-- name: lane_read_key
+-- The first jobs of a key, in the form of lane_read: $2 key, $3 limit, $4 horizon, $5 kinds, $6 whether its order counts.
+select j.priority, j.run_at, j.id, j.attempt, j.revision, j.max_attempts, j.timeout_ms, j.claimed_by, j.cancel_requested,
+    j.kind, case when j.kind = any ($5::text[]) then j.args::text end, false as later,
+    case when j.claimed_by is not null then errand.runner_alive(j.claimed_by) end as claimer_alive, j.expires_at, j.key,
+    case when $6::boolean then j.created_at end,
+    case when $6::boolean then errand.job_before(j.lane, j.key, j.created_at, j.id) end as after_id
+from (
+    select s.* from errand.job s where s.lane = $1::integer and s.key = $2 and s.key_shared
+    union all
+    select u.* from errand.job u where u.lane = $1::integer and u.key = $2 and not u.key_shared
+) j
+where j.run_at <= $4::timestamptz
+order by case when $6::boolean then 0 else j.priority end, case when $6::boolean then j.created_at else j.run_at end, j.id
+limit $3::integer
+
+-- name: lane_read_kind
+-- The first jobs of a kind that are due from a time on, in the form of lane_read: $2 kind, $3 from, $4 limit, $5 horizon, $6 kinds, $7 whether the
+-- order of keys counts.
+select j.priority, j.run_at, j.id, j.attempt, j.revision, j.max_attempts, j.timeout_ms, j.claimed_by, j.cancel_requested,
+    j.kind, case when j.kind = any ($6::text[]) then j.args::text end, false as later,
+    case when j.claimed_by is not null then errand.runner_alive(j.claimed_by) end as claimer_alive, j.expires_at, j.key,
+    case when $7::boolean then j.created_at end,
+    case when $7::boolean and j.key is not null then errand.job_before(j.lane, j.key, j.created_at, j.id) end as after_id
+from unnest(array[0, 1, 2, 3]::smallint[]) c(priority)
+cross join lateral (
+    select j.* from errand.job j
+    where j.lane = $1::integer and j.priority = c.priority and j.run_at >= $3::timestamptz and j.run_at <= $5::timestamptz
+        and j.kind = $2
+    order by j.run_at, j.id limit $4::integer
+) j
+order by j.priority, j.run_at, j.id
+limit $4::integer
+
+-- name: lane_claimed
+-- What other runners that live still run of a lane: $2 this runner.
+select j.id, j.kind, j.key
+from errand.job j
+where j.lane = $1::integer and j.claimed_by is not null and j.claimed_by <> $2::bigint and errand.runner_alive(j.claimed_by)
 
 -- name: attempt_lost
 -- Attempts whose runner is gone, before job_claim counts the next one; as there, and $8 days that the history keeps them.

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "queue/dispatch.h"
 #include "queue/lease.h"
+#include "queue/limit_read.h"
 #include "queue/runner_state.h"
 #include "queue_sql.h"
 
@@ -103,8 +104,9 @@ static void lane_add_read(struct lane *lane, struct db_unit *unit, int64_t horiz
                             buf_text(&ids),
                             buf_text(&limits),
                             db_time_text(horizon, horizon_us),
-                            lane->runner->kinds};
-    db_unit_add_binary(unit, &queue_sql[QUEUE_SQL_LANE_READ], 7, params);
+                            lane->runner->kinds,
+                            lane->queue->limits.config.key_ordered ? "true" : "false"};
+    db_unit_add_binary(unit, &queue_sql[QUEUE_SQL_LANE_READ], 8, params);
 }
 
 /* A reader's unit: which lanes, in the order of its statements. */
@@ -135,7 +137,9 @@ static void reader_on_timer(void *owner)
         if (lane->waiting >= WAITING_MAX)
             continue; /* reader_on_taken comes back */
         lane->pass = lane->pass_at_us <= now_us;
-        lane->reading = true;
+        if (lane->pass && (lane->elsewhere || !lane->counted))
+            limit_read_lane(lane);
+        lane->reading++;
         lane_add_read(lane, unit, reading->now_us + READER_HORIZON_US);
         reading->lanes[reading->count++] = lane;
     }
@@ -173,15 +177,20 @@ static bool row_runs_elsewhere(const struct lane *lane, const PGresult *rows, in
 
 /* The row of a job that is held: true when it was changed since and the entry made room for the new
  * form. What runs or has just ended does not; the row is looked at again when it is gone. */
-static bool entry_give_way(struct entry *entry, int revision, int64_t run_at_us)
+static bool entry_give_way(struct entry *entry, const PGresult *rows, int row)
 {
     struct lane *lane = entry->lane;
-    if (revision == entry->revision)
-        return false;
-    if (entry->in_heap.place) {
+    int64_t run_at_us = db_get_time_us(rows, row, ROW_RUN_AT);
+    bool replaced = (int)db_get_int(rows, row, ROW_REVISION) != entry->revision;
+    if (!PQgetisnull(rows, row, ROW_CREATED_AT) && PQgetisnull(rows, row, ROW_AFTER_ID))
+        limit_is_first(entry);
+    if (entry->in_heap.place && (replaced || run_at_us != entry->run_at_us ||
+                                 db_get_int(rows, row, ROW_PRIORITY) != entry->priority)) {
         lane_drop(lane, entry);
         return true;
     }
+    if (!replaced)
+        return false;
     entry->changed = true;
     entry->changed_run_at_us = run_at_us;
     if (entry->gone && run_at_us < lane->look_us)
@@ -189,10 +198,40 @@ static bool entry_give_way(struct entry *entry, int revision, int64_t run_at_us)
     return false;
 }
 
+bool reader_take_row(struct lane *lane, const PGresult *rows, int row)
+{
+    int64_t id = db_get_int(rows, row, ROW_ID);
+    struct entry *held = lane_find(lane, id);
+    if (held && held->state == ENTRY_ELSEWHERE && !held->gone) {
+        if (row_runs_elsewhere(lane, rows, row, id))
+            return false;
+        lane_drop(lane, held);
+        held = NULL;
+    }
+    /* Told by notification where there are any; else here. */
+    if (held && held->state == ENTRY_RUNNING && !held->gone && !held->job->cancelled &&
+        db_get_int(rows, row, ROW_CANCEL_REQUESTED))
+        dispatch_cancel(held->job);
+    if (held && !entry_give_way(held, rows, row))
+        return false;
+    /* No args: a kind of somebody else's, or of a version to come. */
+    if (PQgetisnull(rows, row, ROW_ARGS) || row_runs_elsewhere(lane, rows, row, id))
+        return false;
+    const struct kind *kind =
+        registry_find(&lane->runner->registry, PQgetvalue(rows, row, ROW_KIND));
+    struct entry *entry = entry_new(lane, kind, rows, row);
+    if (lane->cautious_left > 0) {
+        lane->cautious_left--;
+        entry->cautious = true;
+    }
+    lane_hold(lane, entry);
+    return true;
+}
+
 static void lane_take_row(struct lane *lane, const PGresult *rows, int row, struct found *found)
 {
     int priority = (int)db_get_int(rows, row, ROW_PRIORITY);
-    int64_t run_at_us = db_get_time_us(rows, row, ROW_RUN_AT), id = db_get_int(rows, row, ROW_ID);
+    int64_t run_at_us = db_get_time_us(rows, row, ROW_RUN_AT);
     if (priority < 0 || priority >= LANE_CLASSES)
         return;
     if (db_get_int(rows, row, ROW_LATER)) {
@@ -202,26 +241,8 @@ static void lane_take_row(struct lane *lane, const PGresult *rows, int row, stru
     }
     found->rows[priority]++;
     found->last_us[priority] = run_at_us;
-    found->last_id[priority] = id;
-    struct entry *held = lane_find(lane, id);
-    /* Told by notification where there are any; else here. */
-    if (held && held->state == ENTRY_RUNNING && !held->gone && !held->job->cancelled &&
-        db_get_int(rows, row, ROW_CANCEL_REQUESTED))
-        dispatch_cancel(held->job);
-    if (held && !entry_give_way(held, (int)db_get_int(rows, row, ROW_REVISION), run_at_us))
-        return;
-    /* No args: a kind of somebody else's, or of a version to come. */
-    if (PQgetisnull(rows, row, ROW_ARGS) || row_runs_elsewhere(lane, rows, row, id))
-        return;
-    const struct kind *kind =
-        registry_find(&lane->runner->registry, PQgetvalue(rows, row, ROW_KIND));
-    struct entry *entry = entry_new(lane, kind, rows, row);
-    if (lane->cautious_left > 0) {
-        lane->cautious_left--;
-        entry->cautious = true;
-    }
-    found->fresh++;
-    lane_hold(lane, entry);
+    found->last_id[priority] = db_get_int(rows, row, ROW_ID);
+    found->fresh += reader_take_row(lane, rows, row);
 }
 
 static bool is_beyond(int64_t us, int64_t id, int64_t cursor_us, int64_t cursor_id)
@@ -373,7 +394,7 @@ static void reading_on_done(struct db_unit *unit, void *owner)
                   unit->err.text, NULL);
     for (size_t i = 0; i < reading->count; i++) {
         struct lane *lane = reading->lanes[i];
-        lane->reading = false;
+        lane->reading--;
         if (failed)
             lane_read_at_least(lane, clock_mono_us() + READ_RETRY_US);
         else if (!lane->lost && !lane->leaving && runner->phase == RUNNER_RUNNING)

@@ -11,6 +11,8 @@
 
 #include "loop/loop.h"
 
+#include <libpq-fe.h>
+
 struct lane;
 struct runner;
 
@@ -36,5 +38,8 @@ void reader_pass_all(struct runner *runner);
 /* An entry of the lane left the waiting ones: reads on when few are left. */
 void reader_on_taken(struct lane *lane);
 void reader_arm(struct lane *lane, bool armed);
+/* Holds the job of a row, unless it is held already as it is, runs elsewhere, or is not ours to
+ * run. True: it is new. */
+bool reader_take_row(struct lane *lane, const PGresult *rows, int row);
 
 #endif

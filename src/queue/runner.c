@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "queue/acquire.h"
+#include "queue/cutoff.h"
 #include "queue/dispatch.h"
 #include "queue/handover.h"
 #include "queue/lease.h"
@@ -52,7 +53,7 @@ struct workqueue *runner_workqueue(struct runner *runner, const char *name)
     for (size_t i = 0; i < runner->registry.rate_count; i++) {
         const struct queue_rate *rate = &runner->registry.rates[i];
         if (strcmp(rate->queue, name) == 0)
-            workqueue_set_rate(queue, rate->per_second, rate->burst);
+            workqueue_ask_rate(queue, rate->per_second, rate->burst);
     }
     queue->next = runner->workqueues;
     runner->workqueues = queue;
@@ -92,8 +93,7 @@ static void on_down(struct db_pool *pool, const struct err *err, void *owner)
         runner->away_since_us = clock_mono_us();
     }
     runner->listen = false;
-    /* With the backend gone, others may take the lanes, whatever the lease says. */
-    runner->lease.unchecked |= runner->id && !db_pool_is_pooled(pool);
+    lease_doubt(runner);
     /* What was armed is not heard any more: poll until it is. */
     for (struct lane *lane = runner->lanes; lane; lane = lane->next)
         lane->armed = false;
@@ -247,12 +247,15 @@ static void runner_init(struct runner *runner, const struct settings *settings)
         .settings = settings,
         .queue_calls = &workqueue_calls,
         .on_finished = dispatch_on_finished,
+        .may_go_on = cutoff_may_go_on,
     };
     attempt_host_init(&runner->host);
     reader_init(runner);
     dispatch_init(runner);
     claim_init(runner);
     progress_init(runner);
+    limit_read_init(runner);
+    cutoff_init(runner);
     completion_init(runner);
     lease_init(runner, settings_integer(settings, "errand", "lease_ttl_ms"));
     loop_timer_init(&runner->acquire_again, &runner->loop, on_acquire_again, runner);

@@ -10,6 +10,7 @@
 #include "queue/completion.h"
 #include "queue/kind_setting.h"
 #include "queue/lane.h"
+#include "queue/limit_read.h"
 #include "queue/progress.h"
 #include "queue/workqueue.h"
 
@@ -26,6 +27,7 @@ struct lease {
     int64_t valid_until_us; /* monotonic: counted from before the last renewal was sent, less a
                                margin */
     bool again;             /* a renewal was asked for while one was under way */
+    int64_t doubt_since_us; /* monotonic: unchecked because its connection was lost; 0: not so */
     bool unchecked;  /* others may have taken lanes meanwhile: nothing starts until it is known */
     int64_t sent_us; /* of the renewal under way; 0: none */
     struct loop_timer timer;
@@ -65,6 +67,8 @@ struct runner {
         size_t suspects;  /* of those in flight */
         size_t in_flight; /* attempts started or about to be */
     } dispatch;
+    struct limit_read limit_read;
+    struct loop_timer cutoff;
     struct ev_signal on_term, on_int;
     struct loop_timer grace, upkeep;
     bool acquiring, acquire_more, checking, ready;

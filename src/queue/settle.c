@@ -37,8 +37,8 @@ static void outcome_expire(struct outcome *outcome, struct arena *arena, const s
                                       : expired;
 }
 
-/* Nobody called the job off: its time was up, or the runner stops, and it ended because it was
- * asked to. */
+/* Nobody called the job off: its time was up, or the runner stops or is not sure of its lane, and
+ * it ended because it was asked to. */
 static void outcome_of_asked(const struct errand_job *job, struct outcome *outcome)
 {
     const struct entry *entry = job->owner;
@@ -58,7 +58,9 @@ void settle_outcome(struct runner *runner, struct errand_job *job)
 {
     struct outcome *outcome = &job->outcome;
     const struct entry *entry = job->owner;
-    if (outcome->code == OUTCOME_CANCELLED && job->attempt->cancelled && !job->cancelled)
+    /* It was cut off, and would have gone on. */
+    bool cut = outcome->code == OUTCOME_RETRY && job->attempt->cut && !job->cancelled;
+    if (cut || (outcome->code == OUTCOME_CANCELLED && job->attempt->cancelled && !job->cancelled))
         outcome_of_asked(job, outcome);
     if (outcome->code == OUTCOME_RETRY) {
         if (!outcome->error_class && job->attempt->timed_out)

@@ -58,7 +58,7 @@ static void spread_count(struct spread *spread, const PGresult *rows, int64_t ow
 
 /* Whom to ask for one more lane: who has at least two more than we, else one that has no free slot
  * and more than one lane. */
-static struct spread_owner *spread_choose(struct spread *spread, size_t own)
+static struct spread_owner *spread_choose(struct spread *spread, size_t own, bool whole)
 {
     struct spread_owner *most = NULL, *saturated = NULL;
     for (size_t i = 0; i < spread->count; i++) {
@@ -68,7 +68,7 @@ static struct spread_owner *spread_choose(struct spread *spread, size_t own)
         if (owner->saturated && owner->lanes > 1 && (!saturated || owner->lanes > saturated->lanes))
             saturated = owner;
     }
-    return most && most->lanes > own + 1 ? most : saturated;
+    return most && most->lanes > own + 1 && !whole ? most : saturated;
 }
 
 static void unit_add_want(struct db_unit *unit, const struct runner *runner, const PGresult *rows,
@@ -113,11 +113,13 @@ static void on_spread(struct db_unit *unit, void *owner)
     int from[SPREAD_OWNERS_MAX] = {0};
     spread_count(&spread, rows, runner->id);
     size_t share = queue->runners > 0 ? (size_t)(queue->lanes / queue->runners) : 0;
-    for (struct spread_owner *chosen; (chosen = spread_choose(&spread, own));) {
+    bool whole = queue->limits.config.whole;
+    for (struct spread_owner *chosen; (chosen = spread_choose(&spread, own, whole));) {
         int *after = &from[chosen - spread.owners];
         int row = spread_lane_of(rows, chosen->id, *after);
-        if (row < 0 || (asked && own >= share))
-            break; /* beyond a full share a lane at a time */
+        if (row < 0 || (asked && (own >= share || whole)))
+            break; /* beyond a full share a lane at a time; with one of a whole queue come its
+                      others */
         unit_add_want(wants, runner, rows, row);
         *after = row + 1;
         chosen->lanes--;
@@ -149,7 +151,7 @@ void spread_check(struct runner *runner)
         if (queue->asking || queue->runners < 2)
             continue;
         size_t own = spread_own_lanes(queue);
-        bool uneven = (size_t)queue->most_lanes > own + 1;
+        bool uneven = (size_t)queue->most_lanes > own + 1 && !queue->limits.config.whole;
         if (uneven || (queue->saturated && queue->most_lanes > 1))
             spread_ask(queue);
     }

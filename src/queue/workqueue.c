@@ -25,6 +25,7 @@ struct workqueue *workqueue_new(struct runner *runner, const char *name)
     heap_init(&queue->later, entry_is_due_before);
     heap_init(&queue->suspects, entry_is_due_before);
     heap_init(&queue->expiring, expiry_is_before);
+    limit_init(queue);
     return queue;
 }
 
@@ -34,6 +35,7 @@ void workqueue_free(struct workqueue *queue)
     heap_clear(&queue->later);
     heap_clear(&queue->suspects);
     heap_clear(&queue->expiring);
+    limit_clear(queue);
     free(queue->name);
     free(queue);
 }
@@ -65,6 +67,10 @@ void workqueue_add(struct workqueue *queue, struct entry *entry)
 
 void workqueue_remove(struct workqueue *queue, struct entry *entry)
 {
+    if (entry->parked_in) {
+        gate_remove(entry->parked_in, entry);
+        return;
+    }
     heap_remove(workqueue_heap(queue, entry), &entry->in_heap);
     expiry_remove(queue, entry);
     entry->lane->waiting--;
@@ -87,56 +93,73 @@ int64_t workqueue_next_due_us(const struct workqueue *queue)
     return top ? entry_from_heap(top)->run_at_us : INT64_MAX;
 }
 
-static void workqueue_fill(struct workqueue *queue)
+static bool workqueue_waits_for(struct workqueue *queue, const char *what)
 {
-    int64_t now_us = clock_mono_us();
-    queue->tokens += (double)(now_us - queue->filled_us) * queue->per_second / 1e6;
-    if (queue->tokens > queue->burst)
-        queue->tokens = queue->burst;
-    queue->filled_us = now_us;
+    queue->waits = what;
+    return false;
 }
 
-/* A token comes whole; half a microsecond of rounding must not make the runner look twice. */
-static bool workqueue_has_token(const struct workqueue *queue)
+/* As far as pause, hold and rate say: for a start, and for a handler that waits for a token. */
+static bool workqueue_may_go(struct workqueue *queue, int64_t *next_us)
 {
-    return queue->per_second <= 0 || queue->tokens >= 1 - 1e-6 * queue->per_second;
+    struct runner *runner = queue->runner;
+    int64_t now_us = clock_mono_us();
+    *next_us = INT64_MAX;
+    if (queue->paused_until_us > clock_database_us(&runner->clock)) {
+        if (queue->paused_until_us != INT64_MAX)
+            *next_us = clock_database_to_mono_us(&runner->clock, queue->paused_until_us);
+        return workqueue_waits_for(queue, "pause");
+    }
+    if (queue->held_until_us > now_us) {
+        *next_us = queue->held_until_us;
+        return workqueue_waits_for(queue, "hold");
+    }
+    if (bucket_allows(&queue->bucket, 0, now_us) && !queue->waiting_first)
+        return true;
+    *next_us = bucket_next_us(&queue->bucket, 0);
+    return workqueue_waits_for(queue, "rate");
 }
 
 bool workqueue_may_start(struct workqueue *queue, int64_t *next_us)
 {
-    struct runner *runner = queue->runner;
-    if (queue->paused_until_us > clock_database_us(&runner->clock)) {
-        *next_us = queue->paused_until_us == INT64_MAX
-                       ? INT64_MAX
-                       : clock_database_to_mono_us(&runner->clock, queue->paused_until_us);
+    if (!workqueue_may_go(queue, next_us))
         return false;
-    }
-    if (queue->held_until_us > clock_mono_us()) {
-        *next_us = queue->held_until_us;
-        return false;
-    }
-    workqueue_fill(queue);
-    if (workqueue_has_token(queue) && !queue->waiting_first)
-        return true;
-    double wait_us = queue->per_second > 0 ? (1 - queue->tokens) * 1e6 / queue->per_second : 0;
-    *next_us = clock_mono_us() + (int64_t)wait_us;
-    return false;
+    *next_us = INT64_MAX;
+    if (!limit_is_ready(queue))
+        return workqueue_waits_for(queue, "lanes");
+    return limit_has_room(queue) || workqueue_waits_for(queue, "concurrency");
 }
 
 void workqueue_take_token(struct workqueue *queue)
 {
-    if (queue->per_second > 0)
-        queue->tokens -= 1;
+    bucket_take(&queue->bucket);
 }
 
-void workqueue_set_rate(struct workqueue *queue, double per_second, double burst)
+/* The lower rate counts, with its own burst. */
+static void workqueue_apply_rate(struct workqueue *queue)
 {
-    workqueue_fill(queue);
-    bool first = queue->per_second <= 0;
-    queue->per_second = per_second > 0 ? per_second : 0;
-    queue->burst = burst >= 1 ? burst : 1;
-    if (first || queue->tokens > queue->burst)
-        queue->tokens = queue->burst;
+    bool asked = queue->asked.per_second > 0 &&
+                 (queue->set.per_second <= 0 || queue->asked.per_second < queue->set.per_second);
+    if (asked)
+        bucket_set(&queue->bucket, queue->asked.per_second, queue->asked.burst, clock_mono_us());
+    else
+        bucket_set(&queue->bucket, queue->set.per_second, queue->set.burst, clock_mono_us());
+}
+
+void workqueue_ask_rate(struct workqueue *queue, double per_second, double burst)
+{
+    queue->asked.per_second = per_second;
+    queue->asked.burst = burst;
+    workqueue_apply_rate(queue);
+}
+
+void workqueue_limit_rate(struct workqueue *queue, double per_second, double burst)
+{
+    if (per_second == queue->set.per_second && burst == queue->set.burst)
+        return;
+    queue->set.per_second = per_second;
+    queue->set.burst = burst;
+    workqueue_apply_rate(queue);
 }
 
 void workqueue_serve_waiting(struct workqueue *queue)
@@ -144,8 +167,8 @@ void workqueue_serve_waiting(struct workqueue *queue)
     int64_t next_us;
     while (queue->waiting_first) {
         struct attempt *attempt = queue->waiting_first;
-        queue->waiting_first = NULL; /* may_start asks whether a start may go before us */
-        bool granted = workqueue_may_start(queue, &next_us);
+        queue->waiting_first = NULL; /* may_go asks whether a start may go before us */
+        bool granted = workqueue_may_go(queue, &next_us);
         queue->waiting_first = attempt;
         if (!granted)
             return;
@@ -169,7 +192,7 @@ void workqueue_stop(struct workqueue *queue)
 static void on_rate(void *owner, double per_second, double burst)
 {
     struct workqueue *queue = owner;
-    workqueue_set_rate(queue, per_second, burst);
+    workqueue_ask_rate(queue, per_second, burst);
     dispatch_schedule(queue->runner);
 }
 
@@ -218,7 +241,7 @@ static bool on_rate_wait(void *owner, struct attempt *attempt)
         attempt->cancelled = true;
         return true;
     }
-    if (workqueue_may_start(queue, &next_us)) {
+    if (workqueue_may_go(queue, &next_us)) {
         workqueue_take_token(queue);
         return true;
     }

@@ -1,11 +1,13 @@
 /* A queue as this runner sees it: what it holds of all its lanes, ordered, and what keeps it from
- * starting: a pause, a hold, a rate. */
+ * starting: a pause, a hold, a rate, a limit. */
 #ifndef QUEUE_WORKQUEUE_H
 #define QUEUE_WORKQUEUE_H
 
 #include "base/heap.h"
 #include "module/attempt.h"
+#include "queue/bucket.h"
 #include "queue/entry.h"
+#include "queue/limit.h"
 
 struct runner;
 
@@ -18,9 +20,13 @@ struct workqueue {
     struct heap expiring;    /* of all those that wait, by expires_us */
     int64_t paused_until_us; /* database's clock; INT64_MIN: not paused */
     int64_t held_until_us;   /* monotonic */
-    /* A token bucket: tokens as of filled_us, monotonic. per_second 0: no rate. */
-    double per_second, burst, tokens;
-    int64_t filled_us;
+    struct bucket bucket;    /* of starts; the lower of what operators and what a module set */
+    struct {
+        double per_second, burst;
+    } set, asked; /* by operators; by a module. 0: none */
+    struct limits limits;
+    const char *
+        waits; /* what kept the first due job from starting when it was last tried; NULL: nothing */
     struct attempt *waiting_first, **waiting_last; /* handlers that wait for a token */
     int lanes, runners, most_lanes; /* in all, and the most that one has, as of the last beat */
     int history_days;               /* that the history keeps what ends in it */
@@ -33,16 +39,18 @@ struct workqueue *workqueue_new(struct runner *runner, const char *name);
 void workqueue_free(struct workqueue *queue);
 
 void workqueue_add(struct workqueue *queue, struct entry *entry); /* LATER or DUE, by its run_at */
+/* Out of whichever heap it is in, a gate's too. */
 void workqueue_remove(struct workqueue *queue, struct entry *entry);
 void workqueue_move_due(struct workqueue *queue, int64_t database_now_us); /* LATER to DUE */
 int64_t
 workqueue_next_due_us(const struct workqueue *queue); /* database's clock; INT64_MAX: none */
 
 /* Whether a start is allowed now; if not, *next_us (monotonic) says when to look again, INT64_MAX
- * when only a resume can tell. */
+ * when something else must happen first, and queue->waits why. */
 bool workqueue_may_start(struct workqueue *queue, int64_t *next_us);
 void workqueue_take_token(struct workqueue *queue);
-void workqueue_set_rate(struct workqueue *queue, double per_second, double burst);
+void workqueue_ask_rate(struct workqueue *queue, double per_second, double burst);   /* a module */
+void workqueue_limit_rate(struct workqueue *queue, double per_second, double burst); /* operators */
 /* The runner stops: who waits for a token is asked to end, and nobody waits any more. */
 void workqueue_stop(struct workqueue *queue);
 /* Grants waiting handlers their tokens, as far as there are any. */

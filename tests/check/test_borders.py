@@ -29,7 +29,7 @@ FOLDERS = {
 
 # Headers of the C library that anything may use: text, numbers, memory, and time as a type.
 LIBC = set("""assert ctype errno inttypes limits math stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib string
-    strings time endian uthash""".split())
+    strings time endian uthash utlist""".split())
 
 # What else a folder, or one file, may use. base does no I/O.
 SYSTEM = {

@@ -27,6 +27,8 @@ CALLS = {
     "errand.completion_check(1, 1)": {"errand_runner"},
     "errand.runner_alive(1)": {"errand_runner"},
     "errand.lanes_wake(array[1], null)": {"errand_runner"},
+    "errand.queue_is_whole('default')": {"errand_runner"},
+    "errand.job_before(1, 'k', now(), 1)": {"errand_runner"},
     "errand.keep_until('default')": {"errand_runner"},
     "errand.why(1)": set(ROLES) - {"errand_enqueue"},
 }

@@ -16,7 +16,7 @@
 static const int64_t postgres_epoch_us = INT64_C(946684800000000);
 static const struct kind kind = {.name = "k", .max_attempts = 20, .timeout_ms = 60000};
 
-enum { COLUMNS = ROW_EXPIRES_AT + 1 };
+enum { COLUMNS = ROW_AFTER_ID + 1 };
 
 /* A row in binary form; sizes 0 are NULL. */
 struct cell {
