@@ -131,6 +131,7 @@ create table errand.job (
     progress jsonb,
     trace text,
     tags text[],
+    cancel_reason text,
     primary key (lane, id)
 ) with (
     autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
@@ -143,20 +144,27 @@ create index job_claimed on errand.job (lane) where claimed_by is not null;
 create unique index job_key on errand.job (lane, key) where key is not null and not key_shared;
 create index job_key_shared on errand.job (lane, key, created_at, id) where key_shared;
 
--- A job that waits for another one's end. It stands in the lane of the one that is waited for, so that this one's completion marks it in
--- the same statement; errand.dependents_release tells the waiting ones, and removes it.
+-- A job that waits for another one's end. It stands in the lane of the one that is waited for.
 create table errand.dependency (
     lane integer not null,
     parent_id bigint not null,
     child_lane integer not null,
     child_id bigint not null,
     on_parent text not null check (on_parent in ('cancel', 'run', 'hold')), -- when the parent does not end as done
-    outcome text, -- of the parent; null: it has not ended
-    held boolean not null default false, -- looked at, and left to an operator
+    outcome text, -- of the parent, where the job is held for it
+    held boolean not null default false, -- it is left to an operator
     primary key (lane, parent_id, child_lane, child_id)
 );
-create index dependency_ended on errand.dependency (lane) where outcome is not null and not held;
 create index dependency_child on errand.dependency (child_id);
+
+-- Jobs that have ended and whose dependents were not told yet (errand.dependents_release). Their completion writes it, and not the
+-- dependencies themselves: while it waited for somebody who bound a job to this one, it could not see the row that this one made.
+create table errand.parent_ended (
+    lane integer not null,
+    id bigint not null,
+    outcome text not null,
+    primary key (lane, id)
+);
 
 -- The last job that was enqueued under a key with unique_for, so that the next one is not made too soon.
 create table errand.recent_key (
@@ -167,7 +175,7 @@ create table errand.recent_key (
     until timestamptz not null, -- for clearing up; what counts is enqueued_at and the caller's unique_for
     primary key (lane, key)
 );
-create index recent_key_until on errand.recent_key (until);
+create index recent_key_until on errand.recent_key (lane, until);
 
 -- Jobs that failed for good, kept whole, to be redriven.
 create table errand.dead_letter (

@@ -1,4 +1,4 @@
--- What is done to a job that stands.
+-- What is done to a job that stands, and what becomes of those that wait for it.
 
 -- The lane of a job that is owed, or null.
 create function errand.job_lane(id bigint) returns integer
@@ -33,38 +33,342 @@ begin
 end
 $$;
 
--- Ends a job that has not started: it goes to the history as cancelled. One that runs is asked to end. Returns
--- 'cancelled', 'requested', or 'not found' (also when it has ended already).
-create function errand.cancel(id bigint) returns text
+-- Tells the owner of a lane what was done to a job of it: 'cancel' or 'changed'.
+create function errand.job_tell(lane integer, id bigint, what text) returns void
+language plpgsql set search_path = '' as $$
+begin
+    perform pg_catalog.pg_notify('errand.' || l.owner, job_tell.what || ' ' || job_tell.lane || ' ' || job_tell.id)
+    from errand.lane l where l.lane = job_tell.lane and l.owner is not null;
+end
+$$;
+
+-- Ends a job that has not started: it goes to the history as cancelled, for that reason, and jobs that wait for it are told. One
+-- that runs is asked to end. Returns 'cancelled', 'requested', or 'not found' (also when it has ended already).
+create function errand.cancel(id bigint, reason text default null) returns text
 language plpgsql security definer set search_path = '' as $$
 declare
     at_lane constant integer := errand.job_lane(cancel.id);
-    asked integer;
+    ended record;
 begin
     if at_lane is null then
         return 'not found';
     end if;
+    select c.cancelled, c.parents into ended
+    from errand.jobs_cancel(at_lane, array[cancel.id], array[coalesce(cancel.reason, 'cancelled by errand.cancel')]) c;
+    if ended.cancelled > 0 then
+        perform errand.dependents_tell(array[at_lane], array[cancel.id], array['cancelled']) where ended.parents <> '{}';
+        return 'cancelled';
+    end if;
+    update errand.job j set cancel_requested = true, cancel_reason = coalesce(cancel.reason, j.cancel_reason)
+    where j.lane = at_lane and j.id = cancel.id;
+    if not found then
+        return 'not found';
+    end if;
+    perform errand.job_tell(at_lane, cancel.id, 'cancel');
+    return 'requested';
+end
+$$;
+
+-- Starts a job as soon as may be: one that waits for its time, for another attempt or for other jobs ('due'), or that is dead
+-- ('redriven', or 'key taken' when another job bears its key). Else it is 'running', has 'ended', or is 'not found'.
+create function errand.retry(id bigint) returns text
+language plpgsql security definer set search_path = '' as $$
+declare
+    at_lane constant integer := errand.job_lane(retry.id);
+    run_at timestamptz;
+    redriven text;
+begin
+    update errand.job j set
+        run_at = case when j.run_at > t.now then t.now else j.run_at end, held = false,
+        waiting_for = case when j.waiting_for is not null then 0 end
+    from (select pg_catalog.clock_timestamp() as now) t
+    where j.lane = at_lane and j.id = retry.id and j.claimed_by is null
+    returning j.run_at into run_at;
+    if found then
+        perform errand.dependencies_drop(array[retry.id]);
+        perform errand.job_tell(at_lane, retry.id, 'changed');
+        perform errand.lanes_wake(array[at_lane], array[run_at]);
+        return 'due';
+    end if;
+    if exists (select from errand.job j where j.lane = at_lane and j.id = retry.id) then
+        return 'running';
+    end if;
+    redriven := errand.redrive(retry.id);
+    if redriven = 'not found' and exists (select from errand.history h where h.id = retry.id) then
+        return 'ended';
+    end if;
+    return redriven;
+end
+$$;
+
+-- Makes a job of a dead letter again: the same id, no attempt yet, due now. Jobs that are held because it died wait for it again. Returns
+-- 'redriven', 'key taken' (another job bears its key; nothing is changed) or 'not found'.
+create function errand.redrive(id bigint) returns text
+language plpgsql security definer set search_path = '' as $$
+declare
+    at_lane integer;
+    now_at constant timestamptz := pg_catalog.clock_timestamp();
+begin
+    select d.lane into at_lane from errand.lane l join errand.dead_letter d on d.lane = l.lane and d.id = redrive.id;
+    perform from errand.dead_letter d where d.lane = at_lane and d.id = redrive.id for update;
+    if not found then
+        return 'not found';
+    end if;
+    insert into errand.job (lane, id, priority, run_at, created_at, timeout_ms, max_attempts, key_shared, dependents, expires_at, kind,
+        key, args, last_error, trace, tags)
+    select d.lane, d.id, d.priority, now_at, d.created_at, d.timeout_ms, d.max_attempts, d.key_shared,
+        exists (select from errand.dependency x where x.lane = at_lane and x.parent_id = redrive.id),
+        case when d.expires_at > now_at then d.expires_at end, d.kind, d.key, d.args, d.error, d.trace, d.tags
+    from errand.dead_letter d where d.lane = at_lane and d.id = redrive.id
+    on conflict (lane, key) where key is not null and not key_shared do nothing;
+    if not found then
+        return 'key taken';
+    end if;
+    delete from errand.dead_letter d where d.lane = at_lane and d.id = redrive.id;
+    perform errand.dependents_unhold(at_lane, redrive.id);
+    perform errand.lanes_wake(array[at_lane], array[now_at]);
+    return 'redriven';
+end
+$$;
+
+-- Another priority (0 first to 3 last) for a job that has not started: 'changed', 'running' or 'not found'.
+create function errand.reprioritize(id bigint, priority integer) returns text
+language plpgsql security definer set search_path = '' as $$
+declare
+    at_lane constant integer := errand.job_lane(reprioritize.id);
+    run_at timestamptz;
+begin
+    update errand.job j set priority = reprioritize.priority
+    where j.lane = at_lane and j.id = reprioritize.id and j.claimed_by is null
+    returning j.run_at into run_at;
+    if not found then
+        return case when exists (select from errand.job j where j.lane = at_lane and j.id = reprioritize.id)
+            then 'running' else 'not found' end;
+    end if;
+    perform errand.job_tell(at_lane, reprioritize.id, 'changed');
+    -- Its owner may have read past that time among those of the new priority.
+    if run_at < 'infinity' then
+        perform pg_catalog.pg_notify('errand.' || l.owner, 'lane ' || at_lane || ' '
+            || pg_catalog.floor(pg_catalog.date_part('epoch', run_at) * 1000000)::bigint)
+        from errand.lane l where l.lane = at_lane and l.owner is not null;
+    end if;
+    return 'changed';
+end
+$$;
+
+-- Removes a job that has not started, or a dead letter, and leaves nothing of it; jobs that wait for it are told that it did not end as
+-- done. Returns 'deleted', 'running' or 'not found'.
+create function errand.delete(id bigint) returns text
+language plpgsql security definer set search_path = '' as $$
+declare
+    at_lane integer := errand.job_lane(delete.id);
+    dependents boolean;
+begin
+    if at_lane is null then
+        select d.lane into at_lane from errand.lane l join errand.dead_letter d on d.lane = l.lane and d.id = delete.id;
+        delete from errand.dead_letter d where d.lane = at_lane and d.id = delete.id;
+        return case when found then 'deleted' else 'not found' end;
+    end if;
+    delete from errand.job j where j.lane = at_lane and j.id = delete.id and j.claimed_by is null
+    returning j.dependents into dependents;
+    if not found then
+        return case when exists (select from errand.job j where j.lane = at_lane and j.id = delete.id)
+            then 'running' else 'not found' end;
+    end if;
+    perform errand.dependencies_drop(array[delete.id]);
+    perform errand.job_tell(at_lane, delete.id, 'cancel');
+    if dependents then
+        perform errand.dependents_tell(array[at_lane], array[delete.id], array['deleted']);
+    end if;
+    return 'deleted';
+end
+$$;
+
+-- Those of a lane's jobs that have not started go to the history, each for its reason. How many they were, and which of them
+-- others wait for: the caller tells those.
+create function errand.jobs_cancel(lane integer, ids bigint[], reasons text[], out cancelled integer, out parents bigint[])
+language plpgsql set search_path = '' as $$
+declare
+    bound bigint[];
+    seen bigint[];
+begin
     with gone as (
-        delete from errand.job j where j.lane = at_lane and j.id = cancel.id and j.claimed_by is null
-        returning j.*
+        delete from errand.job j using unnest(jobs_cancel.ids, jobs_cancel.reasons) c(id, reason)
+        where j.lane = jobs_cancel.lane and j.id = c.id and j.claimed_by is null
+        returning j.*, c.reason
     ), told as (
         insert into errand.history (lane, attempt, priority, id, run_at, created_at, finished_at, keep_until, outcome, kind, key,
             args, error, trace, tags)
-        select g.lane, g.attempt, g.priority, g.id, g.run_at, g.created_at, n.at, n.until, 'cancelled', g.kind, g.key, g.args,
-            'cancelled by errand.cancel', g.trace, g.tags
+        select g.lane, g.attempt, g.priority, g.id, case when g.waiting_for > 0 then g.wanted_at else g.run_at end, g.created_at, n.at,
+            n.until, 'cancelled', g.kind, g.key, g.args, g.reason, g.trace, g.tags
         from gone g, (select pg_catalog.clock_timestamp(),
-            errand.keep_until((select l.queue from errand.lane l where l.lane = at_lane))) n(at, until)
-        returning history.id
+            errand.keep_until((select l.queue from errand.lane l where l.lane = jobs_cancel.lane))) n(at, until)
+        where not exists (select from errand.kind_setting s where s.name = g.kind and s.keep = 'none')
     )
-    select 1 into asked from told;
-    if asked is null then
-        update errand.job j set cancel_requested = true where j.lane = at_lane and j.id = cancel.id;
-        if not found then
-            return 'not found';
-        end if;
+    select pg_catalog.count(*), coalesce(pg_catalog.array_agg(g.id order by g.id) filter (where g.dependents), '{}'),
+        pg_catalog.array_agg(g.id order by g.id) filter (where g.waiting_for > 0),
+        pg_catalog.array_agg(g.id order by g.id) filter (where g.run_at < 'infinity')
+    into cancelled, parents, bound, seen from gone g;
+    perform errand.dependencies_drop(bound) where bound is not null;
+    -- What waits for others is in no runner's memory.
+    perform errand.job_tell(jobs_cancel.lane, s.id, 'cancel') from pg_catalog.unnest(seen) s(id);
+end
+$$;
+
+-- ---- Jobs after jobs. Whoever changes both locks a job before the dependencies that it is the child of. ----
+
+-- The jobs wait for nothing any more.
+create function errand.dependencies_drop(child_ids bigint[]) returns void
+language plpgsql set search_path = '' as $$
+declare
+    at_lane integer;
+begin
+    for at_lane in
+        select distinct d.lane from errand.dependency d where d.child_id = any (dependencies_drop.child_ids) order by d.lane
+    loop
+        delete from errand.dependency d where d.lane = at_lane and d.child_id = any (dependencies_drop.child_ids);
+    end loop;
+end
+$$;
+
+-- Why a job was cancelled that waited for that one.
+create function errand.dependency_reason(id bigint, outcome text) returns text
+language plpgsql immutable set search_path = '' as $$
+begin
+    return pg_catalog.format('job %s, which it waited for, %s', dependency_reason.id,
+        case dependency_reason.outcome when 'deleted' then 'was deleted' else 'ended ' || dependency_reason.outcome end);
+end
+$$;
+
+-- Tells the jobs that waited for those of a lane that have ended. The runner calls it after its completions, and when it acquires a lane.
+-- Returns how many were told; those that are cancelled for it are parents, too, and so on.
+create function errand.dependents_release(lane integer) returns integer
+language plpgsql security definer set search_path = '' as $$
+declare
+    ids bigint[];
+    outcomes text[];
+begin
+    with ended as (
+        delete from errand.parent_ended p where p.lane = dependents_release.lane returning p.id, p.outcome
+    )
+    select pg_catalog.array_agg(e.id order by e.id), pg_catalog.array_agg(e.outcome order by e.id) into ids, outcomes from ended e;
+    if ids is null then
+        return 0;
     end if;
-    perform pg_catalog.pg_notify('errand.' || l.owner, 'cancel ' || at_lane || ' ' || cancel.id)
-    from errand.lane l where l.lane = at_lane and l.owner is not null;
-    return case when asked is null then 'requested' else 'cancelled' end;
+    return errand.dependents_tell(pg_catalog.array_fill(dependents_release.lane, array[pg_catalog.cardinality(ids)]), ids, outcomes);
+end
+$$;
+
+-- Those jobs have ended so. Works through all that follows, a lane of parents and a lane of children at a time.
+create function errand.dependents_tell(lanes integer[], ids bigint[], outcomes text[]) returns integer
+language plpgsql set search_path = '' as $$
+declare
+    told integer := 0;
+    at_lane integer;
+    parents bigint[];
+    parents_outcomes text[];
+    part record;
+    step record;
+begin
+    while lanes <> '{}' loop
+        at_lane := lanes[1];
+        select pg_catalog.array_agg(w.id) filter (where w.lane = at_lane), pg_catalog.array_agg(w.outcome) filter (where w.lane = at_lane),
+            coalesce(pg_catalog.array_agg(w.lane) filter (where w.lane <> at_lane), '{}'),
+            pg_catalog.array_agg(w.id) filter (where w.lane <> at_lane), pg_catalog.array_agg(w.outcome) filter (where w.lane <> at_lane)
+        into parents, parents_outcomes, lanes, ids, outcomes
+        from rows from (pg_catalog.unnest(lanes), pg_catalog.unnest(ids), pg_catalog.unnest(outcomes)) w(lane, id, outcome);
+        for part in
+            select d.child_lane as lane, pg_catalog.array_agg(distinct d.child_id order by d.child_id) as ids
+            from errand.dependency d where d.lane = at_lane and d.parent_id = any (parents)
+            group by d.child_lane order by d.child_lane
+        loop
+            select t.told, t.cancelled into step
+            from errand.dependents_tell_lane(at_lane, parents, parents_outcomes, part.lane, part.ids) t;
+            told := told + step.told;
+            lanes := lanes || pg_catalog.array_fill(part.lane, array[pg_catalog.cardinality(step.cancelled)]);
+            ids := ids || step.cancelled;
+            outcomes := outcomes || pg_catalog.array_fill('cancelled'::text, array[pg_catalog.cardinality(step.cancelled)]);
+        end loop;
+    end loop;
+    return told;
+end
+$$;
+
+-- Of one lane's parents to one lane's children. How many were told, and which of these were cancelled and have dependents themselves.
+create function errand.dependents_tell_lane(
+    lane integer, parents bigint[], outcomes text[], child_lane integer, child_ids bigint[], out told integer, out cancelled bigint[]
+) language plpgsql set search_path = '' as $$
+declare
+    held bigint[];
+    freed bigint[];
+    counts integer[];
+    ended bigint[];
+    reasons text[];
+    due timestamptz[];
+begin
+    perform from errand.job j where j.lane = dependents_tell_lane.child_lane and j.id = any (dependents_tell_lane.child_ids)
+    order by j.id for update;
+    with kept as (
+        update errand.dependency d set outcome = e.outcome, held = true
+        from unnest(dependents_tell_lane.parents, dependents_tell_lane.outcomes) e(id, outcome)
+        where d.lane = dependents_tell_lane.lane and d.parent_id = e.id and d.child_lane = dependents_tell_lane.child_lane
+            and d.on_parent = 'hold' and e.outcome <> 'done' and not d.held
+        returning d.child_id
+    )
+    select coalesce(pg_catalog.array_agg(distinct k.child_id), '{}') into held from kept k;
+    update errand.job j set held = true where j.lane = dependents_tell_lane.child_lane and j.id = any (held);
+    with gone as (
+        delete from errand.dependency d
+        using unnest(dependents_tell_lane.parents, dependents_tell_lane.outcomes) e(id, outcome)
+        where d.lane = dependents_tell_lane.lane and d.parent_id = e.id and d.child_lane = dependents_tell_lane.child_lane and not d.held
+        returning d.child_id, case when d.on_parent = 'cancel' and e.outcome <> 'done' then e.id end as bad_id, e.outcome
+    ), child as (
+        select g.child_id, pg_catalog.count(*)::integer as n, pg_catalog.min(g.bad_id) as bad_id,
+            pg_catalog.min(g.outcome) filter (where g.bad_id is not null) as outcome
+        from gone g group by g.child_id
+    )
+    select pg_catalog.array_agg(c.child_id order by c.child_id) filter (where c.bad_id is null),
+        pg_catalog.array_agg(c.n order by c.child_id) filter (where c.bad_id is null),
+        pg_catalog.array_agg(c.child_id order by c.child_id) filter (where c.bad_id is not null),
+        pg_catalog.array_agg(errand.dependency_reason(c.bad_id, c.outcome) order by c.child_id) filter (where c.bad_id is not null)
+    into freed, counts, ended, reasons from child c;
+    told := pg_catalog.cardinality(held) + coalesce(pg_catalog.cardinality(freed), 0) + coalesce(pg_catalog.cardinality(ended), 0);
+    cancelled := '{}';
+    if freed is not null then
+        with free as (
+            update errand.job j set waiting_for = j.waiting_for - c.n,
+                run_at = case when j.waiting_for > c.n then j.run_at when j.wanted_at > c.at then j.wanted_at else c.at end
+            from (select u.id, u.n, pg_catalog.clock_timestamp() as at from unnest(freed, counts) u(id, n)) c
+            where j.lane = dependents_tell_lane.child_lane and j.id = c.id
+            returning j.waiting_for, j.run_at
+        )
+        select pg_catalog.array_agg(f.run_at) into due from free f where f.waiting_for = 0;
+        perform errand.lanes_wake(array[dependents_tell_lane.child_lane], due) where due is not null;
+    end if;
+    if ended is not null then
+        select c.parents into cancelled from errand.jobs_cancel(dependents_tell_lane.child_lane, ended, reasons) c;
+    end if;
+end
+$$;
+
+-- The job is owed again: those that are held for it wait for it as before.
+create function errand.dependents_unhold(lane integer, parent_id bigint) returns void
+language plpgsql set search_path = '' as $$
+declare
+    part record;
+    still bigint[];
+begin
+    for part in
+        select d.child_lane as lane, pg_catalog.array_agg(d.child_id order by d.child_id) as ids
+        from errand.dependency d
+        where d.lane = dependents_unhold.lane and d.parent_id = dependents_unhold.parent_id and d.held
+        group by d.child_lane order by d.child_lane
+    loop
+        perform from errand.job j where j.lane = part.lane and j.id = any (part.ids) order by j.id for update;
+        update errand.dependency d set outcome = null, held = false
+        where d.lane = dependents_unhold.lane and d.parent_id = dependents_unhold.parent_id and d.child_lane = part.lane and d.held;
+        still := array(select d.child_id from errand.dependency d where d.child_id = any (part.ids) and d.held);
+        update errand.job j set held = false where j.lane = part.lane and j.id = any (part.ids) and j.id <> all (still);
+    end loop;
 end
 $$;

@@ -86,8 +86,8 @@ begin
 end
 $$;
 
--- Makes the partitions that the next days' rows go to, for every retention that there is, and drops those whose day is over. The
--- runner calls it; it may be called at any time. Statistics are kept for 35 days.
+-- Makes the partitions that the next days' rows go to, for every retention that there is, drops those whose day is over, and forgets the
+-- keys whose unique_for is over. The runner calls it; it may be called at any time. Statistics are kept for 35 days.
 create function errand.history_maintain() returns void
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -95,6 +95,7 @@ declare
     parent text;
     day date;
     old record;
+    at_lane integer;
 begin
     -- One at a time; what another one is making will stand.
     if not pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtextextended('errand.history_maintain', 0)) then
@@ -118,6 +119,9 @@ begin
             execute pg_catalog.format('drop table errand.%I', old.relname);
         end loop;
         execute pg_catalog.format('delete from errand.%I where keep_until < %L', parent || '_rest', today);
+    end loop;
+    for at_lane in select l.lane from errand.lane l order by l.lane loop
+        delete from errand.recent_key r where r.lane = at_lane and r.until < pg_catalog.now();
     end loop;
 end
 $$;

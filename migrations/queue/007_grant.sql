@@ -8,14 +8,16 @@ revoke all on all functions in schema errand from public;
 grant usage on schema errand to errand_viewer, errand_enqueue, errand_operator, errand_runner;
 grant execute on function errand.enqueue, errand.enqueue_many to errand_enqueue, errand_operator, errand_runner;
 grant select on errand.queue, errand.lane, errand.runner, errand.kind, errand.job, errand.history, errand.attempt,
-    errand.dead_letter, errand.dependency, errand.recent_key, errand.kind_setting, errand.kind_retry, errand.statistic, errand.migration, errand.jobs, errand.queues, errand.runners
+    errand.dead_letter, errand.dependency, errand.parent_ended, errand.recent_key, errand.kind_setting, errand.kind_retry, errand.statistic, errand.migration, errand.jobs, errand.queues, errand.runners
     to errand_viewer, errand_operator, errand_runner;
 grant execute on function errand.why to errand_viewer, errand_operator, errand_runner;
-grant execute on function errand.cancel, errand.queue_create, errand.queue_pause, errand.queue_resume to errand_operator, errand_runner;
+grant execute on function errand.cancel, errand.retry, errand.redrive, errand.reprioritize, errand.delete, errand.queue_create,
+    errand.queue_pause, errand.queue_resume to errand_operator, errand_runner;
 grant execute on function errand.history_maintain, errand.runner_listen, errand.completion_check,
     errand.runner_alive, errand.lanes_wake, errand.keep_until, errand.queue_is_whole,
-    errand.job_before to errand_runner;
-grant insert, update, delete on errand.job, errand.dead_letter, errand.runner, errand.kind, errand.dependency to errand_runner;
+    errand.job_before, errand.dependents_release to errand_runner;
+grant insert, update, delete on errand.job, errand.dead_letter, errand.runner, errand.kind, errand.dependency, errand.parent_ended
+    to errand_runner;
 grant insert on errand.history, errand.attempt, errand.statistic to errand_runner;
 grant update on errand.statistic to errand_runner;
 grant update on errand.lane, errand.queue to errand_runner;

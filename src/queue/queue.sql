@@ -279,8 +279,9 @@ with gone as (
         pg_catalog.timezone('UTC', pg_catalog.now())::date + $9::integer, $8::bigint, 'done', g.kind, g.key, g.args, g.trace, g.tags
     from gone g
 ), ended as (
-    update errand.dependency d set outcome = 'done'
-    from gone g where d.lane = $1::integer and d.parent_id = g.id and g.dependents
+    insert into errand.parent_ended as p (lane, id, outcome)
+    select g.lane, g.id, 'done' from gone g where g.dependents
+    on conflict (lane, id) do update set outcome = excluded.outcome
     returning 1
 )
 select errand.completion_check($3::integer, (select pg_catalog.count(*) from gone)), (select pg_catalog.count(*) from ended)
@@ -295,8 +296,9 @@ with gone as (
             or exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint))
     returning j.id, j.dependents
 ), ended as (
-    update errand.dependency d set outcome = 'done'
-    from gone g where d.lane = $1::integer and d.parent_id = g.id and g.dependents
+    insert into errand.parent_ended as p (lane, id, outcome)
+    select $1::integer, g.id, 'done' from gone g where g.dependents
+    on conflict (lane, id) do update set outcome = excluded.outcome
     returning 1
 )
 select errand.completion_check($3::integer, (select pg_catalog.count(*) from gone)), (select pg_catalog.count(*) from ended)
@@ -315,8 +317,8 @@ with gone as (
             or exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint))
     returning j.lane, case when j.claimed_by is null and d.started_us is not null then j.attempt + 1 else j.attempt end as attempt,
         j.priority, j.id, j.run_at, j.created_at, d.started_us, j.kind, j.key, j.args, j.trace, j.timeout_ms, j.max_attempts,
-        j.key_shared, j.expires_at, j.tags, j.dependents, d.outcome, d.error, d.error_class,
-        d.kept, d.result
+        j.key_shared, j.expires_at, j.tags, j.dependents, d.outcome,
+        case when d.outcome = 'cancelled' then coalesce(j.cancel_reason, d.error) else d.error end as error, d.error_class, d.kept, d.result
 ), dead as (
     insert into errand.dead_letter (lane, attempt, priority, id, run_at, created_at, timeout_ms, max_attempts, key_shared, expires_at,
         died_at, kind, key, args, error, trace, tags)
@@ -333,8 +335,9 @@ with gone as (
         nullif(g.error_class, ''), g.result::jsonb
     from gone g where g.kept
 ), ended as (
-    update errand.dependency d set outcome = g.outcome
-    from gone g where d.lane = $1::integer and d.parent_id = g.id and g.dependents
+    insert into errand.parent_ended as p (lane, id, outcome)
+    select g.lane, g.id, g.outcome from gone g where g.dependents
+    on conflict (lane, id) do update set outcome = excluded.outcome
     returning 1
 )
 select errand.completion_check($3::integer, (select pg_catalog.count(*) from gone)), (select pg_catalog.count(*) from ended)

@@ -276,4 +276,4 @@ def test_table_settings_of_the_hot_table(db):
     assert db.one("select count(*) from pg_trigger where tgrelid in (select oid from pg_class where relnamespace ="
                   " 'errand'::regnamespace)") == 0
     assert db.one("select count(*) from pg_constraint where contype = 'f' and connamespace = 'errand'::regnamespace") == 0
-    assert db.one("select count(*) from pg_index where indrelid = 'errand.job'::regclass") == 4
+    assert db.one("select count(*) from pg_index where indrelid = 'errand.job'::regclass") == 5

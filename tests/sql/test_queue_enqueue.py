@@ -129,8 +129,8 @@ def test_good_kind(db, kind):
 @pytest.mark.parametrize("sqlstate, message, hint, call", [
     ("22023", "is not valid", KIND_HINT, "errand.enqueue(null)"),
     ("22004", "args is null", ARGS_HINT, "errand.enqueue('a', null)"),
-    ("22023", 'on_conflict "update" is not known', "It is 'keep' or 'replace'.", "errand.enqueue('a', on_conflict => 'update')"),
-    ("22023", "is not known", "It is 'keep' or 'replace'.", "errand.enqueue('a', on_conflict => null)"),
+    ("22023", 'on_conflict "update" is not known', "It is 'keep', 'replace' or 'allow'.", "errand.enqueue('a', on_conflict => 'update')"),
+    ("22023", "is not known", "It is 'keep', 'replace' or 'allow'.", "errand.enqueue('a', on_conflict => null)"),
     ("42704", 'queue "nosuch" does not exist', "Make it with: select errand.queue_create('nosuch')",
      "errand.enqueue('a', queue => 'nosuch')"),
     ("42704", 'queue "it\'s" does not exist', "Make it with: select errand.queue_create('it''s')",

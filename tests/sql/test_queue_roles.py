@@ -10,7 +10,8 @@ from support.wait import QueueDatabase, ask, connect
 ROLES = ["errand_viewer", "errand_enqueue", "errand_operator", "errand_runner"]
 NOBODY = "nobody"
 DENIED = "42501"
-TABLES = ["queue", "lane", "runner", "kind", "job", "history", "attempt", "dead_letter"]
+TABLES = ["queue", "lane", "runner", "kind", "kind_setting", "kind_retry", "job", "dependency", "parent_ended", "recent_key", "history",
+          "attempt", "statistic", "dead_letter"]
 VIEWS = ["jobs", "queues", "runners"]
 
 # What may be called, and by whom. errand's other functions are its own.
@@ -18,7 +19,12 @@ CALLS = {
     "errand.enqueue('a')": {"errand_enqueue", "errand_operator", "errand_runner"},
     "errand.enqueue('a', key => 'k', on_conflict => 'replace')": {"errand_enqueue", "errand_operator", "errand_runner"},
     "errand.enqueue_many('a', array['{}', '{}']::jsonb[])": {"errand_enqueue", "errand_operator", "errand_runner"},
-    "errand.cancel(1)": {"errand_operator", "errand_runner"},
+    "errand.enqueue('a', key => 'k', unique_for => '1 hour', expires_at => now() + interval '1 hour', tags => '{t}')":
+        {"errand_enqueue", "errand_operator", "errand_runner"},
+    "errand.enqueue('a', key => 'k', after => array[errand.enqueue('b')])": {"errand_enqueue", "errand_operator", "errand_runner"},
+    **{f"errand.{call}": {"errand_operator", "errand_runner"} for call in (
+        "cancel(1)", "cancel(1, 'why')", "retry(1)", "redrive(1)", "reprioritize(1, 0)", "delete(1)")},
+    "errand.dependents_release(1)": {"errand_runner"},
     "errand.queue_create('made', 1)": {"errand_operator", "errand_runner"},
     "errand.queue_pause('default')": {"errand_operator", "errand_runner"},
     "errand.queue_resume('default')": {"errand_operator", "errand_runner"},
@@ -35,7 +41,15 @@ CALLS = {
 # Not for callers: they would go round what is checked.
 INTERNAL = [
     "errand.enqueue_rows('a', array['{}'::jsonb], null, null, null, null, 'keep', null, null, null)",
-    "errand.enqueue_keyed(1, 'a', '{}', now(), 1, 'k', 'keep', null, null, null, now())",
+    "errand.enqueue_keyed(1, 'a', '{}', now(), 1, 'k', 'keep', null, null, null, null, null, null, null, now())",
+    "errand.enqueue_waiting('{1}', 'a', array['{}'::jsonb], null, null, 1, null, null, null, null, null, null, now())",
+    "errand.enqueue_check_more(null, null, 'keep', null, null, 'cancel', null, now())",
+    "errand.recent_key_take(1, 'k', '1 hour', now())", "errand.recent_key_set(1, 'k', 1, now())",
+    "errand.parents_find('{1}', 'cancel')", "errand.parents_lock('{1}')", "errand.parents_lock_lane(1, '{1}', false)",
+    "errand.parents_check(1, '{1}')", "errand.parents_hold(null)", "errand.parents_bind(null, '{1}', '{1}')",
+    "errand.jobs_cancel(1, '{1}', '{x}')", "errand.job_tell(1, 1, 'cancel')", "errand.dependencies_drop('{1}')",
+    "errand.dependency_reason(1, 'dead')", "errand.dependents_tell('{1}', '{1}', '{dead}')",
+    "errand.dependents_tell_lane(1, '{1}', '{dead}', 1, '{1}')", "errand.dependents_unhold(1, 1)",
     "errand.enqueue_check('a', array['{}'::jsonb], null, null, 'keep')",
     "errand.queue_changed('default')", "errand.queue_lanes('default')", "errand.job_lane(1)",
 ]

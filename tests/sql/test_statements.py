@@ -131,7 +131,8 @@ def test_bad_files_are_refused(text):
 
 # ---- The rules ----
 
-LANE_TABLES = "job|lane|dead_letter|history|attempt"
+LANE_TABLES = "job|lane|dead_letter|history|attempt|dependency|parent_ended|recent_key"
+PINNED = re.compile(r"\blane = (\$\d+|[a-z_]+\.(child_)?lane\b|at_lane\b)")
 TARGET = re.compile(rf"\b(update|delete from)\s+errand\.({LANE_TABLES})\b")
 # What is not immutable, as far as anybody might want it here.
 UNSTEADY = re.compile(r"\b(now|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday|random|gen_random_uuid|nextval"
@@ -165,10 +166,10 @@ def lint_lane(name, text):
     reading of jobs; `lane = any` and joins on lane reach several places."""
     text = bare(text)
     faults = []
-    pinned = len(re.findall(r"\blane = (\$\d+|[a-z_]+\.lane\b|at_lane\b)", text))
+    pinned = len(re.findall(PINNED, text))
     if len(TARGET.findall(text)) > pinned:
         faults.append(f"{name}: a write without lane = $1")
-    if re.search(r"\bfor (no key )?(update|share|key share)\b", text) and not re.search(r"\blane = \$\d", text):
+    if re.search(r"\bfor (no key )?(update|share|key share)\b", text) and not pinned:
         faults.append(f"{name}: a lock without lane = $1")
     if re.search(r"\blane = any\b", text) and re.search(r"\b(update|delete|for share)\b", text):
         faults.append(f"{name}: lane = any beside a write or lock")
