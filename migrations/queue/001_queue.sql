@@ -250,6 +250,43 @@ begin
 end
 $$;
 
+-- What holds for all runners together, exactly, and at once; a null leaves as it is, 0 lifts.
+--   concurrency      jobs that run at a time
+--   rate, burst      starts a second (0.5: one every two), and how many may come at once after a quiet time (1 where it is not set)
+--   key_concurrency, key_rate, key_burst    the same for the jobs that bear one key
+--   key_ordered      jobs of a key run one after the other as they were enqueued; one that waits for its time or its next attempt
+--                    holds those behind it
+-- A queue with concurrency or rate is owned whole, by one runner at a time.
+create function errand.queue_limit(
+    name text,
+    concurrency integer default null,
+    rate double precision default null,
+    burst double precision default null,
+    key_concurrency integer default null,
+    key_rate double precision default null,
+    key_burst double precision default null,
+    key_ordered boolean default null
+) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+    update errand.queue q set
+        concurrency = case when queue_limit.concurrency is null then q.concurrency else nullif(queue_limit.concurrency, 0) end,
+        rate = case when queue_limit.rate is null then q.rate else nullif(queue_limit.rate, 0) end,
+        burst = case when queue_limit.burst is null then q.burst else nullif(queue_limit.burst, 0) end,
+        key_concurrency = case when queue_limit.key_concurrency is null then q.key_concurrency
+            else nullif(queue_limit.key_concurrency, 0) end,
+        key_rate = case when queue_limit.key_rate is null then q.key_rate else nullif(queue_limit.key_rate, 0) end,
+        key_burst = case when queue_limit.key_burst is null then q.key_burst else nullif(queue_limit.key_burst, 0) end,
+        key_ordered = coalesce(queue_limit.key_ordered, q.key_ordered)
+    where q.name = queue_limit.name;
+    if not found then
+        raise exception 'queue "%" does not exist', queue_limit.name using errcode = '42704',
+            hint = 'errand.queues lists the queues.';
+    end if;
+    perform errand.queue_changed(queue_limit.name);
+end
+$$;
+
 -- Whether a queue has a limit that is one number for all of it, so that all its lanes belong to one runner.
 create function errand.queue_is_whole(queue text) returns boolean
 language plpgsql stable set search_path = '' as $$
@@ -266,6 +303,109 @@ language plpgsql security definer set search_path = '' as $$
 begin
     perform pg_catalog.pg_notify('errand.' || l.owner, 'queue')
     from (select distinct x.owner from errand.lane x where x.queue = queue_changed.name and x.owner is not null) l;
+end
+$$;
+
+-- Tells all runners to read the settings of kinds anew.
+create function errand.kind_changed() returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+    perform pg_catalog.pg_notify('errand.' || r.id, 'queue') from errand.runner r;
+end
+$$;
+
+-- Stops the start of jobs of a kind, in all queues, until `until` (default: until it is resumed). What runs goes on.
+create function errand.kind_pause(name text, reason text default null, until timestamptz default 'infinity') returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+    insert into errand.kind_setting (name, paused_until, pause_reason)
+    values (kind_pause.name, coalesce(kind_pause.until, 'infinity'), kind_pause.reason)
+    on conflict on constraint kind_setting_pkey do update set paused_until = excluded.paused_until, pause_reason = excluded.pause_reason;
+    perform errand.kind_changed();
+end
+$$;
+
+create function errand.kind_resume(name text) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+    update errand.kind_setting s set paused_until = null, pause_reason = null where s.name = kind_resume.name;
+    perform errand.kind_changed();
+end
+$$;
+
+-- How many jobs of a kind may run at a time in each queue, over all runners; 0 lifts it. The kind's queue is then owned whole, by one
+-- runner at a time.
+create function errand.kind_limit(name text, concurrency integer) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+    if kind_limit.concurrency is null then
+        raise exception 'concurrency is null' using errcode = '22004', hint = '0 lifts the limit.';
+    end if;
+    insert into errand.kind_setting (name, concurrency) values (kind_limit.name, nullif(kind_limit.concurrency, 0))
+    on conflict on constraint kind_setting_pkey do update set concurrency = excluded.concurrency;
+    perform errand.kind_changed();
+end
+$$;
+
+-- Which of a kind's jobs the history keeps when they end: 'all', 'errors' (those that did not end as done), 'none'. Dead letters
+-- stand in any case.
+create function errand.kind_keep(name text, keep text) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+    if kind_keep.keep is null or kind_keep.keep not in ('all', 'errors', 'none') then
+        raise exception 'keep "%" is not known', kind_keep.keep using errcode = '22023', hint = 'It is ''all'', ''errors'' or ''none''.';
+    end if;
+    insert into errand.kind_setting (name, keep) values (kind_keep.name, kind_keep.keep)
+    on conflict on constraint kind_setting_pkey do update set keep = excluded.keep;
+    perform errand.kind_changed();
+end
+$$;
+
+-- How failed attempts of a kind are tried again, in place of what the kind itself says: for one class of error ('timeout', 'lost', or what
+-- its handler names), or with '' for all that have none of their own.
+--   policy        'exponential': a random time below a bound that doubles, delays being the first and the last bound; 'fixed': always the
+--                 one of delays; 'list': one of delays after the other, then the last again; 'never': it is dead at once
+--   max_attempts  for errors of that class; default: the job's
+create function errand.kind_retry_set(
+    kind text, policy text, error_class text default '', delays interval[] default '{}', max_attempts integer default null
+) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+    given constant integer := coalesce(pg_catalog.cardinality(kind_retry_set.delays), 0);
+begin
+    if kind_retry_set.policy is null or kind_retry_set.policy not in ('exponential', 'fixed', 'list', 'never') then
+        raise exception 'policy "%" is not known', kind_retry_set.policy using errcode = '22023',
+            hint = 'It is ''exponential'', ''fixed'', ''list'' or ''never''.';
+    end if;
+    if (case kind_retry_set.policy when 'exponential' then given <> 2 when 'fixed' then given <> 1 when 'never' then given <> 0
+            else given not between 1 and 100 end) then
+        raise exception 'policy "%" does not go with % delays', kind_retry_set.policy, given using errcode = '22023',
+            hint = 'exponential takes two, fixed one, list 1 to 100, never none.';
+    end if;
+    if exists (select from pg_catalog.unnest(kind_retry_set.delays) d(delay)
+            where d.delay is null or d.delay < interval '0' or d.delay > interval '365 days')
+            or (kind_retry_set.policy = 'exponential' and kind_retry_set.delays[1] > kind_retry_set.delays[2]) then
+        raise exception 'delays are not valid' using errcode = '22023',
+            hint = 'Each is from 0 to 365 days; the first bound of exponential is not above the last.';
+    end if;
+    insert into errand.kind_retry (kind, error_class, policy, delays_ms, max_attempts)
+    values (kind_retry_set.kind, coalesce(kind_retry_set.error_class, ''), kind_retry_set.policy,
+        array(select (pg_catalog.date_part('epoch', d.delay) * 1000)::bigint
+            from pg_catalog.unnest(kind_retry_set.delays) with ordinality d(delay, n) order by d.n),
+        kind_retry_set.max_attempts)
+    on conflict on constraint kind_retry_pkey do update set policy = excluded.policy, delays_ms = excluded.delays_ms,
+        max_attempts = excluded.max_attempts;
+    perform errand.kind_changed();
+end
+$$;
+
+-- The kind's own policy holds again, for that class of error, or (null) for all of them.
+create function errand.kind_retry_reset(kind text, error_class text default null) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+    delete from errand.kind_retry r
+    where r.kind = kind_retry_reset.kind and (kind_retry_reset.error_class is null or r.error_class = kind_retry_reset.error_class);
+    perform errand.kind_changed();
 end
 $$;
 

@@ -88,7 +88,7 @@ $$;
 
 -- Makes the partitions that the next days' rows go to, for every retention that there is, drops those whose day is over, and forgets the
 -- keys whose unique_for is over. The runner calls it; it may be called at any time. Statistics are kept for 35 days.
-create function errand.history_maintain() returns void
+create function errand.history_maintain(wait boolean default false) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
     today constant date := pg_catalog.timezone('UTC', pg_catalog.now())::date;
@@ -98,7 +98,9 @@ declare
     at_lane integer;
 begin
     -- One at a time; what another one is making will stand.
-    if not pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtextextended('errand.history_maintain', 0)) then
+    if history_maintain.wait then
+        perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('errand.history_maintain', 0));
+    elsif not pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtextextended('errand.history_maintain', 0)) then
         return;
     end if;
     foreach parent in array array['history', 'attempt', 'statistic'] loop
@@ -123,5 +125,19 @@ begin
     for at_lane in select l.lane from errand.lane l order by l.lane loop
         delete from errand.recent_key r where r.lane = at_lane and r.until < pg_catalog.now();
     end loop;
+end
+$$;
+
+-- For how many days (1 to 3650) a queue's ended jobs and failed attempts stand in the history. Holds for what ends from now on.
+create function errand.queue_retention(name text, days integer) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+    update errand.queue q set history_days = queue_retention.days where q.name = queue_retention.name;
+    if not found then
+        raise exception 'queue "%" does not exist', queue_retention.name using errcode = '42704',
+            hint = 'errand.queues lists the queues.';
+    end if;
+    perform errand.history_maintain(wait => true);
+    perform errand.queue_changed(queue_retention.name);
 end
 $$;

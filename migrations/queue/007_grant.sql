@@ -12,7 +12,8 @@ grant select on errand.queue, errand.lane, errand.runner, errand.kind, errand.jo
     to errand_viewer, errand_operator, errand_runner;
 grant execute on function errand.why to errand_viewer, errand_operator, errand_runner;
 grant execute on function errand.cancel, errand.retry, errand.redrive, errand.reprioritize, errand.delete, errand.queue_create,
-    errand.queue_pause, errand.queue_resume to errand_operator, errand_runner;
+    errand.queue_pause, errand.queue_resume, errand.queue_limit, errand.queue_retention, errand.kind_pause, errand.kind_resume,
+    errand.kind_limit, errand.kind_keep, errand.kind_retry_set, errand.kind_retry_reset to errand_operator, errand_runner;
 grant execute on function errand.history_maintain, errand.runner_listen, errand.completion_check,
     errand.runner_alive, errand.lanes_wake, errand.keep_until, errand.queue_is_whole,
     errand.job_before, errand.dependents_release to errand_runner;

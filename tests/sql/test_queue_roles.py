@@ -23,7 +23,9 @@ CALLS = {
         {"errand_enqueue", "errand_operator", "errand_runner"},
     "errand.enqueue('a', key => 'k', after => array[errand.enqueue('b')])": {"errand_enqueue", "errand_operator", "errand_runner"},
     **{f"errand.{call}": {"errand_operator", "errand_runner"} for call in (
-        "cancel(1)", "cancel(1, 'why')", "retry(1)", "redrive(1)", "reprioritize(1, 0)", "delete(1)")},
+        "cancel(1)", "cancel(1, 'why')", "retry(1)", "redrive(1)", "reprioritize(1, 0)", "delete(1)",
+        "queue_limit('default', 3)", "queue_retention('default', 7)", "kind_pause('a')", "kind_resume('a')", "kind_limit('a', 2)",
+        "kind_keep('a', 'none')", "kind_retry_set('a', 'never')", "kind_retry_reset('a')")},
     "errand.dependents_release(1)": {"errand_runner"},
     "errand.queue_create('made', 1)": {"errand_operator", "errand_runner"},
     "errand.queue_pause('default')": {"errand_operator", "errand_runner"},
@@ -51,7 +53,7 @@ INTERNAL = [
     "errand.dependency_reason(1, 'dead')", "errand.dependents_tell('{1}', '{1}', '{dead}')",
     "errand.dependents_tell_lane(1, '{1}', '{dead}', 1, '{1}')", "errand.dependents_unhold(1, 1)",
     "errand.enqueue_check('a', array['{}'::jsonb], null, null, 'keep')",
-    "errand.queue_changed('default')", "errand.queue_lanes('default')", "errand.job_lane(1)",
+    "errand.queue_changed('default')", "errand.kind_changed()", "errand.queue_lanes('default')", "errand.job_lane(1)",
 ]
 WRITES = {
     "insert into errand.job (lane, run_at, kind, args) values (1, now(), 'a', '{}')": {"errand_runner"},

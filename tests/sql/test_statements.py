@@ -192,7 +192,7 @@ def lint_set(name, text):
     text = bare(text)
     faults = []
     for part in clauses(text, "set"):
-        if UNSTEADY.search(part) or re.search(r"\b(?!coalesce\b)[a-z_.]+\s*\(", part):
+        if UNSTEADY.search(part) or re.search(r"\b(?!(?:coalesce|nullif)\b)[a-z_.]+\s*\(", part):
             faults.append(f"{name}: set{part.rstrip()}")
     if re.search(rf"\berrand\.({LANE_TABLES})\b", text):
         faults += [f"{name}: returning{part.rstrip()}" for part in clauses(text, "returning") if UNSTEADY.search(part)]
