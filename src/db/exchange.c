@@ -68,8 +68,8 @@ static bool exchange_send_named(struct db_exchange *exchange, PGconn *pg,
             return false;
     }
     exchange_expect(exchange, i);
-    return PQsendQueryPrepared(pg, found->name, each->count, each->params, NULL, NULL,
-                               each->binary);
+    return PQsendQueryPrepared(pg, found->name, each->count, each->params, each->lengths,
+                               each->formats, each->binary);
 }
 
 static bool exchange_send(struct db_exchange *exchange, PGconn *pg, const struct db_statement *each,
@@ -79,7 +79,8 @@ static bool exchange_send(struct db_exchange *exchange, PGconn *pg, const struct
         return exchange_send_named(exchange, pg, each, i);
     exchange_expect(exchange, i);
     const char *text = statement_text(exchange->texts, each->statement);
-    return PQsendQueryParams(pg, text, each->count, NULL, each->params, NULL, NULL, each->binary);
+    return PQsendQueryParams(pg, text, each->count, NULL, each->params, each->lengths,
+                             each->formats, each->binary);
 }
 
 static bool exchange_send_framing(struct db_exchange *exchange, PGconn *pg, int statement)

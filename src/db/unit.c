@@ -11,9 +11,6 @@
 #include <string.h>
 #include <time.h>
 
-/* PostgreSQL counts from 2000-01-01. */
-static const int64_t POSTGRES_EPOCH_US = INT64_C(946684800) * 1000000;
-
 struct db_unit *db_unit_new(enum db_flags flags, void (*on_done)(struct db_unit *unit, void *owner),
                             void *owner)
 {
@@ -44,7 +41,7 @@ static struct db_statement *unit_add(struct db_unit *unit, const struct errand_s
     struct db_statement *added = &unit->statements[unit->count++];
     *added = (struct db_statement){.statement = statement, .count = (int)count};
     added->params = arena_alloc(&unit->arena, (count + 1) * sizeof *added->params);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; params && i < count; i++)
         added->params[i] = params[i] ? arena_strdup(&unit->arena, params[i]) : NULL;
     return added;
 }
@@ -59,6 +56,25 @@ void db_unit_add_binary(struct db_unit *unit, const struct errand_statement *sta
                         size_t count, const char *const *params)
 {
     unit_add(unit, statement, count, params)->binary = true;
+}
+
+void db_unit_add_mixed(struct db_unit *unit, const struct errand_statement *statement, size_t count,
+                       const char *const *params, const int *lengths, bool binary_result)
+{
+    struct db_statement *added = unit_add(unit, statement, count, NULL);
+    added->binary = binary_result;
+    added->lengths = arena_zalloc(&unit->arena, (count + 1) * sizeof *added->lengths);
+    added->formats = arena_zalloc(&unit->arena, (count + 1) * sizeof *added->formats);
+    for (size_t i = 0; i < count; i++) {
+        if (!lengths[i]) {
+            added->params[i] = params[i] ? arena_strdup(&unit->arena, params[i]) : NULL;
+            continue;
+        }
+        char *copy = arena_alloc(&unit->arena, (size_t)lengths[i]);
+        added->params[i] = memcpy(copy, params[i], (size_t)lengths[i]);
+        added->lengths[i] = lengths[i];
+        added->formats[i] = 1;
+    }
 }
 
 const PGresult *db_unit_result(const struct db_unit *unit, size_t i)
@@ -136,9 +152,9 @@ int64_t db_get_int(const PGresult *result, int row, int column)
 int64_t db_get_time_us(const PGresult *result, int row, int column)
 {
     int64_t at_us = db_get_int(result, row, column);
-    if (at_us == INT64_MIN || at_us > INT64_MAX - POSTGRES_EPOCH_US)
+    if (at_us == INT64_MIN || at_us > INT64_MAX - DB_EPOCH_US)
         return at_us == INT64_MIN ? INT64_MIN : INT64_MAX;
-    return at_us + POSTGRES_EPOCH_US;
+    return at_us + DB_EPOCH_US;
 }
 
 const char *db_time_text(char text[DB_TIME_BYTES], int64_t at_us)

@@ -22,8 +22,10 @@ struct db_statement {
     const struct errand_statement *statement;
     int count;
     const char **params; /* texts; NULL is SQL NULL */
-    bool binary;         /* results in PostgreSQL's binary form */
-    PGresult *result;    /* owned by the unit */
+    int *lengths;        /* NULL: all are texts; else of those in binary form, as formats says */
+    int *formats;
+    bool binary;      /* results in PostgreSQL's binary form */
+    PGresult *result; /* owned by the unit */
 };
 
 struct db_unit {
@@ -51,12 +53,20 @@ void db_unit_add(struct db_unit *unit, const struct errand_statement *statement,
 void db_unit_add_binary(struct db_unit *unit, const struct errand_statement *statement,
                         size_t count, const char *const *params);
 
+/* As these, with parameters of which some are in PostgreSQL's binary form: lengths[i] is its length
+ * then, and 0 for a text. */
+void db_unit_add_mixed(struct db_unit *unit, const struct errand_statement *statement, size_t count,
+                       const char *const *params, const int *lengths, bool binary_result);
+
 /* The i-th statement's result; only when err.code is ERR_NONE. */
 const PGresult *db_unit_result(const struct db_unit *unit, size_t i);
 
 /* A failed result as an error. The one place where SQLSTATEs are read. */
 void db_error_from_result(struct err *err, const PGresult *result);
 enum err_code db_sqlstate_code(const char *sqlstate);
+
+/* PostgreSQL counts microseconds from 2000-01-01: that, since 1970. */
+#define DB_EPOCH_US (INT64_C(946684800) * 1000000)
 
 /* Values of a binary result. A timestamptz comes as microseconds since 1970 (infinities as
  * INT64_MIN/MAX). */

@@ -40,7 +40,7 @@ static void lane_add_lost(struct lane *lane, struct db_unit *unit, const struct 
     params_add_text(&params, lane->runner->id_text);
     params_add_entries(&params, list);
     params_add_int(&params, lane->queue->history_days);
-    db_unit_add(unit, &queue_sql[QUEUE_SQL_ATTEMPT_LOST], params.count, params.texts);
+    params_add_to(&params, unit, QUEUE_SQL_ATTEMPT_LOST, false);
     params_clear(&params);
 }
 
@@ -51,7 +51,7 @@ static void lane_add_claim(struct lane *lane, struct db_unit *unit, struct entry
     params_init(&params, lane);
     params_add_text(&params, lane->runner->id_text);
     params_add_entries(&params, list);
-    db_unit_add_binary(unit, &queue_sql[QUEUE_SQL_JOB_CLAIM], params.count, params.texts);
+    params_add_to(&params, unit, QUEUE_SQL_JOB_CLAIM, true);
     params_clear(&params);
 }
 

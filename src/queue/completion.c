@@ -19,7 +19,7 @@
 enum {
     COMPLETION_TIMEOUT_MS = 30000,
     COMPLETION_AGAIN_US = 100000,
-    LANE_STATEMENTS = 4,    /* of one transaction, at most */
+    LANE_STATEMENTS = 5,    /* of one transaction, at most */
     BATCH_JOBS = 4096,      /* of one transaction */
     BATCH_EFFECT_JOBS = 256 /* of one with effects */
 };
@@ -88,6 +88,12 @@ static bool entry_is_done(const struct entry *entry)
 {
     return entry->job->outcome.code == OUTCOME_DONE && !entry->job->outcome.result &&
            entry_keep(entry) == KIND_KEEP_ALL;
+}
+
+/* Never written to since it was enqueued, which most are: a shorter statement does. */
+static bool entry_is_done_first(const struct entry *entry)
+{
+    return !entry->claimed && entry->attempt == 0 && entry->revision == 0 && entry_is_done(entry);
 }
 
 static bool outcome_is_again(enum outcome_code code)
@@ -212,7 +218,10 @@ static void lane_add_statement(struct lane *lane, struct db_unit *unit, int stat
                    lane->queue->limits.config.key_ordered;
     params_init(&params, lane);
     params_add_int(&params, checked ? (long long)count : -1);
-    params_add_entries(&params, list);
+    if (statement == QUEUE_SQL_JOB_DONE_FIRST)
+        params_add_first(&params, list);
+    else
+        params_add_entries(&params, list);
     params_add_text(&params, lane->runner->id_text);
     params_add_int(&params, lane->queue->history_days);
     if (add)
@@ -221,7 +230,7 @@ static void lane_add_statement(struct lane *lane, struct db_unit *unit, int stat
     completing->checks[i].statement = unit->count;
     completing->checks[i].rows = count;
     completing->checks[i].lane = lane;
-    db_unit_add(unit, &queue_sql[statement], params.count, params.texts);
+    params_add_to(&params, unit, statement, false);
     params_clear(&params);
 }
 
@@ -229,6 +238,8 @@ static void lane_add_completions(struct lane *lane, struct db_unit *unit)
 {
     size_t count;
     struct entry *list = lane_list_take(lane);
+    struct entry *first = list_split(&list, entry_is_done_first, &count);
+    lane_add_statement(lane, unit, QUEUE_SQL_JOB_DONE_FIRST, first, count, NULL);
     struct entry *done = list_split(&list, entry_is_done, &count);
     lane_add_statement(lane, unit, QUEUE_SQL_JOB_DONE, done, count, NULL);
     struct entry *unkept = list_split(&list, entry_is_unkept, &count);

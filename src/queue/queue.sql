@@ -260,6 +260,28 @@ from (
 ) d
 where j.lane = $1::integer and j.id = d.id and j.attempt = d.attempt and j.claimed_by = $2::bigint
 
+-- name: job_done_first
+-- Jobs that are done and were never written to since they were enqueued (attempt 0, revision 0, not claimed), in a lane that is still ours: $2
+-- epoch, $3 expected number (-1: no check), $4 ids, $5 start times, $6 runner, $7 days that the history keeps them. Tells as job_done.
+with gone as (
+    delete from errand.job j
+    where j.lane = $1::integer and j.id = any ($4::bigint[]) and j.attempt = 0 and j.revision = 0
+        and exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint)
+    returning j.lane, j.priority, j.id, j.run_at, j.created_at, j.kind, j.key, j.args, j.trace, j.tags, j.dependents
+), told as (
+    insert into errand.history (lane, attempt, priority, id, run_at, created_at, started_at, finished_at, keep_until, runner, outcome, kind, key,
+        args, trace, tags)
+    select g.lane, 1, g.priority, g.id, g.run_at, g.created_at, least(d.started_at, pg_catalog.now()), pg_catalog.now(),
+        (select pg_catalog.timezone('UTC', pg_catalog.now())::date + $7::integer), $6::bigint, 'done', g.kind, g.key, g.args, g.trace, g.tags
+    from gone g join unnest($4::bigint[], $5::timestamptz[]) d(id, started_at) on d.id = g.id
+), ended as (
+    insert into errand.parent_ended as p (lane, id, outcome)
+    select g.lane, g.id, 'done' from gone g where g.dependents
+    on conflict (lane, id) do update set outcome = excluded.outcome
+    returning 1
+)
+select errand.completion_check($3::integer, (select pg_catalog.count(*) from gone)), (select pg_catalog.count(*) from ended)
+
 -- name: job_done
 -- Jobs that are done (written down as ours, or in a lane that is still ours): $2 epoch, $3 expected number (-1: no check), $4 ids, $5 attempts, $6 revisions, $7 start times in us, $8
 -- runner, $9 days that the history keeps them. Tells how many were done, and how many of them others wait for.
