@@ -64,6 +64,8 @@ void completion_add(struct runner *runner, struct errand_job *job)
 
 struct completing {
     struct runner *runner;
+    int64_t finished_us; /* database's clock, about */
+    bool with_statistic;
     struct errand_job *jobs;
     size_t count;
     /* The statements on jobs, and how many rows each should touch. */
@@ -328,7 +330,12 @@ static void completion_flush(void *owner)
         return;
     struct db_unit *unit = db_unit_new(DB_TRANSACTION, completing_on_done, NULL);
     struct completing *completing = arena_alloc(&unit->arena, sizeof *completing);
-    *completing = (struct completing){.runner = runner, .jobs = jobs, .count = count};
+    *completing = (struct completing){
+        .runner = runner,
+        .finished_us = clock_database_us(&runner->clock),
+        .jobs = jobs,
+        .count = count,
+    };
     completing->checks = arena_alloc(&unit->arena, LANE_STATEMENTS * runner->lane_count *
                                                        sizeof completing->checks[0]);
     unit->owner = completing;
@@ -341,6 +348,8 @@ static void completion_flush(void *owner)
             lane_add_completions(lane, unit);
     unit_add_wakes(unit, jobs);
     unit_add_effects(unit, jobs);
+    if (!jobs->outcome.effects && !jobs->alone)
+        completing->with_statistic = statistic_join(runner, unit);
     jobs_reach_failpoint(jobs, "before_commit");
     completion->under_way = true;
     db_pool_submit(&runner->writes, unit, COMPLETION_TIMEOUT_MS);
@@ -394,10 +403,11 @@ static void job_log(const struct errand_job *job)
               log_int(job->id), "attempt", log_int(job->number), "reason", outcome->text, NULL);
 }
 
-static void jobs_leave(struct runner *runner, struct errand_job *jobs)
+static void jobs_leave(struct runner *runner, struct errand_job *jobs, int64_t finished_us)
 {
     while (jobs) {
         struct errand_job *next = jobs->next;
+        statistic_count(runner, jobs, finished_us);
         job_log(jobs);
         job_leave(runner, jobs);
         jobs = next;
@@ -457,10 +467,12 @@ static void completing_on_done(struct db_unit *unit, void *owner)
     struct completion *completion = &runner->completion;
     const struct err *err = &unit->err;
     completion->under_way = false;
+    if (completing->with_statistic)
+        statistic_on_written(runner, err);
     if (err->code == ERR_NONE) {
         jobs_reach_failpoint(completing->jobs, "after_commit");
         completing_check(completing, unit);
-        jobs_leave(runner, completing->jobs);
+        jobs_leave(runner, completing->jobs, completing->finished_us);
     } else if (strcmp(err->sqlstate, "55P03") == 0) {
         /* Somebody holds a row that one of them needs: by themselves the others are free of it. */
         log_event(LOG_WARN, "committing failed, trying again", "jobs",

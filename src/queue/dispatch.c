@@ -82,6 +82,8 @@ void dispatch_begin(struct runner *runner, struct attempt *attempt)
         entry->started_us = now_us;
     }
     if (attempt->count) {
+        struct workqueue *queue = attempt->queue;
+        queue->running += attempt->count;
         attempt_start(attempt, timeout_ms);
         return;
     }
@@ -112,6 +114,8 @@ void dispatch_put_back(struct runner *runner, struct attempt *attempt)
 void dispatch_on_finished(struct attempt *attempt)
 {
     struct runner *runner = dispatch_runner(attempt);
+    struct workqueue *queue = attempt->queue;
+    queue->running -= attempt->count;
     attempt_leave(runner, attempt);
     for (size_t i = 0; i < attempt->count; i++) {
         struct entry *entry = attempt->jobs[i].owner;

@@ -314,9 +314,29 @@ static void on_beat(struct db_unit *unit, void *owner)
         lease_beat(runner);
 }
 
+/* By queue, of those in which something runs or waits. */
+static void state_write(struct buf *buf, const struct runner *runner)
+{
+    const char *comma = "";
+    buf_init(buf, 0);
+    buf_add_char(buf, '{');
+    for (const struct workqueue *queue = runner->workqueues; queue; queue = queue->next) {
+        const char *waits = workqueue_waits(queue);
+        if (!queue->running && !waits)
+            continue;
+        buf_printf(buf, "%s\"%s\":{\"running\":%zu", comma, queue->name, queue->running);
+        if (waits)
+            buf_printf(buf, ",\"waits\":\"%s\"", waits);
+        buf_add_char(buf, '}');
+        comma = ",";
+    }
+    buf_add_char(buf, '}');
+}
+
 void lease_beat(struct runner *runner)
 {
     char ttl[24], running[24];
+    struct buf state;
     if (runner->phase == RUNNER_STARTING && !runner->id) {
         if (db_pool_is_up(&runner->control))
             lease_register(runner);
@@ -331,12 +351,14 @@ void lease_beat(struct runner *runner)
     runner->lease.again = false;
     runner->lease.sent_us = clock_mono_us();
     snprintf(running, sizeof running, "%zu", runner->dispatch.in_flight);
-    const char *params[] = {
-        runner->id_text, lease_ttl_text(runner, ttl),
-        running,         runner->phase == RUNNER_STOPPING ? "true" : "false",
-        runner->queues,  db_pool_is_pooled(&runner->control) ? "false" : "true"};
+    state_write(&state, runner);
+    const char *params[] = {runner->id_text, lease_ttl_text(runner, ttl),
+                            running,         runner->phase == RUNNER_STOPPING ? "true" : "false",
+                            runner->queues,  db_pool_is_pooled(&runner->control) ? "false" : "true",
+                            buf_text(&state)};
     struct db_unit *unit = db_unit_new(DB_PLAIN, on_beat, runner);
-    db_unit_add_binary(unit, &queue_sql[QUEUE_SQL_RUNNER_BEAT], 6, params);
+    db_unit_add_binary(unit, &queue_sql[QUEUE_SQL_RUNNER_BEAT], 7, params);
+    buf_clear(&state);
     db_pool_submit(&runner->control, unit, LEASE_TIMEOUT_MS);
 }
 

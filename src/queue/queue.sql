@@ -12,7 +12,8 @@ returning id, pg_catalog.clock_timestamp()
 select errand.runner_listen($1::bigint)
 
 -- name: runner_beat
--- Renews the lease: $1 runner, $2 lease in ms, $3 running, $4 stopping, $5 queues served (null: all), $6 direct: this connection's backend is named. A row per queue (one without a
+-- Renews the lease: $1 runner, $2 lease in ms, $3 running, $4 stopping, $5 queues served (null: all), $6 direct: this connection's backend is named,
+-- $7 what runs and waits, by queue. A row per queue (one without a
 -- name when there is none), with the time,
 -- whether the lease still stood, whether a lane is free, the runners that serve it, its lanes, how many of them one runner owns at most,
 -- whether another has no free slot, those of ours that others want, and a marker that changes with the settings of kinds.
@@ -20,7 +21,7 @@ with t as materialized (
     select pg_catalog.clock_timestamp() as now,
         pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $2::double precision / 1000) as lease_until
 ), beat as (
-    update errand.runner r set lease_until = t.lease_until, running = $3::integer, stopping = $4::boolean,
+    update errand.runner r set lease_until = t.lease_until, running = $3::integer, stopping = $4::boolean, state = $7::jsonb,
         backend_pid = a.pid, backend_start = a.backend_start
     from t left join pg_catalog.pg_stat_activity a on a.pid = pg_catalog.pg_backend_pid() and $6::boolean
     where r.id = $1::bigint
@@ -389,6 +390,20 @@ with again as (
     from again a where a.failed
 )
 select errand.completion_check($3::integer, (select pg_catalog.count(*) from again)), 0::bigint
+
+-- name: statistic_write
+-- What this runner has counted in a minute so far: $1 minutes in s, $2 queues, $3 kinds, $4 outcomes, $5 runners, $6 jobs, $7 and $8 times in us, $9 and $10
+-- histograms, each an array's text.
+insert into errand.statistic (minute, queue, kind, outcome, runner, keep_until, jobs, wait_us, run_us, waits, runs)
+select c.minute, c.queue, c.kind, c.outcome, c.runner, pg_catalog.timezone('UTC', c.minute)::date + 35, c.jobs, c.wait_us, c.run_us,
+    c.waits::integer[], c.runs::integer[]
+from (
+    select pg_catalog.to_timestamp(c.minute_s::double precision) as minute, c.queue, c.kind, c.outcome, c.runner, c.jobs, c.wait_us, c.run_us, c.waits, c.runs
+    from unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::text[], $10::text[])
+        c(minute_s, queue, kind, outcome, runner, jobs, wait_us, run_us, waits, runs)
+) c
+on conflict (keep_until, minute, queue, kind, outcome, runner) do update
+set jobs = excluded.jobs, wait_us = excluded.wait_us, run_us = excluded.run_us, waits = excluded.waits, runs = excluded.runs
 
 -- name: job_hand_back
 -- Jobs whose handler did not end in time while the runner stops: free for the next runner, the attempt not counted. $2 ids, $3 runner.

@@ -104,7 +104,7 @@ static void on_down(struct db_pool *pool, const struct err *err, void *owner)
 void runner_check_stopped(struct runner *runner)
 {
     if (runner->phase == RUNNER_STOPPING && !runner->dispatch.in_flight &&
-        !runner->completion.count)
+        !runner->completion.count && statistic_is_written(runner))
         lease_leave(runner);
 }
 
@@ -256,6 +256,7 @@ static void runner_init(struct runner *runner, const struct settings *settings)
     progress_init(runner);
     limit_read_init(runner);
     cutoff_init(runner);
+    statistic_init(runner);
     completion_init(runner);
     lease_init(runner, settings_integer(settings, "errand", "lease_ttl_ms"));
     loop_timer_init(&runner->acquire_again, &runner->loop, on_acquire_again, runner);
@@ -287,6 +288,7 @@ static void runner_clear(struct runner *runner)
         workqueue_free(runner->workqueues);
         runner->workqueues = next;
     }
+    statistic_clear(runner);
     attempt_host_clear(&runner->host);
     kind_settings_clear(&runner->kind_settings);
     registry_clear(&runner->registry);

@@ -12,6 +12,7 @@
 #include "queue/lane.h"
 #include "queue/limit_read.h"
 #include "queue/progress.h"
+#include "queue/statistic.h"
 #include "queue/workqueue.h"
 
 enum runner_phase {
@@ -57,6 +58,7 @@ struct runner {
     struct completion completion;
     struct claim claim;
     struct progress progress;
+    struct statistic statistic;
     struct {
         struct loop_timer timer;
         bool under_way;

@@ -130,6 +130,13 @@ bool workqueue_may_start(struct workqueue *queue, int64_t *next_us)
     return limit_has_room(queue) || workqueue_waits_for(queue, "concurrency");
 }
 
+const char *workqueue_waits(const struct workqueue *queue)
+{
+    const struct runner *runner = queue->runner;
+    bool full = runner->dispatch.in_flight >= (size_t)runner->concurrency;
+    return queue->waits ? queue->waits : full && heap_top(&queue->due) ? "slots" : NULL;
+}
+
 void workqueue_take_token(struct workqueue *queue)
 {
     bucket_take(&queue->bucket);

@@ -29,6 +29,7 @@ struct workqueue {
         waits; /* what kept the first due job from starting when it was last tried; NULL: nothing */
     struct attempt *waiting_first, **waiting_last; /* handlers that wait for a token */
     int lanes, runners, most_lanes; /* in all, and the most that one has, as of the last beat */
+    size_t running;                 /* jobs */
     int history_days;               /* that the history keeps what ends in it */
     bool saturated;                 /* another runner of the queue has no free slot */
     bool asking;                    /* who owns what */
@@ -51,6 +52,8 @@ bool workqueue_may_start(struct workqueue *queue, int64_t *next_us);
 void workqueue_take_token(struct workqueue *queue);
 void workqueue_ask_rate(struct workqueue *queue, double per_second, double burst);   /* a module */
 void workqueue_limit_rate(struct workqueue *queue, double per_second, double burst); /* operators */
+/* What keeps due jobs from starting, in a word ("rate", "slots", ...); NULL: nothing. */
+const char *workqueue_waits(const struct workqueue *queue);
 /* The runner stops: who waits for a token is asked to end, and nobody waits any more. */
 void workqueue_stop(struct workqueue *queue);
 /* Grants waiting handlers their tokens, as far as there are any. */
