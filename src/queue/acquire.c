@@ -42,7 +42,8 @@ enum {
     FREE_SHARD,
     FREE_WHOLE,
     FREE_TOKENS,
-    FREE_TOKENS_AGE
+    FREE_TOKENS_AGE,
+    FREE_OURS
 };
 
 /* A queue's rate goes on where the last owner of its first lane let go. After a crash nobody knows
@@ -107,12 +108,12 @@ static void on_acquired(struct db_unit *unit, void *owner)
 }
 
 /* No more than a fair share is taken, rounded up; the others take theirs. A whole queue is not
- * shared. */
-static bool acquiring_may_take(const struct acquiring *acquiring, const char *name, bool whole)
+ * shared, and what was left to us is ours: then any. */
+static bool acquiring_may_take(const struct acquiring *acquiring, const char *name, bool any)
 {
     const struct workqueue *queue = runner_workqueue(acquiring->runner, name);
     size_t own = spread_own_lanes(queue);
-    if (queue->runners < 2 || whole)
+    if (queue->runners < 2 || any)
         return true;
     for (int i = 0; i < acquiring->count; i++)
         own += strcmp(acquiring->lanes[i].queue, name) == 0;
@@ -136,7 +137,8 @@ static void acquiring_add(struct acquiring *acquiring, struct db_unit *unit, con
     char number[16], epoch[24];
     bool crashed = db_get_int(rows, row, FREE_CRASHED) != 0;
     bool whole = db_get_int(rows, row, FREE_WHOLE) != 0;
-    if (!acquiring_may_take(acquiring, PQgetvalue(rows, row, FREE_QUEUE), whole) ||
+    bool ours = db_get_int(rows, row, FREE_OURS) != 0;
+    if (!acquiring_may_take(acquiring, PQgetvalue(rows, row, FREE_QUEUE), whole || ours) ||
         (crashed && !acquire_grace_is_over(acquiring->runner)))
         return;
     struct acquiring_lane *lane = &acquiring->lanes[acquiring->count++];
@@ -196,8 +198,8 @@ void acquire_start(struct runner *runner)
         return;
     runner->acquiring = true;
     struct db_unit *unit = db_unit_new(DB_PLAIN, on_free, runner);
-    const char *params[] = {runner->queues};
-    db_unit_add_binary(unit, &queue_sql[QUEUE_SQL_LANES_FREE], 1, params);
+    const char *params[] = {runner->queues, runner->id_text};
+    db_unit_add_binary(unit, &queue_sql[QUEUE_SQL_LANES_FREE], 2, params);
     db_pool_submit(&runner->control, unit, ACQUIRE_TIMEOUT_MS);
 }
 

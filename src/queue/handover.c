@@ -41,12 +41,13 @@ static void on_released(struct db_unit *unit, void *owner)
 
 void handover_add_release(const struct lane *lane, struct db_unit *unit)
 {
-    char number[16], epoch[24], tokens[40];
+    char number[16], epoch[24], tokens[40], yield_to[24];
     snprintf(number, sizeof number, "%d", lane->number);
     snprintf(epoch, sizeof epoch, "%" PRId64, lane->epoch);
     snprintf(tokens, sizeof tokens, "%.6f", bucket_tokens(&lane->queue->bucket, clock_mono_us()));
-    const char *params[] = {number, epoch, tokens};
-    db_unit_add(unit, &queue_sql[QUEUE_SQL_LANE_RELEASE], 3, params);
+    snprintf(yield_to, sizeof yield_to, "%" PRId64, lane->yield_to);
+    const char *params[] = {number, epoch, tokens, lane->yield_to ? yield_to : NULL};
+    db_unit_add(unit, &queue_sql[QUEUE_SQL_LANE_RELEASE], 4, params);
 }
 
 static void lane_release(struct lane *lane)

@@ -133,7 +133,7 @@ void lane_lose(struct lane *lane)
 bool lane_is_over(const struct lane *lane)
 {
     return lane->lost && !lane->held && !lane->reading && !lane->arming && !lane->releasing &&
-           !lane->claiming;
+           !lane->claiming && !lane->yielding;
 }
 
 bool lane_list(struct lane *lane, struct entry *entry)

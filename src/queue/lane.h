@@ -53,6 +53,10 @@ struct lane {
     bool count_wanted;       /* and is to be asked for */
     int claiming;            /* units with claims of it under way */
     bool leaving, releasing; /* handed over: nothing is started, what runs is written down */
+    char unknown_kind[64];   /* of a due job that was read, and that this runner does not know; "":
+                                none */
+    bool yielding;           /* a runner that knows it is looked for */
+    int64_t yield_to;        /* leaving: the runner that is to have it; 0: whoever comes */
     bool lost; /* another runner has it: nothing is started, and it goes when its last entry ends */
     size_t cautious_left;     /* rows still to be run cautiously after a takeover */
     int64_t notify_window_us; /* start of the second in which notifications are counted */

@@ -88,17 +88,21 @@ from (select x.name, pg_catalog.min(x.lanes) as lanes from unnest($1::text[], $2
 where not exists (select from errand.queue q where q.name = n.name)
 
 -- name: lanes_free
--- Lanes that nobody owns, or whose owner is gone: $1 queues served (null: all). crashed: it was not let go in order. Of whole queues with the tokens of
--- their rate as the last owner left them (null: not known), and how long ago.
+-- Lanes that nobody owns, or whose owner is gone: $1 queues served (null: all), $2 this runner. crashed: it was not let go in order. With the tokens of
+-- the queue's rate as the last owner left them (null: not known), and how long ago; and whether it was left to us. What was left to another one is his
+-- for three seconds.
 select l.lane, l.queue, l.epoch, l.owner is not null as crashed, l.shard, errand.queue_is_whole(l.queue) as whole,
     (l.tokens * 1000000)::bigint as tokens,
-    (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - l.tokens_at) * 1000000)::bigint as tokens_age
+    (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - l.tokens_at) * 1000000)::bigint as tokens_age,
+    coalesce(l.owner is null and l.wanted_by = $2::bigint, false) as ours
 from errand.lane l left join errand.runner r on r.id = l.owner
 where ($1::text[] is null or l.queue = any ($1::text[]))
     and (l.owner is null or r.id is null or r.lease_until < pg_catalog.clock_timestamp()
         or (r.backend_pid is not null and not exists (
             select from pg_catalog.pg_stat_activity a
             where a.pid = r.backend_pid and (a.backend_start = r.backend_start or a.backend_start is null))))
+    and (l.owner is not null or l.wanted_by is null or l.wanted_by = $2::bigint or not errand.runner_alive(l.wanted_by)
+        or l.tokens_at < pg_catalog.clock_timestamp() - interval '3 seconds')
 order by l.lane
 
 -- name: lanes_owned
@@ -129,10 +133,18 @@ returning l.epoch
 update errand.lane l set armed = $3::boolean where l.lane = $1::integer and l.epoch = $2::bigint and l.armed <> $3::boolean
 
 -- name: lane_release
--- $2 epoch, $3 tokens of the queue's rate. The jobs that run were written down before.
-update errand.lane l set owner = null, armed = false, wanted_by = null, tokens = $3::double precision, tokens_at = t.now
+-- $2 epoch, $3 tokens of the queue's rate, $4 the runner that it is kept for (null: none). The jobs that run were written down before.
+update errand.lane l set owner = null, armed = false, wanted_by = $4::bigint, tokens = $3::double precision, tokens_at = t.now
 from (select pg_catalog.clock_timestamp() as now) t
 where l.lane = $1::integer and l.epoch = $2::bigint
+
+-- name: runner_for_kind
+-- A runner beside $2 that may have lane $1 and knows kind $3: the one with the most free slots.
+select r.id
+from errand.lane l join errand.runner r on r.queues = '{*}' or l.queue = any (r.queues)
+where l.lane = $1::integer and r.id <> $2::bigint and not r.stopping and $3 = any (r.kinds) and errand.runner_alive(r.id)
+order by r.concurrency - r.running desc, r.id
+limit 1
 
 -- name: lane_tell_ended
 -- A job that ended here, of a lane that is another's by now, which counts it as running: $2 id.

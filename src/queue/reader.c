@@ -6,6 +6,7 @@
 #include "queue/lease.h"
 #include "queue/limit_read.h"
 #include "queue/runner_state.h"
+#include "queue/yield.h"
 #include "queue_sql.h"
 
 #include <inttypes.h>
@@ -215,7 +216,11 @@ bool reader_take_row(struct lane *lane, const PGresult *rows, int row)
     if (held && !entry_give_way(held, rows, row))
         return false;
     /* No args: a kind of somebody else's, or of a version to come. */
-    if (PQgetisnull(rows, row, ROW_ARGS) || row_runs_elsewhere(lane, rows, row, id))
+    if (PQgetisnull(rows, row, ROW_ARGS)) {
+        yield_note(lane, PQgetvalue(rows, row, ROW_KIND));
+        return false;
+    }
+    if (row_runs_elsewhere(lane, rows, row, id))
         return false;
     const struct kind *kind =
         registry_find(&lane->runner->registry, PQgetvalue(rows, row, ROW_KIND));
@@ -401,6 +406,7 @@ static void reading_on_done(struct db_unit *unit, void *owner)
             lane_take_rows(lane, db_unit_result(unit, i), reading,
                            unit->received_us - unit->sent_us);
         lane_drop_gone(lane);
+        yield_check(lane);
         if (lane->look_us != INT64_MAX) {
             int64_t look_us = lane->look_us;
             lane->look_us = INT64_MAX;
