@@ -175,8 +175,10 @@ void lane_look(struct lane *lane, int64_t run_at_us)
             class->cursor_id = INT64_MIN;
         }
     }
-    int64_t due_us = clock_database_to_mono_us(&lane->runner->clock, run_at_us);
     int64_t now_us = clock_mono_us();
+    int64_t due_us = run_at_us == INT64_MIN /* from the beginning */
+                         ? now_us
+                         : clock_database_to_mono_us(&lane->runner->clock, run_at_us);
     lane_read_at_least(lane, due_us - READER_LEAD_US > now_us ? due_us - READER_LEAD_US : now_us);
 }
 

@@ -75,10 +75,10 @@ class Errand:
             raise AssertionError(f"errand {' '.join(args)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
         return done
 
-    def start(self, *args, env=None):
-        """`errand run` in the background; returns its Runner."""
+    def start(self, *args, env=None, program=None):
+        """`errand run` in the background, of the real binary or another program; returns its Runner."""
         log = self.dir / f"runner-{len(self.runners) + 1}.log"
-        runner = Runner([binary(), "run", *args], {**self.env, **(env or {})}, log)
+        runner = Runner([program or binary(), "run", *args], {**self.env, **(env or {})}, log)
         self.runners.append(runner)
         return runner
 
