@@ -299,7 +299,7 @@ create function errand.dependents_tell_lane(
     lane integer, parents bigint[], outcomes text[], child_lane integer, child_ids bigint[], out told integer, out cancelled bigint[]
 ) language plpgsql set search_path = '' as $$
 declare
-    held bigint[];
+    held_ids bigint[];
     freed bigint[];
     counts integer[];
     ended bigint[];
@@ -315,8 +315,8 @@ begin
             and d.on_parent = 'hold' and e.outcome <> 'done' and not d.held
         returning d.child_id
     )
-    select coalesce(pg_catalog.array_agg(distinct k.child_id), '{}') into held from kept k;
-    update errand.job j set held = true where j.lane = dependents_tell_lane.child_lane and j.id = any (held);
+    select coalesce(pg_catalog.array_agg(distinct k.child_id), '{}') into held_ids from kept k;
+    update errand.job j set held = true where j.lane = dependents_tell_lane.child_lane and j.id = any (held_ids);
     with gone as (
         delete from errand.dependency d
         using unnest(dependents_tell_lane.parents, dependents_tell_lane.outcomes) e(id, outcome)
@@ -332,7 +332,7 @@ begin
         pg_catalog.array_agg(c.child_id order by c.child_id) filter (where c.bad_id is not null),
         pg_catalog.array_agg(errand.dependency_reason(c.bad_id, c.outcome) order by c.child_id) filter (where c.bad_id is not null)
     into freed, counts, ended, reasons from child c;
-    told := pg_catalog.cardinality(held) + coalesce(pg_catalog.cardinality(freed), 0) + coalesce(pg_catalog.cardinality(ended), 0);
+    told := pg_catalog.cardinality(held_ids) + coalesce(pg_catalog.cardinality(freed), 0) + coalesce(pg_catalog.cardinality(ended), 0);
     cancelled := '{}';
     if freed is not null then
         with free as (

@@ -10,34 +10,13 @@ import pytest
 
 from support.cluster import shared_cluster
 from support.errand import Errand
+from support.statements import QUEUE_SQL, read_statements
 from support.ledger import EFFECT_TABLE
 from support.wait import ask, connect
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted([*ROOT.glob("src/*/*.sql"), *ROOT.glob("jobs/*/queries.sql")])
-QUEUE_SQL = ROOT / "src" / "queue" / "queue.sql"
 QUEUE_MIGRATIONS = sorted((ROOT / "migrations" / "queue").glob("[0-9]*.sql"))
-
-
-def read_statements(text):
-    """{name: statement}, by the rules of cmake/sql_embed.awk."""
-    found, name = {}, None
-    for line in text.splitlines():
-        match = re.match(r"-- name: (\S*)", line)
-        if match:
-            name = match.group(1)
-            if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in found:
-                raise ValueError(f"bad or repeated name {name!r}")
-            found[name] = []
-        elif not re.match(r"[ \t]*(--|$)", line):
-            if name is None:
-                raise ValueError("SQL before the first name")
-            found[name].append(line)
-    found = {name: re.sub(r"[ \n;]+$", "", "\n".join(lines)) for name, lines in found.items()}
-    empty = [name for name, statement in found.items() if not statement]
-    if empty:
-        raise ValueError(f"{empty} are empty")
-    return found
 
 
 def all_statements():
