@@ -1,6 +1,7 @@
 """Queues, the history's partitions, and what operators look at."""
 
 import contextlib
+import re
 import threading
 
 import psycopg2
@@ -248,25 +249,103 @@ def test_jobs_view(db):
             found.progress, found.finished_at) == ("default", "a", 1, "k", {"x": 1}, 2, "why", 9, 50, None)
 
 
+def test_jobs_view_of_those_that_wait(db):
+    parent = db.enqueue("a")
+    waiting, held = (db.one("select errand.enqueue('b', after => array[%s::bigint], on_parent => 'hold', run_at => '2999-01-01',"
+                            " tags => '{x,y}', expires_at => '3000-01-01')", parent) for _ in range(2))
+    db.sql("update errand.job set held = true where id = %s", held)
+    found = db.job(waiting)
+    assert (found.state, found.run_at.year, found.waiting_for, found.tags, found.expires_at.year) == ("waiting", 2999, 1, ["x", "y"], 3000)
+    assert db.job(held).state == "held" and (db.job(parent).waiting_for, db.job(parent).tags) == (0, None)
+
+
+def test_jobs_view_of_the_dead(db):
+    """What was redriven or deleted is dead no longer."""
+    for id in (1, 2, 3):
+        db.sql("insert into errand.history (lane, attempt, priority, id, run_at, created_at, finished_at, keep_until, outcome, kind, args,"
+               " error, error_class, result) values (1, 1, 2, %s, now(), now(), '2026-01-01', now(), 'dead', 'a', '{}', 'no', 'x', '7')", id)
+        db.sql("insert into errand.dead_letter (lane, attempt, priority, id, run_at, created_at, died_at, kind, args, error)"
+               " values (1, 1, 2, %s, now(), now(), '2026-01-01', 'a', '{}', 'no')", id)
+    assert db.one("select errand.redrive(2)") == "redriven" and db.one("select errand.delete(3)") == "deleted"
+    assert dict(db.sql("select id, state from errand.jobs")) == {1: "dead", 2: "ready"}
+    assert (db.job(1).error_class, db.job(1).result, db.job(1).last_error, db.job(2).last_error) == ("x", 7, "no", "no")
+
+
+def add_runner(db, id, state="{}", lease="1 hour", kinds="{}"):
+    db.sql("insert into errand.runner (id, name, version, queues, kinds, concurrency, running, lease_until, state) values"
+           " (%s, 'n', 'v', '{*}', %s, 10, 4, now() + %s::interval, %s)", id, kinds, lease, state)
+
+
 def test_queues_view(db):
     db.sql("select errand.queue_create('idle', 1)")
     db.enqueue_many(3)
-    db.enqueue(after=100)
+    db.enqueue(after=100, priority=0)
+    db.enqueue(run_at="infinity")
     db.sql("update errand.job set claimed_by = 1 where id = %s", db.enqueue())
+    _, held = (db.one("select errand.enqueue('b', after => array[min(id)]) from errand.job") for _ in range(2))
+    db.sql("update errand.job set held = true where id = %s", held)
+    add_runner(db, 1, '{"default": {"running": 2}, "idle": {"running": 0, "waits": "rate"}}')
+    add_runner(db, 2, '{"default": {"running": 3}}')
+    add_runner(db, 3, '{"default": {"running": 100}}', lease="-1 second")
     first = db.one("select min(run_at) from errand.job where claimed_by is null")
-    assert db.sql("select name, lanes, paused, ready, scheduled, running, oldest_due from errand.queues order by name") == [
-        ("default", 8, False, 3, 1, 1, first), ("idle", 1, False, 0, 0, 0, None)]
+    assert db.sql("select name, lanes, paused, ready, scheduled, waiting, held, running, oldest_due, more, waits from errand.queues"
+                  " order by name") == [
+        ("default", 8, False, 3, 2, 1, 1, 5, first, False, None), ("idle", 1, False, 0, 0, 0, 0, 0, None, False, "rate")]
+
+
+def test_queues_view_counts_no_further_than_it_must(db):
+    db.sql("select errand.queue_create('one', 1)")
+    db.sql("insert into errand.job (lane, kind, args, run_at, priority) select (select lane from errand.lane where queue = 'one'), 'a', '{}',"
+           " case when n % 2 = 0 then now() else now() + interval '1 day' end, 2 from generate_series(1, 60000) n")
+    db.sql("analyze errand.job")
+    assert tuple(db.row("select ready, scheduled, more from errand.queues where name = 'one'")) == (10000, 10000, True)
+    plan = "\n".join(row[0] for row in db.sql("explain (analyze, costs off, timing off) select * from errand.queues"))
+    assert "Seq Scan on job" not in plan, plan
+    assert max(int(n) for n in re.findall(r"job.*rows=(\d+)", plan)) <= 10000
+
+
+def test_queues_view_shows_the_limits(db):
+    db.sql("select errand.queue_limit('default', 3, 2.5, 4, 1, 0.5, 2, true)")
+    assert tuple(db.row("select concurrency, rate, burst, key_concurrency, key_rate, key_burst, key_ordered, history_days"
+                        " from errand.queues")) == (3, 2.5, 4, 1, 0.5, 2, True, 14)
 
 
 def test_runners_view(db):
-    kinds = ", kinds" if db.one("select exists (select from information_schema.columns where table_schema = 'errand'"
-                                " and table_name = 'runner' and column_name = 'kinds')") else ""
-    for id, lease in ((1, "1 hour"), (2, "-1 second")):
-        db.sql(f"insert into errand.runner (id, name, version, queues{kinds}, concurrency, running, lease_until) values"
-               f" (%s, 'n', 'v', '{{a}}'{kinds and ', array[]::text[]'}, 10, 4, now() + %s::interval)", id, lease)
+    add_runner(db, 1, '{"a": {"running": 4}}')
+    add_runner(db, 2, lease="-1 second")
+    add_runner(db, 3)
+    db.sql("update errand.runner set backend_pid = 1, backend_start = now() where id = 3")
     db.sql("update errand.lane set owner = 1 where shard < 3")
-    assert db.sql("select id, alive, lanes, running, concurrency, stopping from errand.runners order by id") == [
-        (1, True, 3, 4, 10, False), (2, False, 0, 4, 10, False)]
+    assert db.sql("select id, alive, lanes, running, concurrency, stopping, state::text from errand.runners order by id") == [
+        (1, True, 3, 4, 10, False, '{"a": {"running": 4}}'), (2, False, 0, 4, 10, False, "{}"), (3, False, 0, 4, 10, False, "{}")]
+
+
+def test_kinds_view(db):
+    db.sql("insert into errand.kind values ('a', 'default', 5, 1500)")
+    db.sql("select errand.kind_pause('b', 'closed')")
+    db.sql("select errand.kind_limit('c', 2), errand.kind_keep('c', 'errors')")
+    db.sql("select errand.kind_retry_set('d', 'fixed', 'timeout', array[interval '90 s'], 3)")
+    add_runner(db, 1, kinds="{a,c}")
+    add_runner(db, 2, kinds="{a}", lease="-1 second")
+    assert db.sql("select name, queue, max_attempts, timeout::text, paused, pause_reason, concurrency, keep, retry, runners"
+                  " from errand.kinds order by name") == [
+        ("a", "default", 5, "00:00:01.5", False, None, None, "all", None, 1),
+        ("b", None, None, None, True, "closed", None, "all", None, 0),
+        ("c", None, None, None, False, None, 2, "errors", None, 1),
+        ("d", None, None, None, False, None, None, "all", {"timeout": {"policy": "fixed", "delays_ms": [90000], "max_attempts": 3}}, 0)]
+
+
+def test_statistics_view(db):
+    for minute, runner, outcome, jobs in ((0, 1, "done", 5), (0, 2, "done", 7), (0, 1, "retry", 1), (1, 1, "done", 2)):
+        db.sql("insert into errand.statistic values (timestamptz '2026-01-01' + %s * interval '1 minute', 'default', 'a', %s, %s, now(), %s,"
+               " 100, 1000, array_fill(%s, array[32]), array_fill(2, array[32]))", minute, outcome, runner, jobs, jobs)
+    found = db.sql("select extract(minute from minute)::integer, queue, kind, outcome, jobs, wait_us, run_us, waits, runs from errand.statistics"
+                   " order by 1, 4")
+    assert [tuple(row) for row in found] == [
+        (0, "default", "a", "done", 12, 200, 2000, [12] * 32, [4] * 32),
+        (0, "default", "a", "retry", 1, 100, 1000, [1] * 32, [2] * 32),
+        (1, "default", "a", "done", 2, 100, 1000, [2] * 32, [2] * 32)]
+    assert db.one("select count(*) from errand.statistics where minute > '2026-01-01'") == 1
 
 
 def test_table_settings_of_the_hot_table(db):

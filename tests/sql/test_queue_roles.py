@@ -12,7 +12,7 @@ NOBODY = "nobody"
 DENIED = "42501"
 TABLES = ["queue", "lane", "runner", "kind", "kind_setting", "kind_retry", "job", "dependency", "parent_ended", "recent_key", "history",
           "attempt", "statistic", "dead_letter"]
-VIEWS = ["jobs", "queues", "runners"]
+VIEWS = ["jobs", "queues", "runners", "kinds", "statistics"]
 
 # What may be called, and by whom. errand's other functions are its own.
 CALLS = {
@@ -33,7 +33,7 @@ CALLS = {
     "errand.history_maintain()": {"errand_runner"},
     "errand.runner_listen(1)": {"errand_runner"},
     "errand.completion_check(1, 1)": {"errand_runner"},
-    "errand.runner_alive(1)": {"errand_runner"},
+    "errand.runner_alive(1)": set(ROLES) - {"errand_enqueue"},
     "errand.lanes_wake(array[1], null)": {"errand_runner"},
     "errand.queue_is_whole('default')": {"errand_runner"},
     "errand.job_before(1, 'k', now(), 1)": {"errand_runner"},
