@@ -96,6 +96,7 @@ static void on_acquired(struct db_unit *unit, void *owner)
         if (PQntuples(rows) == 0 || runner_lane(runner, acquiring->lanes[i].number))
             continue; /* somebody was faster */
         runner_add_lane(runner, &acquiring->lanes[i], db_get_int(rows, 0, 0));
+        dependents_release(runner, acquiring->lanes[i].number);
         count++;
         crashed += acquiring->lanes[i].crashed;
     }

@@ -363,6 +363,8 @@ static void completing_check(struct completing *completing, const struct db_unit
     for (size_t i = 0; i < completing->check_count; i++) {
         struct lane *lane = completing->checks[i].lane;
         const PGresult *result = db_unit_result(unit, completing->checks[i].statement);
+        if (strcmp(PQgetvalue(result, 0, 1), "0") != 0)
+            dependents_release(completing->runner, lane->number);
         if (strtoull(PQgetvalue(result, 0, 0), NULL, 10) >= completing->checks[i].rows)
             continue;
         log_event(LOG_INFO, "jobs were changed while they ran", "lane", log_int(lane->number),

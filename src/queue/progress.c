@@ -71,7 +71,7 @@ static void lane_add_progress(struct lane *lane, struct db_unit *unit, const str
     for (const struct entry *entry = list; entry; entry = entry->next)
         buf_array_text(buf, entry->job->progress);
     params_close_array(&params);
-    db_unit_add(unit, &queue_sql[QUEUE_SQL_JOB_PROGRESS], params.count, params.texts);
+    params_add_to(&params, unit, QUEUE_SQL_JOB_PROGRESS, false);
     params_clear(&params);
 }
 

@@ -403,6 +403,10 @@ with again as (
 )
 select errand.completion_check($3::integer, (select pg_catalog.count(*) from again)), 0::bigint
 
+-- name: dependents_release
+-- Tells what waits for jobs of the lane that were marked as ended.
+select errand.dependents_release($1::integer)
+
 -- name: statistic_write
 -- What this runner has counted in a minute so far: $1 minutes in s, $2 queues, $3 kinds, $4 outcomes, $5 runners, $6 jobs, $7 and $8 times in us, $9 and $10
 -- histograms, each an array's text.

@@ -104,7 +104,7 @@ static void on_down(struct db_pool *pool, const struct err *err, void *owner)
 void runner_check_stopped(struct runner *runner)
 {
     if (runner->phase == RUNNER_STOPPING && !runner->dispatch.in_flight &&
-        !runner->completion.count && statistic_is_written(runner))
+        !runner->completion.count && dependents_are_told(runner) && statistic_is_written(runner))
         lease_leave(runner);
 }
 
@@ -257,6 +257,7 @@ static void runner_init(struct runner *runner, const struct settings *settings)
     limit_read_init(runner);
     cutoff_init(runner);
     statistic_init(runner);
+    dependents_init(runner);
     completion_init(runner);
     lease_init(runner, settings_integer(settings, "errand", "lease_ttl_ms"));
     loop_timer_init(&runner->acquire_again, &runner->loop, on_acquire_again, runner);
@@ -289,6 +290,7 @@ static void runner_clear(struct runner *runner)
         runner->workqueues = next;
     }
     statistic_clear(runner);
+    dependents_clear(runner);
     attempt_host_clear(&runner->host);
     kind_settings_clear(&runner->kind_settings);
     registry_clear(&runner->registry);

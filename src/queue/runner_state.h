@@ -8,6 +8,7 @@
 #include "module/attempt.h"
 #include "queue/claim.h"
 #include "queue/completion.h"
+#include "queue/dependents.h"
 #include "queue/kind_setting.h"
 #include "queue/lane.h"
 #include "queue/limit_read.h"
@@ -59,6 +60,7 @@ struct runner {
     struct claim claim;
     struct progress progress;
     struct statistic statistic;
+    struct dependents dependents;
     struct {
         struct loop_timer timer;
         bool under_way;

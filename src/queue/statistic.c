@@ -235,7 +235,7 @@ static void statistic_add(struct runner *runner, struct db_unit *unit)
     params_add_numbers(&params, statistic, cell_run_us);
     params_add_histograms(&params, statistic, cell_waits);
     params_add_histograms(&params, statistic, cell_runs);
-    db_unit_add(unit, &queue_sql[QUEUE_SQL_STATISTIC_WRITE], params.count, params.texts);
+    params_add_to(&params, unit, QUEUE_SQL_STATISTIC_WRITE, false);
     params_clear(&params);
     statistic->fresh = false;
     statistic->under_way = true;
