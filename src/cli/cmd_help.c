@@ -30,7 +30,7 @@ static void help_exit_statuses(void)
 {
     puts("\nExit status: 0 done, 1 failed, 2 usage or settings, 3 not found, 4 database "
          "unreachable or login refused,\n"
-         "5 schema missing, older or newer than this errand.");
+         "5 schema missing or older than this errand (migrate: or newer).");
 }
 
 static void help_all(const char *group)

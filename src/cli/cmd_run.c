@@ -8,36 +8,53 @@
 #include "cli/session.h"
 #include "queue/runner.h"
 
+/* Whether this binary and the tables fit: 0, or the exit status, told. A database that does not
+ * answer now is the runner's to wait for. */
+static int run_check_schema(const struct cli *cli, struct session *session)
+{
+    struct migration_list list;
+    struct err err = {0};
+    const char *hint = "";
+    int status = FAILURE_OK;
+    if (!migration_list_load(&list, session, &err)) {
+        if (err.code != ERR_TEMPORARY && err.code != ERR_UNKNOWN_OUTCOME)
+            return failure_statement(cli, session, "cannot read the state of the migrations", &err);
+        log_event(LOG_WARN, "migrations not checked", "error", err.text, NULL);
+        return FAILURE_OK;
+    }
+    const char *newer = migration_list_newer(&list, MIGRATION_SET_QUEUE);
+    if (!migration_list_fits(&list, session_place(session), MIGRATION_SET_QUEUE, &hint, &err))
+        status = failure_tell(cli, FAILURE_SCHEMA, err.text, hint);
+    else if (newer)
+        log_event(LOG_WARN, "the schema is newer than this errand", "version", ERRAND_VERSION,
+                  "migration", newer, NULL);
+    migration_list_clear(&list);
+    return status;
+}
+
 /* A person who starts a runner wants to hear at once that the login is wrong or the tables are
  * missing. A database that is only away is the runner's to wait for. */
-static bool run_check(const struct cli *cli, int *status)
+static int run_check(const struct cli *cli)
 {
     struct session *session;
     struct err err = {0};
-    const char *hint;
     if (!session_open(&session, settings_text(cli->settings, "errand", "database_url"),
                       settings_text(cli->settings, "errand", "schema"), &err)) {
-        if (err.code == ERR_TEMPORARY) {
-            log_event(LOG_WARN, "database away", "error", err.text, NULL);
-            return true;
-        }
-        *status = failure_connect(cli, &err);
-        return false;
+        if (err.code != ERR_TEMPORARY)
+            return failure_connect(cli, &err);
+        log_event(LOG_WARN, "database away", "error", err.text, NULL);
+        return FAILURE_OK;
     }
-    bool ok = migration_list_check(session, MIGRATION_SET_QUEUE, &hint, &err);
-    if (!ok && err.code == ERR_CONFIG && !*err.sqlstate)
-        *status = failure_tell(cli, FAILURE_SCHEMA, err.text, hint);
-    else if (!ok)
-        *status = failure_statement(cli, session, "cannot read the state of the migrations", &err);
+    int status = run_check_schema(cli, session);
     session_close(session);
-    return ok;
+    return status;
 }
 
 int cmd_run(struct cli *cli)
 {
     struct err err = {0};
-    int status;
-    if (!run_check(cli, &status))
+    int status = run_check(cli);
+    if (status != FAILURE_OK)
         return status;
     status = runner_run(cli->settings, cli->modules, &err);
     if (err.code != ERR_NONE)

@@ -60,7 +60,8 @@ static bool status_schema(const struct cli *cli, struct session *session, int *s
     for (unsigned set = 0; set < MIGRATION_SET_COUNT; set++)
         printf("  %s %zu", migration_set_name((enum migration_set)set),
                migration_list_recorded(&list, (enum migration_set)set));
-    puts("\n");
+    const char *newer = migration_list_newer(&list, MIGRATION_SET_QUEUE);
+    printf("%s%s\n\n", newer ? "  newer than this errand: " : "", newer ? newer : "");
     migration_list_clear(&list);
     return true;
 }

@@ -15,7 +15,7 @@ enum failure_exit {
     FAILURE_USAGE = 2,
     FAILURE_NOT_FOUND = 3,
     FAILURE_DATABASE = 4, /* unreachable, or it refused the login */
-    FAILURE_SCHEMA = 5    /* missing, older or newer than this errand */
+    FAILURE_SCHEMA = 5    /* missing or older than this errand; migrate: or newer */
 };
 
 /* hint: "" when there is nothing to say. */

@@ -157,19 +157,22 @@ void migration_list_clear(struct migration_list *list)
     *list = (struct migration_list){0};
 }
 
-static bool migration_list_verdict(const struct migration_list *list, const char *place,
-                                   enum migration_set set, const char **hint, struct err *err)
+const char *migration_list_newer(const struct migration_list *list, enum migration_set set)
+{
+    const char *name = NULL;
+    for (size_t i = 0; i < list->count; i++)
+        if (list->items[i].set == set && list->items[i].state == MIGRATION_NEWER)
+            name = list->items[i].name;
+    return name;
+}
+
+bool migration_list_fits(const struct migration_list *list, const char *place,
+                         enum migration_set set, const char **hint, struct err *err)
 {
     for (size_t i = 0; i < list->count; i++) {
         const struct migration *item = &list->items[i];
         if (item->set != set)
             continue;
-        if (item->state == MIGRATION_NEWER) {
-            *hint = "Install the errand that belongs to it; a schema is never taken back.";
-            return err_set(err, ERR_CONFIG,
-                           "the schema of %s is newer than this errand: it has %s/%s", place,
-                           item->set_name, item->name);
-        }
         if (item->state == MIGRATION_PENDING) {
             bool missing = migration_list_recorded(list, set) == 0;
             *hint = "Run: errand migrate up";
@@ -189,7 +192,7 @@ bool migration_list_check(struct session *session, enum migration_set set, const
     *hint = "";
     if (!migration_list_load(&list, session, err))
         return false;
-    bool ok = migration_list_verdict(&list, session_place(session), set, hint, err);
+    bool ok = migration_list_fits(&list, session_place(session), set, hint, err);
     migration_list_clear(&list);
     return ok;
 }

@@ -46,8 +46,16 @@ void migration_list_clear(struct migration_list *list);
 const char *migration_state_name(enum migration_state state);
 size_t migration_list_recorded(const struct migration_list *list, enum migration_set set);
 
-/* Whether the tables of one set are those of this binary. False with ERR_CONFIG: missing, older or
- * newer, and *hint says what to do; with another code or an sqlstate the reading failed. */
+/* The last migration of a set that this binary does not know; NULL: none. */
+const char *migration_list_newer(const struct migration_list *list, enum migration_set set);
+
+/* Whether all migrations of a set that this binary has are recorded: then it works, also when there
+ * are newer ones, because those only add (docs/architecture.md). False with ERR_CONFIG: the tables
+ * are missing or older, and *hint says what to do. */
+bool migration_list_fits(const struct migration_list *list, const char *place,
+                         enum migration_set set, const char **hint, struct err *err);
+
+/* The same, with the list read for it. With another code or an sqlstate the reading failed. */
 bool migration_list_check(struct session *session, enum migration_set set, const char **hint,
                           struct err *err);
 
