@@ -1,8 +1,21 @@
 -- What the command line asks of the database. Every statement is unnamed and stands alone, so that it works through
 -- a transaction pooler; params are texts.
 
+-- name: session_settings
+-- What a role or a database may have set otherwise; not through a transaction pooler ($1 is the server process that the greeting named),
+-- where it would be left to others. A search_path that names pg_catalog behind other schemas lets theirs stand before PostgreSQL's own; left
+-- out, it comes first. $2: how long a statement may take, in ms.
+select pg_catalog.set_config('statement_timeout', $2, false), pg_catalog.set_config('lock_timeout', '0', false),
+    pg_catalog.set_config('default_transaction_read_only', 'off', false), pg_catalog.set_config('row_security', 'on', false),
+    case when 'pg_catalog' operator(pg_catalog.=) any (pg_catalog.current_schemas(false))
+        then pg_catalog.set_config('search_path', coalesce((
+            select pg_catalog.string_agg(pg_catalog.quote_ident(s.name), ', ' order by s.n)
+            from pg_catalog.unnest(pg_catalog.current_schemas(false)) with ordinality s(name, n)
+            where s.name operator(pg_catalog.<>) 'pg_catalog'), ''), false) end
+where pg_catalog.pg_backend_pid() operator(pg_catalog.=) $1::integer
+
 -- name: transaction_begin
-begin
+begin isolation level read committed, read write
 
 -- name: transaction_commit
 commit
@@ -90,18 +103,23 @@ where (c.oid is null and k.n = 1)
     )
 order by w.table_name, k.n
 
--- name: migration_lock
--- One migration at a time, whoever runs it and for whatever schema, until the transaction ends. statement_timeout of the role would cut the
--- wait, and the migration.
-select pg_catalog.set_config('statement_timeout', '0', true),
+-- name: migration_limits
+-- Limits of the role would cut the wait for the lock, and the migration; and a known search_path (extensions is where Supabase keeps
+-- pgvector). Before the lock, because a statement's own time runs from its beginning.
+select pg_catalog.set_config('statement_timeout', '0', true), pg_catalog.set_config('lock_timeout', '0', true),
     pg_catalog.set_config('idle_in_transaction_session_timeout', '0', true),
-    pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('errand migration', 0))
+    case when pg_catalog.current_setting('transaction_timeout', true) is not null -- since 17
+        then pg_catalog.set_config('transaction_timeout', '0', true) end,
+    pg_catalog.set_config('standard_conforming_strings', 'on', true),
+    pg_catalog.set_config('search_path', 'public, extensions', true)
+
+-- name: migration_lock
+-- One migration at a time, whoever runs it and for whatever schema, until the transaction ends.
+select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('errand migration', 0))
 
 -- name: migration_prepare
--- A known search_path (extensions is where Supabase keeps pgvector); and a migration that waits for somebody's table
--- lock gives up rather than block everyone behind it.
-select pg_catalog.set_config('search_path', 'public, extensions', true),
-    pg_catalog.set_config('lock_timeout', '30s', true)
+-- A migration that waits for somebody's table lock gives up rather than block everyone behind it.
+select pg_catalog.set_config('lock_timeout', '30s', true)
 
 -- name: migration_has_records
 -- Not by to_regclass: that answers from the session's cache, which may not know yet what was committed during the wait for the lock.

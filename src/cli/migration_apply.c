@@ -74,7 +74,8 @@ static bool apply_text(struct session *session, const struct migration *migratio
 static bool apply_in_transaction(struct session *session, const struct migration_step *step,
                                  bool *already, struct err *err)
 {
-    if (!apply_run(session, CLI_SQL_MIGRATION_LOCK, err) || !apply_make_records(session, err) ||
+    if (!apply_run(session, CLI_SQL_MIGRATION_LIMITS, err) ||
+        !apply_run(session, CLI_SQL_MIGRATION_LOCK, err) || !apply_make_records(session, err) ||
         !apply_check(session, step, already, err))
         return false;
     if (*already)

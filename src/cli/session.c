@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/schema.h"
+#include "cli_sql.h"
 
 #include <errno.h>
 #include <libpq-fe.h>
@@ -145,6 +146,19 @@ static PGconn *session_start(const char *conninfo)
     return PQconnectStartParams(keys, values, 1);
 }
 
+static bool session_set(struct session *session, struct err *err)
+{
+    char backend[16], statement_ms[16];
+    snprintf(backend, sizeof backend, "%d", PQbackendPID(session->conn));
+    snprintf(statement_ms, sizeof statement_ms, "%d", SESSION_STATEMENT_MS);
+    const char *const params[] = {backend, statement_ms};
+    if (session_run(session, &cli_sql[CLI_SQL_SESSION_SETTINGS], 2, params, NULL, err))
+        return true;
+    if (err->code == ERR_UNKNOWN_OUTCOME)
+        err->code = ERR_TEMPORARY; /* nothing was asked for yet */
+    return false;
+}
+
 bool session_open(struct session **opened, const char *conninfo, const char *schema,
                   struct err *err)
 {
@@ -167,6 +181,7 @@ bool session_open(struct session **opened, const char *conninfo, const char *sch
         session_find_place(session);
         ok = session_connect_poll(session, err);
         session_find_place(session);
+        ok = ok && session_set(session, err);
     }
     if (ok)
         *opened = session;

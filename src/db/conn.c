@@ -54,6 +54,7 @@ struct db_conn *conn_new(struct db_pool *pool)
     struct db_conn *conn = mem_zalloc(sizeof *conn);
     conn->pool = pool;
     conn->exchange.texts = &pool->texts;
+    conn->exchange.statement_ms = pool->statement_ms;
     ev_init(&conn->io, on_io);
     conn->io.data = conn;
     loop_timer_init(&conn->timer, pool->loop, conn_on_timer, conn);
@@ -242,11 +243,12 @@ void conn_open(struct db_conn *conn)
 
 /* ---- Units ---- */
 
-static void conn_send(struct db_conn *conn, struct db_unit *unit, int64_t deadline_us)
+static void conn_send(struct db_conn *conn, struct db_unit *unit, enum db_exchange_mode mode,
+                      int64_t deadline_us)
 {
     conn->pool->statement_count += unit->count;
     /* A failure is told later, by the timer: on_done never comes inside the call that submitted. */
-    conn->broken = !db_exchange_start(&conn->exchange, conn->pg, unit, !conn->pooled);
+    conn->broken = !db_exchange_start(&conn->exchange, conn->pg, unit, mode);
     loop_timer_set(&conn->timer, conn->broken ? clock_mono_us() : deadline_us);
     if (!conn->broken)
         conn_watch(conn, EV_READ | EV_WRITE);
@@ -257,17 +259,19 @@ void conn_submit(struct db_conn *conn, struct db_unit *unit)
     assert(conn->state == CONN_IDLE && !conn->unit);
     conn->state = CONN_BUSY;
     conn->unit = unit;
-    conn_send(conn, unit, unit->deadline_us);
+    conn_send(conn, unit, conn->pooled ? DB_EXCHANGE_POOLED : DB_EXCHANGE_DIRECT,
+              unit->deadline_us);
 }
 
 /* The connection's own units: the answer moves the state on. */
-static void conn_send_own(struct db_conn *conn, enum conn_state state, int statement)
+static void conn_send_own(struct db_conn *conn, enum conn_state state, int statement, size_t count,
+                          const char *const *params)
 {
     struct db_unit *unit = db_unit_new(DB_PLAIN, NULL, NULL);
-    db_unit_add_binary(unit, &db_sql[statement], 0, NULL);
+    db_unit_add_binary(unit, &db_sql[statement], count, params);
     conn->state = state;
     conn->unit = NULL;
-    conn_send(conn, unit, clock_mono_us() + CONNECT_TIMEOUT_US);
+    conn_send(conn, unit, DB_EXCHANGE_BARE, clock_mono_us() + CONNECT_TIMEOUT_US);
 }
 
 static void conn_enter_idle(struct db_conn *conn, bool fresh)
@@ -281,6 +285,7 @@ static void conn_enter_idle(struct db_conn *conn, bool fresh)
 
 static void conn_on_own_done(struct db_conn *conn, struct db_unit *unit)
 {
+    const char *const settings[] = {conn->pool->statement_ms, "false"};
     struct err err = unit->err;
     bool failed = err.code != ERR_NONE;
     if (!failed && conn->state == CONN_PROBING)
@@ -289,7 +294,7 @@ static void conn_on_own_done(struct db_conn *conn, struct db_unit *unit)
     if (failed)
         conn_fail(conn, &err);
     else if (conn->state == CONN_PROBING && !conn->pooled)
-        conn_send_own(conn, CONN_SETTING, DB_SQL_SESSION_SETTINGS);
+        conn_send_own(conn, CONN_SETTING, DB_SQL_SESSION_SETTINGS, 2, settings);
     else
         conn_enter_idle(conn, conn->state != CONN_ROLLING_BACK);
 }
@@ -305,7 +310,7 @@ static void conn_on_unit_done(struct db_conn *conn)
     conn->unit = NULL;
     /* A failed transaction is still open when its COMMIT was never reached. */
     if (PQtransactionStatus(conn->pg) != PQTRANS_IDLE)
-        conn_send_own(conn, CONN_ROLLING_BACK, DB_SQL_ROLLBACK);
+        conn_send_own(conn, CONN_ROLLING_BACK, DB_SQL_ROLLBACK, 0, NULL);
     else
         conn_enter_idle(conn, false);
     unit_end(unit);
@@ -329,7 +334,7 @@ static void conn_step_connect(struct db_conn *conn)
             conn_fail_pg(conn, ERR_TEMPORARY);
             return;
         }
-        conn_send_own(conn, CONN_PROBING, DB_SQL_SESSION_PROBE);
+        conn_send_own(conn, CONN_PROBING, DB_SQL_SESSION_PROBE, 0, NULL);
         break;
     default:
         conn_fail_pg(conn, PQconnectionNeedsPassword(conn->pg) ? ERR_CONFIG : ERR_TEMPORARY);

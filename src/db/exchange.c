@@ -83,25 +83,38 @@ static bool exchange_send(struct db_exchange *exchange, PGconn *pg, const struct
                              each->formats, each->binary);
 }
 
-static bool exchange_send_framing(struct db_exchange *exchange, PGconn *pg, int statement)
+static bool exchange_send_framing(struct db_exchange *exchange, PGconn *pg, int statement,
+                                  int count, const char **params)
 {
-    const struct db_statement framing = {.statement = &db_sql[statement]};
+    const struct db_statement framing = {
+        .statement = &db_sql[statement], .count = count, .params = params};
     return exchange_send(exchange, pg, &framing, SLOT_FRAMING, false);
 }
 
-bool db_exchange_start(struct db_exchange *exchange, PGconn *pg, struct db_unit *unit, bool named)
+static bool exchange_begin(struct db_exchange *exchange, PGconn *pg, bool pooled)
+{
+    const char *params[] = {exchange->statement_ms, "true"};
+    if (!pooled)
+        return exchange_send_framing(exchange, pg, DB_SQL_BEGIN, 0, NULL);
+    return exchange_send_framing(exchange, pg, DB_SQL_BEGIN_POOLED, 0, NULL) &&
+           exchange_send_framing(exchange, pg, DB_SQL_SESSION_SETTINGS, 2, params);
+}
+
+bool db_exchange_start(struct db_exchange *exchange, PGconn *pg, struct db_unit *unit,
+                       enum db_exchange_mode mode)
 {
     assert(!exchange->unit);
-    bool transaction = unit->flags & DB_TRANSACTION;
+    bool pooled = mode == DB_EXCHANGE_POOLED;
+    bool transaction = pooled || (unit->flags & DB_TRANSACTION);
     exchange->unit = unit;
     exchange->slot_count = exchange->answered = 0;
     unit->sent_us = clock_mono_us();
-    if (transaction && !exchange_send_framing(exchange, pg, DB_SQL_BEGIN))
+    if (transaction && !exchange_begin(exchange, pg, pooled))
         return false;
     for (size_t i = 0; i < unit->count; i++)
-        if (!exchange_send(exchange, pg, &unit->statements[i], (int)i, named))
+        if (!exchange_send(exchange, pg, &unit->statements[i], (int)i, mode == DB_EXCHANGE_DIRECT))
             return false;
-    if (transaction && !exchange_send_framing(exchange, pg, DB_SQL_COMMIT))
+    if (transaction && !exchange_send_framing(exchange, pg, DB_SQL_COMMIT, 0, NULL))
         return false;
     return PQpipelineSync(pg) && PQflush(pg) >= 0;
 }
@@ -135,6 +148,13 @@ static void exchange_on_error(struct db_unit *unit, const PGresult *result)
         db_error_from_result(&unit->err, result);
 }
 
+/* `begin read write` on a standby, for as long as a failover takes. */
+static void exchange_on_framing_error(struct db_unit *unit)
+{
+    if (strcmp(unit->err.sqlstate, "0A000") == 0)
+        unit->err.code = ERR_TEMPORARY;
+}
+
 static void exchange_on_result(struct db_exchange *exchange, PGresult *result)
 {
     struct db_unit *unit = exchange->unit;
@@ -144,6 +164,8 @@ static void exchange_on_result(struct db_exchange *exchange, PGresult *result)
     bool good = status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK;
     if (!good) {
         exchange_on_error(unit, result);
+        if (slot == SLOT_FRAMING)
+            exchange_on_framing_error(unit);
         if (slot <= SLOT_PREPARE)
             exchange_forget(exchange, unit->statements[SLOT_PREPARE - slot].statement);
         const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);

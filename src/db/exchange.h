@@ -12,8 +12,16 @@ enum db_exchange_state {
     DB_EXCHANGE_BROKEN
 };
 
+/* How statements reach the server. */
+enum db_exchange_mode {
+    DB_EXCHANGE_BARE,   /* as they are: before it is known what answers */
+    DB_EXCHANGE_DIRECT, /* prepared, once a connection, under their names */
+    DB_EXCHANGE_POOLED  /* never by name, and in a transaction that sets what a session would */
+};
+
 struct db_exchange {
     struct statement_texts *texts; /* borrowed */
+    const char *statement_ms;      /* borrowed: of a statement, DB_EXCHANGE_POOLED */
     struct db_unit *unit;          /* NULL: none under way */
     int *slots; /* what each answer to come belongs to, in the order of sending */
     size_t slot_count, slot_capacity, answered;
@@ -22,9 +30,9 @@ struct db_exchange {
     unsigned prepared_number;
 };
 
-/* Queues the whole unit in libpq's buffer; named: statements are prepared once a connection under
- * their names (never through a pooler). False: the connection is broken. */
-bool db_exchange_start(struct db_exchange *exchange, PGconn *pg, struct db_unit *unit, bool named);
+/* Queues the whole unit in libpq's buffer. False: the connection is broken. */
+bool db_exchange_start(struct db_exchange *exchange, PGconn *pg, struct db_unit *unit,
+                       enum db_exchange_mode mode);
 /* Sends and receives what is possible now. After BROKEN the unit still belongs to the exchange's
  * starter. */
 enum db_exchange_state db_exchange_step(struct db_exchange *exchange, PGconn *pg);

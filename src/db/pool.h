@@ -17,6 +17,7 @@ struct db_pool_options {
     const char *conninfo; /* libpq's: key=value or URI; "" takes PG* variables */
     const char *schema;   /* of errand; NULL: errand. Borrowed */
     size_t size;          /* connections at most */
+    int statement_ms;     /* how long the server lets a statement run; 0: no limit */
     bool keep;            /* the first connection is opened at once and kept */
     /* For a pool that keeps: it is up (again; units may be submitted), it is down (why), it was
      * told something. */
@@ -31,6 +32,7 @@ struct db_pool {
     struct db_pool_options options;
     struct db_conn **conns;
     struct statement_texts texts;
+    char statement_ms[16];
     struct db_unit *first, **last; /* waiting */
     size_t waiting;
     bool closed;

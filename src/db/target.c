@@ -199,6 +199,7 @@ bool target_init(struct target *target, const char *conninfo, const char *applic
     if (host && *host)
         target_default(target, "host", host);
     host = target_get(target, "host");
+    target_default(target, "client_encoding", "UTF8");
     target_default(target, "application_name", application_name);
     target_default(target, "keepalives_idle", "10");
     target_default(target, "keepalives_interval", "5");

@@ -434,5 +434,9 @@ select pg_catalog.set_config('lock_timeout', '2s', true)
 -- $1 queue, $2 reason, $3 until.
 select errand.queue_pause($1, $2, $3::timestamptz)
 
+-- name: upkeep_limits
+-- It may move a day's rows; but while it waits for a table that somebody reads, all completions wait behind it.
+select pg_catalog.set_config('statement_timeout', '600000', true), pg_catalog.set_config('lock_timeout', '2000', true)
+
 -- name: history_maintain
 select errand.history_maintain()

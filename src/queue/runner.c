@@ -18,7 +18,18 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { WORK_CONNECTIONS = 4, WRITE_CONNECTIONS = 2, UPKEEP_FIRST_US = 1000000 };
+enum {
+    WORK_CONNECTIONS = 4,
+    WRITE_CONNECTIONS = 2,
+    /* Longer than the deadlines of the units, which come first; so a few at most wait on the
+     * server for a lock that nobody here waits for any more. */
+    CONTROL_STATEMENT_MS = 15000,
+    READ_STATEMENT_MS = 20000,
+    WORK_STATEMENT_MS = 60000,
+    UPKEEP_FIRST_US = 1000000,
+    UPKEEP_AGAIN_US = 300000000,
+    UPKEEP_TIMEOUT_MS = 660000
+};
 
 static const int64_t UPKEEP_EVERY_US = INT64_C(3600) * 1000000;
 
@@ -150,9 +161,11 @@ static void on_acquire_again(void *owner)
 
 static void on_upkept(struct db_unit *unit, void *owner)
 {
-    (void)owner;
-    if (unit->err.code != ERR_NONE)
-        log_event(LOG_WARN, "upkeep failed", "error", unit->err.text, NULL);
+    struct runner *runner = owner;
+    if (unit->err.code == ERR_NONE || unit->err.code == ERR_CANCELLED)
+        return;
+    log_event(LOG_WARN, "upkeep failed", "error", unit->err.text, NULL);
+    loop_timer_set(&runner->upkeep, clock_mono_us() + UPKEEP_AGAIN_US);
 }
 
 static void on_upkeep(void *owner)
@@ -161,10 +174,11 @@ static void on_upkeep(void *owner)
     loop_timer_set(&runner->upkeep, clock_mono_us() + UPKEEP_EVERY_US);
     if (runner->phase != RUNNER_RUNNING)
         return;
-    struct db_unit *unit = db_unit_new(DB_PLAIN, on_upkept, runner);
+    struct db_unit *unit = db_unit_new(DB_TRANSACTION, on_upkept, runner);
+    db_unit_add(unit, &queue_sql[QUEUE_SQL_UPKEEP_LIMITS], 0, NULL);
     db_unit_add(unit, &queue_sql[QUEUE_SQL_HISTORY_MAINTAIN], 0, NULL);
     db_unit_add(unit, &queue_sql[QUEUE_SQL_RUNNERS_FORGET], 0, NULL);
-    db_pool_submit(&runner->work, unit, 60000);
+    db_pool_submit(&runner->work, unit, UPKEEP_TIMEOUT_MS);
 }
 
 /* ---- Building and tearing down ---- */
@@ -207,14 +221,16 @@ static void runner_set_name(struct runner *runner)
 }
 
 static void runner_open_pool(struct runner *runner, struct db_pool *pool, const char *name,
-                             size_t size, bool keep)
+                             size_t size, int statement_ms)
 {
+    bool keep = pool == &runner->control;
     const char *url = settings_text(runner->settings, "errand", "database_url");
     const struct db_pool_options options = {
         .name = name,
         .conninfo = url ? url : "",
         .schema = settings_text(runner->settings, "errand", "schema"),
         .size = size,
+        .statement_ms = statement_ms,
         .keep = keep,
         .on_up = keep ? on_up : NULL,
         .on_down = keep ? on_down : NULL,
@@ -266,10 +282,11 @@ static void runner_init(struct runner *runner, const struct settings *settings)
     loop_timer_set(&runner->upkeep, clock_mono_us() + UPKEEP_FIRST_US);
     runner_watch_signal(runner, &runner->on_term, SIGTERM);
     runner_watch_signal(runner, &runner->on_int, SIGINT);
-    runner_open_pool(runner, &runner->control, "errand control", 1, true);
-    runner_open_pool(runner, &runner->reads, "errand reads", 1, false);
-    runner_open_pool(runner, &runner->writes, "errand writes", WRITE_CONNECTIONS, false);
-    runner_open_pool(runner, &runner->work, "errand jobs", WORK_CONNECTIONS, false);
+    runner_open_pool(runner, &runner->control, "errand control", 1, CONTROL_STATEMENT_MS);
+    runner_open_pool(runner, &runner->reads, "errand reads", 1, READ_STATEMENT_MS);
+    runner_open_pool(runner, &runner->writes, "errand writes", WRITE_CONNECTIONS,
+                     WORK_STATEMENT_MS);
+    runner_open_pool(runner, &runner->work, "errand jobs", WORK_CONNECTIONS, WORK_STATEMENT_MS);
 }
 
 /* Nothing runs any more. */

@@ -14,13 +14,14 @@ PGBOUNCER = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sb
 
 
 class Bouncer:
-    """One pgbouncer before a cluster, on a unix socket. pool: server connections a database."""
+    """One pgbouncer before a cluster, on a unix socket. pool: server connections a database and user; settings are those
+    of its [pgbouncer] section, users who may come besides postgres."""
 
-    def __init__(self, cluster, pool):
+    def __init__(self, cluster, pool, users=(), **settings):
         account = server_account()
         self.dir = make_tempdir("bouncer")
         self.process = None
-        (self.dir / "users").write_text('"postgres" ""\n')
+        (self.dir / "users").write_text("".join(f'"{user}" ""\n' for user in ("postgres", *users)))
         (self.dir / "ini").write_text(f"""[databases]
 * = host={cluster.dir} port={cluster.port}
 [pgbouncer]
@@ -31,7 +32,7 @@ unix_socket_dir = {self.dir}
 auth_type = trust
 auth_file = {self.dir}/users
 default_pool_size = {pool}
-logfile = {self.dir}/log
+{"".join(f"{name} = {value}{chr(10)}" for name, value in settings.items())}logfile = {self.dir}/log
 pidfile = {self.dir}/pid
 """)
         self.account = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if account else {}
