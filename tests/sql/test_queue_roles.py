@@ -52,6 +52,9 @@ INTERNAL = [
     "errand.jobs_cancel(1, '{1}', '{x}')", "errand.job_tell(1, 1, 'cancel')", "errand.dependencies_drop('{1}')",
     "errand.dependency_reason(1, 'dead')", "errand.dependents_tell('{1}', '{1}', '{dead}')",
     "errand.dependents_tell_lane(1, '{1}', '{dead}', 1, '{1}')", "errand.dependents_unhold(1, 1)",
+    "errand.why_time(now())", "errand.why_list('{a}', 1)", "errand.why_until(now(), 'x')", "errand.why_ended(1)",
+    "errand.why_waiting(1, false)", "errand.why_nobody(1, 'a')", "errand.why_running('default', null, null)",
+    "errand.why_limit(1, 1, 'a', 'k')", "errand.why_due(1, 1, 'a', 'k', 2, now())",
     "errand.enqueue_check('a', array['{}'::jsonb], null, null, 'keep')",
     "errand.queue_changed('default')", "errand.kind_changed()", "errand.queue_lanes('default')", "errand.job_lane(1)",
 ]

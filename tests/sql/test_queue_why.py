@@ -1,0 +1,287 @@
+"""errand.why: one true sentence for each reason that there is, the rows set up as runners and callers leave them."""
+
+import re
+
+import pytest
+
+from support.cluster import shared_cluster
+from support.statements import end_jobs, release
+from support.wait import QueueDatabase
+
+ADA, BOB = 1, 2
+TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \S+( \((in )?[\d:]+( ago)?\))?"
+
+
+@pytest.fixture
+def db():
+    """Queue q of one lane, owned by ada, which lives and knows kind a."""
+    with QueueDatabase(shared_cluster(vector=False)) as db:
+        db.sql("select errand.queue_create('q', 1)")
+        db.lane = db.one("select lane from errand.lane where queue = 'q'")
+        add_runner(db, ADA, "ada")
+        db.sql("update errand.lane set owner = %s, epoch = 1", ADA)
+        yield db
+
+
+def add_runner(db, id, name, queues="{*}", kinds="{a}", lease="1 hour"):
+    db.sql("insert into errand.runner (id, name, version, queues, kinds, concurrency, lease_until) values (%s, %s, 'v', %s, %s, 10,"
+           " now() + %s::interval)", id, name, queues, kinds, lease)
+
+
+def enqueue(db, more="", kind="a"):
+    return db.one(f"select errand.enqueue(%s, queue => 'q' {more and ', ' + more})", kind)
+
+
+def run(db, id, runner=ADA):
+    db.sql("update errand.job set claimed_by = %s, started_at = now() - interval '1 minute', attempt = 1 where id = %s", runner, id)
+    return id
+
+
+def state(db, text, runner=ADA):
+    db.sql("update errand.runner set state = %s where id = %s", text, runner)
+
+
+def check(db, id, pattern):
+    """T stands for a time."""
+    found = db.one("select errand.why(%s)", id)
+    wanted = re.escape(pattern).replace("<T>", TIME)
+    assert re.fullmatch(wanted, found), found
+    assert found.count(". ") == 0 and found.endswith("."), "one sentence"
+
+
+# ---- Not yet, or no more ----
+
+def test_due_later(db):
+    check(db, enqueue(db, "run_at => now() + interval '1 hour'"), "It is due at <T>.")
+    check(db, enqueue(db, "run_at => 'infinity'"), "It is due never: its run_at is infinity.")
+
+
+def test_backing_off(db):
+    id = enqueue(db, "run_at => now() + interval '1 hour', max_attempts => 5")
+    db.sql("update errand.job set attempt = 2, last_error = 'the disk is full.' where id = %s", id)
+    check(db, id, "It waits until <T>, because attempt 2 of 5 failed: the disk is full.")
+    db.sql("update errand.job set expires_at = now() + interval '1 minute' where id = %s", id)
+    check(db, id, "It expires at <T>, before it is due again at <T>, because attempt 2 of 5 failed: the disk is full.")
+
+
+def test_expired(db):
+    id = enqueue(db, "expires_at => now() + interval '1 minute'")
+    db.sql("update errand.job set expires_at = now() - interval '1 minute' where id = %s", id)
+    check(db, id, "It expired at <T>, so it starts no more and ends as cancelled at any moment.")
+
+
+def test_cancel_requested(db):
+    id = run(db, enqueue(db))
+    check(db, id, "It is running on ada since <T>, attempt 1 of 20.")
+    db.sql("select errand.cancel(%s, 'too late')", id)
+    check(db, id, "It is running on ada since <T>, attempt 1 of 20; it was asked to end: too late.")
+    db.sql("update errand.job set claimed_by = null where id = %s", id)
+    check(db, id, "It was asked to end (too late); its runner ends it as cancelled at any moment.")
+
+
+def test_runner_that_ran_it_is_gone(db):
+    add_runner(db, BOB, "bob", lease="-1 second")
+    id = run(db, enqueue(db), BOB)
+    check(db, id, f"Runner bob, which ran it, is gone; attempt 1 of 20 counts as failed, and the next owner of lane {db.lane} goes on.")
+
+
+def test_ended(db):
+    for outcome, text in (("done", "It is done since <T>."), ("dead", "It is dead since <T>: it broke."),
+                          ("unknown", "It is unknown since <T>: it broke.")):
+        id = enqueue(db)
+        end_jobs(db.connection, ADA, [id], outcome, "it broke.")
+        check(db, id, text)
+    id = enqueue(db)
+    db.sql("select errand.cancel(%s, 'not wanted')", id)
+    check(db, id, "It is cancelled since <T>: not wanted.")
+    check(db, 999, "There is no job 999: it never was, its enqueue was rolled back, or its history is not kept (any more).")
+
+
+def test_dead_letter_outlives_the_history(db):
+    id = enqueue(db)
+    end_jobs(db.connection, ADA, [id], "dead", "it broke.")
+    db.sql("truncate errand.history")
+    check(db, id, "It is dead since <T>: it broke.")
+
+
+# ---- Others ----
+
+def test_waits_for_others(db):
+    parents = [enqueue(db) for _ in range(5)]
+    one, two, five = (db.one("select errand.enqueue('a', after => %s)", parents[:n]) for n in (1, 2, 5))
+    names = [f"job {id}" for id in parents]
+    check(db, one, f"It waits for {names[0]} to end.")
+    check(db, two, f"It waits for {names[0]} and {names[1]} to end.")
+    check(db, five, f"It waits for {names[0]}, {names[1]}, {names[2]} and 2 more to end.")
+    lanes = end_jobs(db.connection, ADA, parents[:1])
+    check(db, one, f"It waited for {names[0]}, which ended just now; the runner of that lane is about to tell it.")
+    check(db, two, f"It waits for {names[1]} and {names[0]} to end.")
+    release(db.connection, lanes)
+    check(db, two, f"It waits for {names[1]} to end.")
+    assert db.one("select errand.why(%s)", one).startswith("It is due since")
+
+
+def test_held(db):
+    parents = [enqueue(db) for _ in range(2)]
+    child = db.one("select errand.enqueue('a', after => %s, on_parent => 'hold')", parents)
+    release(db.connection, end_jobs(db.connection, ADA, parents[:1], "dead"))
+    check(db, child, f"It is held, because it waited for others and job {parents[0]} ended dead: retry or cancel it, or redrive what is dead.")
+    release(db.connection, end_jobs(db.connection, ADA, parents[1:], "unknown"))
+    check(db, child, f"It is held, because it waited for others and job {parents[0]} ended dead and job {parents[1]} ended unknown: "
+          "retry or cancel it, or redrive what is dead.")
+
+
+# ---- Nobody may, nobody can ----
+
+def test_paused(db):
+    id = enqueue(db)
+    db.sql("select errand.kind_pause('a', 'a bug.')")
+    check(db, id, "Kind a is paused until somebody resumes it: a bug.")
+    db.sql("select errand.kind_pause('a', until => now() + interval '1 hour')")
+    check(db, id, "Kind a is paused until <T>.")
+    db.sql("select errand.queue_pause('q', 'moving house', now() + interval '1 hour')")
+    check(db, id, "Queue q is paused until <T>: moving house.")
+    db.sql("select errand.queue_pause('q')")
+    check(db, id, "Queue q is paused until somebody resumes it.")
+    db.sql("select errand.queue_resume('q'), errand.kind_resume('a')")
+    check(db, id, "It is due since <T>, and runner ada starts it at any moment.")
+
+
+def test_no_runner(db):
+    id = enqueue(db)
+    db.sql("update errand.runner set queues = '{other}'")
+    check(db, id, "No runner serves queue q: start one with errand run.")
+    db.sql("update errand.runner set queues = '{other,q}'")
+    check(db, id, "It is due since <T>, and runner ada starts it at any moment.")
+    db.sql("update errand.runner set lease_until = now() - interval '1 second'")
+    check(db, id, "No runner serves queue q: start one with errand run.")
+
+
+def test_kind_that_nobody_knows(db):
+    id = enqueue(db, kind="b")
+    check(db, id, "No runner here knows kind b.")
+    add_runner(db, BOB, "bob", "{other}", "{b}")
+    check(db, id, "No runner that serves queue q knows kind b; runner bob knows it and does not serve that queue.")
+    db.sql("update errand.runner set queues = '{q}' where id = %s", BOB)
+    check(db, id, "Runner ada, which owns its lane, does not know kind b; others do, and one of them is about to ask for the lane.")
+
+
+def test_takeover(db):
+    id = enqueue(db)
+    add_runner(db, BOB, "bob", lease="-1 second")
+    db.sql("update errand.lane set owner = %s where queue = 'q'", BOB)
+    check(db, id, f"Lane {db.lane} of queue q is in takeover: runner bob, which owned it, is gone, and another one is about to take it.")
+    db.sql("delete from errand.runner where id = %s", BOB)
+    check(db, id, f"Lane {db.lane} of queue q is in takeover: runner 2, which owned it, is gone, and another one is about to take it.")
+    db.sql("update errand.lane set owner = null where queue = 'q'")
+    check(db, id, f"Lane {db.lane} of queue q has no owner at the moment; a runner is about to take it.")
+
+
+def test_owner_whose_backend_is_gone(db):
+    id = enqueue(db)
+    add_runner(db, BOB, "bob")
+    db.sql("update errand.runner set backend_pid = 1, backend_start = now() where id = %s", ADA)
+    check(db, id, f"Lane {db.lane} of queue q is in takeover: runner ada, which owned it, is gone, and another one is about to take it.")
+
+
+def test_hand_over(db):
+    id = enqueue(db)
+    add_runner(db, BOB, "bob")
+    db.sql("update errand.lane set wanted_by = %s where queue = 'q'", BOB)
+    check(db, id, f"Lane {db.lane} of queue q is being handed over from runner ada to runner bob.")
+
+
+# ---- Limits ----
+
+def test_slots(db):
+    id = enqueue(db)
+    db.sql("update errand.runner set running = 10")
+    check(db, id, "All 10 slots of runner ada are taken.")
+
+
+def test_queue_concurrency(db):
+    db.sql("select errand.queue_limit('q', concurrency => 4)")
+    running = [run(db, enqueue(db)) for _ in range(3)]
+    id = enqueue(db)
+    check(db, id, "It is due since <T>, and runner ada starts it at any moment.")
+    state(db, '{"q": {"running": 4, "waits": "concurrency"}}')
+    check(db, id, "Only 4 may run at a time in queue q, and as many do: job {} on ada, job {} on ada and job {} on ada.".format(*running))
+    state(db, "{}")
+    run(db, enqueue(db))
+    check(db, id, "Only 4 may run at a time in queue q, and as many do: job {} on ada, job {} on ada, job {} on ada and 1 more."
+          .format(*running))
+    db.sql("update errand.job set claimed_by = null")
+    state(db, '{"q": {"running": 4, "waits": "concurrency"}}')
+    check(db, id, "Only 4 may run at a time in queue q, and as many do.")
+
+
+def test_kind_concurrency(db):
+    db.sql("select errand.kind_limit('a', 2)")
+    add_runner(db, BOB, "bob")
+    one, two = run(db, enqueue(db)), run(db, enqueue(db), BOB)
+    check(db, enqueue(db), f"Of kind a only 2 may run at a time in queue q: job {one} on ada and job {two} on bob.")
+    db.sql("update errand.runner set lease_until = now() - interval '1 second' where id = %s", BOB)
+    check(db, enqueue(db), "It is due since <T>, and runner ada starts it after one job of its lane that goes before it.")
+
+
+def test_key_concurrency(db):
+    db.sql("select errand.queue_limit('q', key_concurrency => 1)")
+    allow = "key => 'k', on_conflict => 'allow'"
+    one = run(db, enqueue(db, allow))
+    check(db, enqueue(db, allow), f"Of key k only 1 may run at a time in queue q: job {one} on ada.")
+    assert db.one("select errand.why(%s)", enqueue(db, "key => 'other'")).startswith("It is due since")
+
+
+def test_key_order(db):
+    db.sql("select errand.queue_limit('q', key_ordered => true)")
+    allow = "key => 'k', on_conflict => 'allow'"
+    one, two, three = (enqueue(db, allow) for _ in range(3))
+    check(db, one, "It is due since <T>, and runner ada starts it at any moment.")
+    for id in (two, three):
+        check(db, id, f"Jobs of key k run one after the other in queue q, and job {one} goes first.")
+    run(db, one)
+    check(db, three, f"Jobs of key k run one after the other in queue q, and job {one} goes first, which runs on ada.")
+    db.sql("update errand.job set claimed_by = null, run_at = now() + interval '1 hour' where id = %s", one)
+    check(db, three, f"Jobs of key k run one after the other in queue q, and job {one} goes first, which is due at <T>.")
+    db.sql("update errand.job set waiting_for = 1 where id = %s", one)
+    check(db, three, f"Jobs of key k run one after the other in queue q, and job {one} goes first, which waits for another one.")
+
+
+def test_rate(db):
+    id = enqueue(db)
+    db.sql("select errand.queue_limit('q', rate => 0.5)")
+    state(db, '{"q": {"waits": "rate"}}')
+    check(db, id, "The rate of queue q holds it back: 0.5 starts a second, 1 at once.")
+    db.sql("select errand.queue_limit('q', rate => 50, burst => 5)")
+    check(db, id, "The rate of queue q holds it back: 50 starts a second, 5 at once.")
+    db.sql("select errand.queue_limit('q', rate => 0)")
+    check(db, id, "The rate of queue q holds it back.")  # a handler asked for it
+    state(db, '{"q": {"waits": "hold"}}')
+    check(db, id, "Queue q is held back for a moment by its runner, as a handler of it asked.")
+
+
+def test_rate_of_a_key(db):
+    db.sql("select errand.queue_limit('q', key_rate => 2, key_burst => 3)")
+    check(db, enqueue(db, "key => 'k'"), "It is due since <T>, and runner ada starts it as soon as the rate of key k in queue q allows: "
+          "2 starts a second, 3 at once.")
+    assert "rate" not in db.one("select errand.why(%s)", enqueue(db))
+
+
+def test_lanes_of_a_whole_queue(db):
+    id = enqueue(db)
+    db.sql("select errand.queue_limit('q', rate => 5)")
+    state(db, '{"q": {"waits": "lanes"}}')
+    check(db, id, "Queue q has a limit for all of it, so one runner has to own all its lanes, and does not yet.")
+
+
+def test_others_go_before(db):
+    for more, text in (("run_at => now()", "after one job of its lane that goes before it"),
+                       ("priority => 0", "after 2 jobs of its lane that go before it"), ("priority => 3", "after 2 jobs of its lane that go before it"),
+                       ("run_at => now() + interval '1 day'", "after 2 jobs of its lane that go before it")):
+        enqueue(db, more)
+        last = db.one("select id from errand.job where priority = 2 and run_at <= now() order by run_at desc, id desc limit 1")
+        if more == "run_at => now()":
+            last = enqueue(db)
+        check(db, last, f"It is due since <T>, and runner ada starts it {text}.")
+    db.sql("select count(*) from errand.enqueue_many('a', array_fill('{}'::jsonb, array[3000]), queue => 'q', priority => 0)")
+    check(db, last, "It is due since <T>, and runner ada starts it after 1000 jobs or more of its lane that go before it.")
