@@ -64,8 +64,9 @@ struct entry {
     struct entry *gate_next, *gate_prev; /* of the same key */
     bool in_slot, in_key;                /* counted as running in queue and kind; in the key */
     bool over; /* the job has ended for good; kept while a read may bring who comes behind it */
-    bool seen; /* ELSEWHERE: by the last read */
-    bool gone; /* ended; kept until the read under way returns */
+    bool read_for_gate;     /* by limit_read, in its turn */
+    bool seen;              /* ELSEWHERE: by the last read */
+    bool gone;              /* ended; kept until the read under way returns */
     struct errand_job *job; /* CLAIMING and later */
     struct entry *next;     /* of its lane's list in use */
     char args[];

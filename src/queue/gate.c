@@ -98,7 +98,9 @@ bool gate_admits(struct gate *gate, const struct entry *entry)
 
 void gate_park(struct gate *gate, struct entry *entry)
 {
-    if (gate->parked.count >= GATE_PARKED_MAX) {
+    /* While some are left out, only what is read for the gate is in its turn. */
+    bool is_left_out = gate->more || gate->reading || gate->parked.count >= GATE_PARKED_MAX;
+    if (is_left_out && !entry->read_for_gate) {
         gate->more = true;
         if (entry->run_at_us < gate->more_from_us)
             gate->more_from_us = entry->run_at_us;
@@ -147,6 +149,8 @@ void gate_kick(struct gate *gate)
         gate_offer(gate, entry);
     }
     gate_look_at(gate, gate->parked.count ? gate_next_us(gate, clock_mono_us()) : INT64_MAX);
-    if (gate->more && gate->parked.count < GATE_PARKED_LOW && !gate_is_paused(gate))
+    bool few = gate->parked.count < GATE_PARKED_LOW ||
+               (gate->ordered && !gate->inside && !gate->offered); /* the first one is not here */
+    if (gate->more && few && !gate_is_paused(gate))
         limit_read_gate(gate);
 }

@@ -210,8 +210,12 @@ static void item_take_rows(struct limit_reading_item *item, const PGresult *rows
         lane_take_claimed(lane, rows);
         return;
     }
-    for (int row = 0; row < PQntuples(rows); row++)
+    for (int row = 0; row < PQntuples(rows); row++) {
         reader_take_row(lane, rows, row);
+        struct entry *entry = lane_find(lane, db_get_int(rows, row, ROW_ID));
+        if (entry)
+            entry->read_for_gate = true;
+    }
     if (item->gate && PQntuples(rows) >= GATE_PARKED_MAX) {
         int64_t last_us = db_get_time_us(rows, PQntuples(rows) - 1, ROW_RUN_AT);
         item->gate->more = true;
