@@ -88,7 +88,7 @@ create table errand.kind_setting (
     name text primary key check (name ~ '^[a-z0-9][a-z0-9_.-]{0,62}$'),
     paused_until timestamptz,
     pause_reason text,
-    concurrency integer check (concurrency between 1 and 100000), -- in each queue
+    concurrency integer check (concurrency between 1 and 100000), -- in its own queue
     keep text check (keep in ('all', 'errors', 'none')) -- of its jobs in the history; null: all
 );
 
@@ -333,8 +333,8 @@ begin
 end
 $$;
 
--- How many jobs of a kind may run at a time in each queue, over all runners; 0 lifts it. The kind's queue is then owned whole, by one
--- runner at a time.
+-- How many jobs of a kind may run at a time, over all runners; 0 lifts it. The kind's own queue is then owned whole, by one runner at a time,
+-- and the kind is not enqueued into others.
 create function errand.kind_limit(name text, concurrency integer) returns void
 language plpgsql security definer set search_path = '' as $$
 begin

@@ -113,6 +113,10 @@ begin
     if in_queue is null then
         select k.queue into in_queue from errand.kind k where k.name = enqueue_rows.kind;
         in_queue := coalesce(in_queue, 'default');
+    elsif exists (select from errand.kind_setting s join errand.kind k on k.name = s.name
+            where s.name = enqueue_rows.kind and s.concurrency is not null and k.queue <> in_queue) then
+        raise exception 'kind "%" has a concurrency limit, which holds in its own queue only', enqueue_rows.kind using errcode = '55000',
+            hint = pg_catalog.format('Leave the queue out, or lift the limit: select errand.kind_limit(%L, 0)', enqueue_rows.kind);
     end if;
     lanes := errand.queue_lanes(in_queue);
     lane_of := array(select l.lane from errand.lane l where l.queue = in_queue order by l.shard);

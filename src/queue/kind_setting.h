@@ -14,7 +14,7 @@ enum kind_keep { KIND_KEEP_ALL, KIND_KEEP_ERRORS, KIND_KEEP_NONE };
 
 struct kind_setting {
     int64_t paused_until_us; /* database's clock; INT64_MIN: not paused */
-    int concurrency;         /* in each queue; 0: no limit */
+    int concurrency;         /* in its own queue; 0: no limit */
     enum kind_keep keep;
     struct errand_retry *retries;
     size_t retry_count;

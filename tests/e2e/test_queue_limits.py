@@ -4,6 +4,7 @@ probe's ledger: when each handler really ran."""
 import json
 import signal
 
+import psycopg2
 import pytest
 
 from support.cluster import shared_cluster
@@ -102,6 +103,16 @@ def test_concurrency_of_a_kind(queue):
     runs = grouped(queue.runs(), lambda run: run.kind)
     assert most_at_once(runs["probe.claim"]) == 2
     assert most_at_once(runs["probe.run"]) > 4
+
+
+def test_limited_kind_stays_in_its_queue(queue):
+    queue.sql("select errand.queue_create('other', 1)")
+    queue.start()
+    queue.sql("select errand.kind_limit('probe.claim', 1)")
+    with pytest.raises(psycopg2.errors.ObjectNotInPrerequisiteState, match='kind "probe.claim" has a concurrency limit'):
+        queue.add(1, kind="probe.claim", queue="other")
+    queue.sql("select errand.kind_limit('probe.claim', 0)")
+    queue.wait_ended(queue.add(1, kind="probe.claim", queue="other")[0])
 
 
 def test_many_of_a_limited_kind_do_not_stand_in_the_way(queue):
