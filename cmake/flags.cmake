@@ -18,7 +18,8 @@ if(ERRAND_SANITIZE)
     target_link_options(errand_flags INTERFACE -fsanitize=address,undefined)
 else()
     target_compile_options(errand_flags INTERFACE -U_FORTIFY_SOURCE)
-    foreach(flag -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection -fcf-protection=full
+    # branch, not full: coroutines change stacks, which a shadow stack forbids.
+    foreach(flag -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection -fcf-protection=branch
                  -ftrivial-auto-var-init=zero -fPIE -fno-delete-null-pointer-checks -fno-strict-overflow)
         string(MAKE_C_IDENTIFIER "HAVE_${flag}" have)
         check_c_compiler_flag(${flag} ${have})
