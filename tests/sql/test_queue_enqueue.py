@@ -114,6 +114,7 @@ def test_any_jsonb_is_kept_as_it_is(db, args):
 
 KIND_HINT = 'A kind is 1 to 63 characters of a-z, 0-9, "_", "." and "-", like email.send.'
 ARGS_HINT = "Leave it out, or give '{}'."
+TAGS_HINT = "At most 32, each of 1 to 100 characters."
 
 
 @pytest.mark.parametrize("kind", ["", "A", "with space", "-first", ".x", "ä", "a" * 64, "a\nb", "a\n", "a;b"])
@@ -152,11 +153,32 @@ def test_good_kind(db, kind):
      "errand.enqueue_many('a', array['{}']::jsonb[], null, array['k', 'l'])"),
     ("22023", "args has 0 elements, and run_at or keys another number", "",
      "errand.enqueue_many('a', '{}'::jsonb[], array[now()])"),
+    ("22023", "is not later than run_at", "The job could never start.", "errand.enqueue('a', expires_at => now())"),
+    ("22023", "is not later than run_at", "The job could never start.",
+     "errand.enqueue('a', run_at => '2999-01-02', expires_at => '2999-01-02')"),
+    ("22023", "is not later than run_at", "The job could never start.",
+     "errand.enqueue_many('a', array['{}', '{}']::jsonb[], array[null, '2999-01-02'::timestamptz], expires_at => '2999-01-01')"),
+    ("22023", "tags are not valid", TAGS_HINT, "errand.enqueue('a', tags => array['x', null])"),
+    ("22023", "tags are not valid", TAGS_HINT, "errand.enqueue('a', tags => array['x', ''])"),
+    ("22023", "tags are not valid", TAGS_HINT, "errand.enqueue('a', tags => array[repeat('x', 101)])"),
+    ("22023", "tags are not valid", TAGS_HINT, "errand.enqueue('a', tags => array_fill('x'::text, array[33]))"),
     ("42704", 'queue "nosuch" does not exist', "Make it with: select errand.queue_create('nosuch')",
      "errand.enqueue_many('a', array['{}']::jsonb[], queue => 'nosuch')"),
 ])
 def test_bad_input(db, sqlstate, message, hint, call):
     refused(db, sqlstate, message, hint, call)
+
+
+@pytest.mark.parametrize("call", ["errand.enqueue('some.kind', %s)", "errand.enqueue_many('some.kind', array['{}'::jsonb], %s)",
+                                  "errand.enqueue_many('some.kind', array['{}', '{}']::jsonb[], %s)", "errand.enqueue('some.kind', key => 'k', %s)",
+                                  "errand.enqueue('some.kind', key => 'k', on_conflict => 'allow', %s)",
+                                  "errand.enqueue('some.kind', key => 'k', on_conflict => 'replace', %s)"])
+def test_expiry_and_tags_by_every_way(db, call):
+    [[id], *_] = db.sql("select " + call.replace("%s", "expires_at => '2999-01-01 00:00:00+00', tags => '{red,\"a b\"}'"))
+    found = job(db, id)
+    assert (found.expires_at.year, found.tags, found.waiting_for, found.wanted_at, found.held) == (2999, ["red", "a b"], None, None, False)
+    [[id], *_] = db.sql("select " + call.replace("%s", "queue => 'wide', tags => '{}'"))
+    assert job(db, id).tags == []
 
 
 # ---- With its transaction ----
