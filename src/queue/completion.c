@@ -19,8 +19,10 @@
 enum {
     COMPLETION_TIMEOUT_MS = 30000,
     COMPLETION_AGAIN_US = 100000,
-    LANE_STATEMENTS = 5,    /* of one transaction, at most */
+    LANE_STATEMENTS = 5, /* of one transaction, at most */
+    UNITS_MAX = 2,
     BATCH_JOBS = 4096,      /* of one transaction */
+    BATCH_JOBS_NEXT = 512,  /* of one that does not wait for another's end, at least */
     BATCH_EFFECT_JOBS = 256 /* of one with effects */
 };
 
@@ -34,9 +36,16 @@ void completion_init(struct runner *runner)
     loop_timer_init(&completion->again, &runner->loop, completion_flush, runner);
 }
 
+static bool completion_may_send(const struct completion *completion)
+{
+    return completion->first &&
+           (!completion->under_way ||
+            (completion->under_way < UNITS_MAX && completion->gathered >= BATCH_JOBS_NEXT));
+}
+
 void completion_schedule(struct runner *runner)
 {
-    if (runner->completion.first && !runner->completion.under_way)
+    if (completion_may_send(&runner->completion))
         loop_defer(&runner->loop, &runner->completion.soon);
 }
 
@@ -45,6 +54,7 @@ static void completion_append(struct completion *completion, struct errand_job *
     job->next = NULL;
     *completion->last = job;
     completion->last = &job->next;
+    completion->gathered++;
 }
 
 static struct entry *job_entry(const struct errand_job *job)
@@ -284,6 +294,11 @@ static void unit_add_effects(struct db_unit *unit, const struct errand_job *jobs
             db_unit_add(unit, effect->statement, effect->count, effect->params);
 }
 
+static bool job_goes_singly(const struct errand_job *job)
+{
+    return job->outcome.effects || job->alone;
+}
+
 /* The jobs of the next batch: the first that may go, and those behind it of the same sort. */
 static struct errand_job *completion_take(struct completion *completion, size_t *count)
 {
@@ -294,7 +309,8 @@ static struct errand_job *completion_take(struct completion *completion, size_t 
         bool effects = job->outcome.effects != NULL;
         bool fits =
             !taken || (!job->alone && !taken->alone && effects == (taken->outcome.effects != NULL));
-        if (job_entry(job)->claim_under_way || !fits) {
+        if (job_entry(job)->claim_under_way || !fits ||
+            (completion->effects_under_way && job_goes_singly(job))) {
             at = &job->next;
             continue;
         }
@@ -307,6 +323,7 @@ static struct errand_job *completion_take(struct completion *completion, size_t 
     }
     if (!*at) /* the last one was taken, or left where it is */
         completion->last = at;
+    completion->gathered -= *count;
     return taken;
 }
 
@@ -323,7 +340,7 @@ static void completion_flush(void *owner)
     struct runner *runner = owner;
     struct completion *completion = &runner->completion;
     size_t count;
-    if (completion->under_way || !completion->first)
+    if (!completion_may_send(completion))
         return;
     struct errand_job *jobs = completion_take(completion, &count);
     if (!jobs)
@@ -351,8 +368,10 @@ static void completion_flush(void *owner)
     if (!jobs->outcome.effects && !jobs->alone)
         completing->with_statistic = statistic_join(runner, unit);
     jobs_reach_failpoint(jobs, "before_commit");
-    completion->under_way = true;
+    completion->under_way++;
+    completion->effects_under_way |= job_goes_singly(jobs);
     db_pool_submit(&runner->writes, unit, COMPLETION_TIMEOUT_MS);
+    completion_schedule(runner);
 }
 
 /* ---- The answer ---- */
@@ -421,6 +440,7 @@ static void jobs_put_back(struct completion *completion, struct errand_job *jobs
 {
     struct errand_job *last = jobs;
     for (;; last = last->next) {
+        completion->gathered++;
         last->alone = alone;
         if (!last->next)
             break;
@@ -468,7 +488,8 @@ static void completing_on_done(struct db_unit *unit, void *owner)
     struct runner *runner = completing->runner;
     struct completion *completion = &runner->completion;
     const struct err *err = &unit->err;
-    completion->under_way = false;
+    completion->under_way--;
+    completion->effects_under_way &= !job_goes_singly(completing->jobs);
     if (completing->with_statistic)
         statistic_on_written(runner, err);
     if (err->code == ERR_NONE) {

@@ -1,5 +1,7 @@
 /* Completions: what ended is committed in batches, each job's row, history and the handler's own
- * statements in one transaction. While one batch is under way the next one gathers.
+ * statements in one transaction. While one batch is under way the next one gathers; a large one
+ * does not wait, so that the database works on one while the other's commit reaches the disk.
+ * Batches with effects go one at a time, because their statements may want the same rows.
  *
  * Every statement names what was seen (epoch, attempt, revision), so one whose answer was lost is
  * sent again as it is: a row that is gone or changed is not touched twice. Jobs with effects are
@@ -15,8 +17,10 @@ struct runner;
 
 struct completion {
     struct errand_job *first, **last;
-    size_t count; /* ended and not committed, those under way included */
-    bool under_way;
+    size_t count;           /* ended and not committed, those under way included */
+    size_t under_way;       /* units */
+    bool effects_under_way; /* one of them has effects, or a job alone */
+    size_t gathered;        /* jobs that are not in one of them */
     struct loop_deferred soon;
     struct loop_timer again; /* after a failure */
 };

@@ -20,7 +20,7 @@
 
 enum {
     WORK_CONNECTIONS = 4,
-    WRITE_CONNECTIONS = 2,
+    WRITE_CONNECTIONS = 3,
     /* Longer than the deadlines of the units, which come first; so a few at most wait on the
      * server for a lock that nobody here waits for any more. */
     CONTROL_STATEMENT_MS = 15000,
