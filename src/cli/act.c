@@ -10,14 +10,22 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A transaction that met another one's locks has done nothing: it is done again. */
 bool act_batch(const struct act *act, const struct cli *cli, struct session *session,
                const char *ids, struct session_rows **rows, int *status)
 {
-    char what[64];
-    snprintf(what, sizeof what, "%s cannot be done", cli->command->name);
     const char *const params[] = {ids, act->extra};
-    return ask_rows(cli, session, &(struct ask){act->statement, act->params, params, what}, rows,
-                    status);
+    char what[64];
+    for (int tries = 1;; tries++) {
+        struct err err = {0};
+        if (session_run(session, &cli_sql[act->statement], act->params, params, rows, &err))
+            return true;
+        if (strncmp(err.sqlstate, "40", 2) == 0 && tries < ACT_TRIES)
+            continue;
+        snprintf(what, sizeof what, "%s cannot be done", cli->command->name);
+        *status = failure_statement(cli, session, what, &err);
+        return false;
+    }
 }
 
 static const char *act_hint(const char *result)

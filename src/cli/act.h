@@ -11,7 +11,7 @@ struct filter;
 struct session;
 struct session_rows;
 
-enum { ACT_BATCH = 500 };
+enum { ACT_BATCH = 500, ACT_TRIES = 5 };
 
 struct act {
     enum cli_sql statement;

@@ -381,19 +381,20 @@ left join lateral (
 order by i.n
 
 -- name: jobs_cancel
-select i.id, errand.cancel(i.id, $2::text) from pg_catalog.unnest($1::bigint[]) i(id)
+-- By id, as completions do: two that take the same jobs in another order end in a deadlock.
+select i.id, errand.cancel(i.id, $2::text) from (select u.id from pg_catalog.unnest($1::bigint[]) u(id) order by u.id) i
 
 -- name: jobs_retry
-select i.id, errand.retry(i.id) from pg_catalog.unnest($1::bigint[]) i(id)
+select i.id, errand.retry(i.id) from (select u.id from pg_catalog.unnest($1::bigint[]) u(id) order by u.id) i
 
 -- name: jobs_redrive
-select i.id, errand.redrive(i.id) from pg_catalog.unnest($1::bigint[]) i(id)
+select i.id, errand.redrive(i.id) from (select u.id from pg_catalog.unnest($1::bigint[]) u(id) order by u.id) i
 
 -- name: jobs_reprioritize
-select i.id, errand.reprioritize(i.id, $2::integer) from pg_catalog.unnest($1::bigint[]) i(id)
+select i.id, errand.reprioritize(i.id, $2::integer) from (select u.id from pg_catalog.unnest($1::bigint[]) u(id) order by u.id) i
 
 -- name: jobs_delete
-select i.id, errand.delete(i.id) from pg_catalog.unnest($1::bigint[]) i(id)
+select i.id, errand.delete(i.id) from (select u.id from pg_catalog.unnest($1::bigint[]) u(id) order by u.id) i
 
 -- name: queue_list
 -- $1: one queue, or null for all.

@@ -2,6 +2,7 @@
 #include "cli/cmd.h"
 
 #include "base/buf.h"
+#include "base/str.h"
 #include "cli/ask.h"
 #include "cli/cli.h"
 #include "cli/failure.h"
@@ -14,10 +15,17 @@ static void why_print(const struct cli *cli, const struct session_rows *rows)
 {
     static const char *const headings[] = {"id", "why"};
     static const struct table_shape table = {headings, 2, 1, true};
-    if (session_rows_count(rows) > 1)
+    struct buf shown;
+    if (session_rows_count(rows) > 1) {
         ask_print(cli, &table, rows);
-    else
-        puts(session_rows_text(rows, 0, cli->json ? 2 : 1));
+    } else if (cli->json) {
+        puts(session_rows_text(rows, 0, 2));
+    } else {
+        buf_init(&shown, 0);
+        str_printable(&shown, session_rows_text(rows, 0, 1));
+        puts(buf_text(&shown));
+        buf_clear(&shown);
+    }
 }
 
 int cmd_why(struct cli *cli)

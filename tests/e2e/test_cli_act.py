@@ -149,6 +149,20 @@ def test_a_failed_batch_leaves_those_before_it(errand, dsn):
         sql(dsn, "drop trigger refuse on errand.job; drop function errand.refuse()")
 
 
+def test_a_batch_that_met_other_locks_is_done_again(errand, dsn):
+    jobs = [enqueue(errand, "mail.test") for _ in range(3)]
+    sql(dsn, """create sequence public.tries;
+        create function errand.refuse() returns trigger language plpgsql as $$ begin
+            if nextval('public.tries') < 5 then raise exception 'deadlock detected' using errcode = '40P01'; end if;
+            return old;
+        end $$;
+        create trigger refuse before delete on errand.job for each row execute function errand.refuse()""")
+    try:
+        assert results(errand.run("jobs", "cancel", *map(str, jobs))) == {job: "cancelled" for job in jobs}
+    finally:
+        sql(dsn, "drop trigger refuse on errand.job; drop function errand.refuse(); drop sequence public.tries")
+
+
 # ---- wait ----
 
 def test_wait_for_a_runner(errand, dsn):

@@ -153,6 +153,14 @@ def test_show_tells_attempts(errand, dsn):
     assert re.search(r"^runner +ada \(\d+\)$", text, re.M) and re.search(r"^tags +a, b$", text, re.M)
 
 
+def test_nothing_that_a_handler_said_reaches_the_terminal_raw(errand, dsn):
+    job = enqueue(errand, "mail.test", "--run-at", "+1h", "--key", "k\x1b[2J", "--tag", "t\x1b[2J")
+    sql(dsn, f"update errand.job set attempt = 1, last_error = e'bad \\x1b[2J\\nforged: line' where id = {job}")
+    for args in (("why", str(job)), ("jobs", "show", str(job)), ("jobs", "list"), ("why", str(job), "1"), ("jobs", "cancel", "--key", "x")):
+        text = errand.run(*args, check=False).stdout
+        assert "\x1b" not in text and "\nforged" not in text, args
+
+
 def test_why_of_several(errand):
     first, second = enqueue(errand, "mail.test"), enqueue(errand, "mail.test", "--run-at", "+1h")
     lines = errand.run("why", str(first), str(second)).stdout.splitlines()
