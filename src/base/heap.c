@@ -74,7 +74,7 @@ void heap_push(struct heap *heap, struct heap_item *item)
     }
     struct heap_slot slot = {.item = item};
     if (heap->key_of)
-        slot.key = heap->key_of(item);
+        heap->key_of(item, &slot.key);
     heap_rise(heap, heap->count++, slot);
 }
 

@@ -17,7 +17,7 @@ typedef bool heap_before(const struct heap_item *a, const struct heap_item *b);
 struct heap_key {
     int64_t first, second;
 };
-typedef struct heap_key heap_key_of(const struct heap_item *item);
+typedef void heap_key_of(const struct heap_item *item, struct heap_key *key);
 
 struct heap_slot {
     struct heap_item *item;

@@ -36,19 +36,19 @@ bool entry_is_created_before(const struct heap_item *a, const struct heap_item *
     return x->created_us != y->created_us ? x->created_us < y->created_us : x->id < y->id;
 }
 
-struct heap_key entry_due_key(const struct heap_item *item)
+void entry_due_key(const struct heap_item *item, struct heap_key *key)
 {
     const struct entry *entry = entry_from_item(item);
-    return (struct heap_key){entry->run_at_us, entry->id};
+    *key = (struct heap_key){entry->run_at_us, entry->id};
 }
 
-struct heap_key entry_key(const struct heap_item *item)
+void entry_key(const struct heap_item *item, struct heap_key *key)
 {
     const int64_t most = (INT64_C(1) << 60) - 1; /* leaves room for the priority; 36000 years */
     const struct entry *entry = entry_from_item(item);
     int64_t run_at_us = entry->run_at_us < most ? entry->run_at_us : most;
     run_at_us = run_at_us > 0 ? run_at_us : 0;
-    return (struct heap_key){entry->priority * (most + 1) + run_at_us, entry->id};
+    *key = (struct heap_key){entry->priority * (most + 1) + run_at_us, entry->id};
 }
 
 bool entry_is_suspect(const struct entry *entry)

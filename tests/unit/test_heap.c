@@ -54,10 +54,10 @@ static void check_places(const struct heap *heap)
     }
 }
 
-static struct heap_key thing_key(const struct heap_item *item)
+static void thing_key(const struct heap_item *item, struct heap_key *key)
 {
     int value = thing_of(item)->value;
-    return (struct heap_key){value / 20, value % 20 / 4};
+    *key = (struct heap_key){value / 20, value % 20 / 4};
 }
 
 static void check_random_push_pop_remove(heap_key_of *key)
