@@ -1,5 +1,4 @@
-/* The commands: one table (command_table.c), from which parsing, help and completion all follow.
- * The flags of a family of commands stand beside its file (cmd.h). */
+/* The commands: one table, from which parsing, help and completion all follow. */
 #ifndef CLI_COMMAND_H
 #define CLI_COMMAND_H
 
@@ -7,6 +6,8 @@
 #include <stddef.h>
 
 struct cli;
+
+enum { COMMAND_FLAGS_MAX = 16 };
 
 struct command_flag {
     const char *name;  /* without dashes; NULL ends the list */
@@ -25,7 +26,7 @@ struct command {
     const char *summary;              /* one line */
     const char *details;              /* more lines for `errand help NAME`; "" when none */
     const struct command_flag *flags; /* NULL: none of its own */
-    size_t args_min, args_max;        /* SIZE_MAX: any number */
+    size_t args_min, args_max;
     enum command_needs needs;
     const char *role; /* the database role that may do this; NULL: no database, or its owner */
     int (*run)(struct cli *cli);

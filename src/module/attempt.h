@@ -35,7 +35,6 @@ struct outcome {
     const char *text;        /* why; NULL for DONE */
     const char *error_class; /* of a RETRY; NULL: none was named */
     const char *result;      /* JSON; NULL: none */
-    size_t result_bytes;
     struct effect *effects, **effects_last;
 };
 
@@ -105,6 +104,7 @@ struct attempt {
     bool cut; /* cancelled because its job may be another runner's by now */
     bool returned;
     bool is_suspect;      /* the queue's: it may be what ends runners */
+    bool promised;        /* the queue's: a token of its rate */
     struct attempt *next; /* the queue's lists */
     size_t unsettled;     /* the queue's: jobs whose outcome is not committed */
     size_t count;

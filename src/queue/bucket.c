@@ -42,14 +42,16 @@ bool bucket_allows(struct bucket *bucket, double count, int64_t now_us)
     if (bucket->per_second <= 0)
         return true;
     bucket_fill(bucket, now_us);
-    return bucket->tokens >= count + 1 - bucket_rounding(bucket);
+    return bucket->tokens >= count + bucket->promised + 1 - bucket_rounding(bucket);
 }
 
 int64_t bucket_next_us(const struct bucket *bucket, double count)
 {
-    double missing = count + 1 - bucket->tokens;
+    double missing = count + bucket->promised + 1 - bucket->tokens;
     if (bucket->per_second <= 0 || missing <= 0)
         return bucket->filled_us;
+    if (bucket->promised > 0 && bucket->tokens + missing > bucket->burst)
+        return INT64_MAX; /* when one of those has started */
     return bucket->filled_us + (int64_t)(missing * 1e6 / bucket->per_second) + 1;
 }
 
@@ -57,6 +59,23 @@ void bucket_take(struct bucket *bucket)
 {
     if (bucket->per_second > 0)
         bucket->tokens -= 1;
+}
+
+void bucket_promise(struct bucket *bucket)
+{
+    bucket->promised += 1;
+}
+
+void bucket_redeem(struct bucket *bucket, int64_t now_us)
+{
+    bucket_fill(bucket, now_us);
+    bucket->promised -= 1;
+    bucket_take(bucket);
+}
+
+void bucket_forgo(struct bucket *bucket)
+{
+    bucket->promised -= 1;
 }
 
 bool bucket_is_full(struct bucket *bucket, int64_t now_us)

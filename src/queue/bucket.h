@@ -9,6 +9,8 @@
 struct bucket {
     double per_second; /* 0: no rate, everything is allowed */
     double burst, tokens;
+    double
+        promised; /* starts that wait for a claim: of the tokens, but not taken before they start */
     int64_t filled_us; /* monotonic: tokens are as of then */
 };
 
@@ -17,11 +19,19 @@ struct bucket {
 void bucket_set(struct bucket *bucket, double per_second, double burst, int64_t now_us);
 void bucket_set_tokens(struct bucket *bucket, double tokens, int64_t now_us);
 double bucket_tokens(struct bucket *bucket, int64_t now_us);
-/* Whether a start is allowed, when count others have been promised a token already. */
+/* Whether a start is allowed, when count others wait before it, and those that were promised a
+ * token.
+ */
 bool bucket_allows(struct bucket *bucket, double count, int64_t now_us);
-/* When the token behind those is there; now or in the past when it is there already. */
+/* When the token behind those is there; now or in the past when it is there already; INT64_MAX when
+ * there are never so many at once. */
 int64_t bucket_next_us(const struct bucket *bucket, double count);
 void bucket_take(struct bucket *bucket);
+/* A token is taken when the start happens, not when it is decided: one that was decided long before
+ * would come close to the next. */
+void bucket_promise(struct bucket *bucket);
+void bucket_redeem(struct bucket *bucket, int64_t now_us); /* it starts */
+void bucket_forgo(struct bucket *bucket);                  /* it does not */
 bool bucket_is_full(struct bucket *bucket, int64_t now_us);
 
 #endif

@@ -21,10 +21,9 @@ enum {
     COMPLETION_AGAIN_US = 100000,
     LANE_STATEMENTS = 5, /* of one transaction, at most */
     UNITS_MAX = 2,
-    BATCH_JOBS = 4096,           /* of one transaction */
-    BATCH_JOBS_NEXT = 512,       /* of one that does not wait for another's end, at least */
-    BATCH_EFFECT_JOBS = 256,     /* of one with effects */
-    BATCH_RESULT_BYTES = 8 << 20 /* of one, about */
+    BATCH_JOBS = 4096,      /* of one transaction */
+    BATCH_JOBS_NEXT = 512,  /* of one that does not wait for another's end, at least */
+    BATCH_EFFECT_JOBS = 256 /* of one with effects */
 };
 
 static void completion_flush(void *owner);
@@ -304,7 +303,6 @@ static bool job_goes_singly(const struct errand_job *job)
 static struct errand_job *completion_take(struct completion *completion, size_t *count)
 {
     struct errand_job *taken = NULL, **last = &taken, **at = &completion->first;
-    size_t result_bytes = 0;
     *count = 0;
     while (*at) {
         struct errand_job *job = *at;
@@ -320,9 +318,7 @@ static struct errand_job *completion_take(struct completion *completion, size_t 
         job->next = NULL;
         *last = job;
         last = &job->next;
-        result_bytes += job->outcome.result_bytes;
-        if (++*count == (effects ? BATCH_EFFECT_JOBS : BATCH_JOBS) || job->alone ||
-            result_bytes >= BATCH_RESULT_BYTES)
+        if (++*count == (effects ? BATCH_EFFECT_JOBS : BATCH_JOBS) || job->alone)
             break;
     }
     if (!*at) /* the last one was taken, or left where it is */

@@ -67,6 +67,10 @@ static int attempt_fill(struct attempt *attempt)
 
 static void attempt_leave(struct runner *runner, struct attempt *attempt)
 {
+    struct workqueue *queue = attempt->queue;
+    if (attempt->promised)
+        bucket_forgo(&queue->bucket);
+    attempt->promised = false;
     runner->dispatch.in_flight--;
     runner->dispatch.suspects -= attempt->is_suspect;
     dispatch_schedule(runner);
@@ -80,9 +84,16 @@ void dispatch_begin(struct runner *runner, struct attempt *attempt)
         struct entry *entry = attempt->jobs[i].owner;
         entry->state = ENTRY_RUNNING;
         entry->started_us = now_us;
+        limit_start(entry);
     }
     if (attempt->count) {
         struct workqueue *queue = attempt->queue;
+        if (attempt->promised) {
+            bucket_redeem(&queue->bucket, clock_mono_us());
+            if (queue->bucket.per_second > 0)
+                dispatch_schedule(runner);
+        }
+        attempt->promised = false;
         queue->running += attempt->count;
         attempt_start(attempt, timeout_ms);
         return;
@@ -236,8 +247,9 @@ static void workqueue_start_one(struct workqueue *queue)
     }
     runner->dispatch.in_flight++;
     runner->dispatch.suspects += attempt->is_suspect;
-    if (!kind->errand->takes_no_token)
-        workqueue_take_token(queue);
+    attempt->promised = !kind->errand->takes_no_token;
+    if (attempt->promised)
+        bucket_promise(&queue->bucket);
     if (claim)
         claim_add(runner, attempt);
     else

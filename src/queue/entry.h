@@ -63,6 +63,7 @@ struct entry {
     struct gate *offered_by;             /* it was parked there, and has not started since */
     struct entry *gate_next, *gate_prev; /* of the same key */
     bool in_slot, in_key;                /* counted as running in queue and kind; in the key */
+    bool promised;                       /* a token of its key's rate */
     bool over; /* the job has ended for good; kept while a read may bring who comes behind it */
     bool read_for_gate;     /* by limit_read, in its turn */
     bool seen;              /* ELSEWHERE: by the last read */
@@ -87,9 +88,6 @@ bool entry_is_suspect(const struct entry *entry);
 bool entry_is_before(const struct heap_item *a,
                      const struct heap_item *b); /* by priority, run_at, id */
 bool entry_is_due_before(const struct heap_item *a, const struct heap_item *b); /* by run_at, id */
-void entry_key(const struct heap_item *item, struct heap_key *key); /* for entry_is_before */
-void entry_due_key(const struct heap_item *item,
-                   struct heap_key *key); /* for entry_is_due_before */
 bool entry_is_created_before(const struct heap_item *a,
                              const struct heap_item *b); /* by created_at, id */
 struct entry *entry_from_heap(struct heap_item *item);

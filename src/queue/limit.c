@@ -255,16 +255,32 @@ void limit_enter(struct entry *entry)
         return;
     struct gate *key = limit_key_gate(entry);
     key->inside++;
-    bucket_take(&key->bucket);
+    bucket_promise(&key->bucket);
+    entry->promised = true;
     entry->in_key = true;
+}
+
+void limit_start(struct entry *entry)
+{
+    if (!entry->promised)
+        return;
+    entry->promised = false;
+    bucket_redeem(&entry->gate->bucket, clock_mono_us());
+    if (entry->gate->bucket.per_second > 0)
+        gate_kick(entry->gate);
+}
+
+static void limit_forgo(struct entry *entry)
+{
+    if (entry->promised)
+        bucket_forgo(&entry->gate->bucket);
+    entry->promised = false;
 }
 
 void limit_enter_elsewhere(struct entry *entry)
 {
     limit_enter(entry);
-    /* Its start was not of this bucket. */
-    if (entry->in_key && entry->gate->bucket.per_second > 0)
-        entry->gate->bucket.tokens += 1;
+    limit_forgo(entry); /* its start was not of this bucket */
 }
 
 void limit_leave(struct entry *entry)
@@ -274,6 +290,7 @@ void limit_leave(struct entry *entry)
     struct workqueue *queue = entry->lane->queue;
     struct gate *kind = entry->kind ? queue->limits.kinds[entry->kind->number] : NULL;
     entry->in_slot = false;
+    limit_forgo(entry);
     queue->limits.inside--;
     if (!kind)
         return;

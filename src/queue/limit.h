@@ -57,7 +57,8 @@ bool limit_has_room(const struct workqueue *queue);
 void limit_hold(struct entry *entry);
 /* The gate that holds a due entry back; NULL: none does. */
 struct gate *limit_gate_against(struct entry *entry);
-void limit_enter(struct entry *entry); /* it starts */
+void limit_enter(struct entry *entry); /* it is to start, now or when it is claimed */
+void limit_start(struct entry *entry); /* it starts */
 /* It runs on another runner, by its row: counted until it is forgotten. */
 void limit_enter_elsewhere(struct entry *entry);
 void limit_leave(struct entry *entry);  /* its handler has ended */

@@ -49,7 +49,6 @@ workqueue_next_due_us(const struct workqueue *queue); /* database's clock; INT64
 /* Whether a start is allowed now; if not, *next_us (monotonic) says when to look again, INT64_MAX
  * when something else must happen first, and queue->waits why. */
 bool workqueue_may_start(struct workqueue *queue, int64_t *next_us);
-void workqueue_take_token(struct workqueue *queue);
 void workqueue_ask_rate(struct workqueue *queue, double per_second, double burst);   /* a module */
 void workqueue_limit_rate(struct workqueue *queue, double per_second, double burst); /* operators */
 /* What keeps due jobs from starting, in a word ("rate", "slots", ...); NULL: nothing. */

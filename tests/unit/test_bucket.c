@@ -93,6 +93,25 @@ static void test_clock_never_goes_back(void **state)
     assert_false(bucket_allows(&bucket, 0, -SECOND));
 }
 
+/* What is decided now and starts when a claim has come back must not come close to the next. */
+static void test_promised_tokens_are_taken_at_the_start(void **state)
+{
+    (void)state;
+    struct bucket bucket = bucket_of(10, 2);
+    bucket_promise(&bucket);
+    assert_true(bucket_allows(&bucket, 0, 0));
+    bucket_promise(&bucket);
+    assert_false(bucket_allows(&bucket, 0, 10 * SECOND));
+    assert_true(bucket_next_us(&bucket, 0) == INT64_MAX);
+    bucket_redeem(&bucket, 10 * SECOND);
+    assert_int_equal((int)bucket_tokens(&bucket, 10 * SECOND), 1);
+    assert_false(bucket_allows(&bucket, 0, 10 * SECOND));
+    assert_true(bucket_next_us(&bucket, 0) > 10 * SECOND);
+    assert_true(bucket_next_us(&bucket, 0) <= 10 * SECOND + SECOND / 10 + 1);
+    bucket_forgo(&bucket);
+    assert_true(bucket_allows(&bucket, 0, 10 * SECOND));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -102,6 +121,7 @@ int main(void)
         cmocka_unit_test(test_tokens_come_to_the_burst_only),
         cmocka_unit_test(test_changing_the_rate_makes_no_tokens),
         cmocka_unit_test(test_clock_never_goes_back),
+        cmocka_unit_test(test_promised_tokens_are_taken_at_the_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
