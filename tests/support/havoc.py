@@ -6,7 +6,7 @@ import time
 class Havoc:
     """step() is to be called often, from the thread that made the fleet; end() when all should be left alone."""
 
-    def __init__(self, fleet, random, every_s, lease_s, kinds=("kill", "kill", "freeze", "end")):
+    def __init__(self, fleet, random, every_s, lease_s, kinds=("kill", "freeze", "end", "kill")):
         self.fleet, self.random, self.every_s, self.lease_s, self.kinds = fleet, random, every_s, lease_s, kinds
         self.next = time.monotonic() + every_s
         self.number = 0
@@ -26,10 +26,10 @@ class Havoc:
         kind = self.kinds[self.number % len(self.kinds)]
         self.number += 1
         member = self.fleet.choose(self.random)
-        if kind == "kill" or self.thaws:
-            self.fleet.kill(member)
-        elif kind == "end":
+        if kind == "end":
             self.fleet.end(member)
+        elif kind == "kill" or self.thaws:
+            self.fleet.kill(member)
         else:
             # Some wake before their lease has ended, most when their lanes are others'.
             self.thaws.append((now + self.random.uniform(0.3, 2.5) * self.lease_s, member))

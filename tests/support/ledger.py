@@ -107,14 +107,21 @@ def most_at_once(runs):
     return most
 
 
-def most_past_rate(times_us, per_second):
-    """By how many starts the rate is passed at most in any window: the largest (starts in it - rate x its length)."""
-    worst = level = 0.0
-    last = None
-    for at in sorted(times_us):
-        if last is not None:
-            level = max(0.0, level - (at - last) / 1e6 * per_second)
+def window_past_rate(times_us, per_second):
+    """The window in which the rate is passed most: by how many starts (starts in it - rate x its length), and its part of
+    the times, (from, to). times_us: in order."""
+    worst, window, level, first = 0.0, (0, 0), 0.0, 0
+    for n, at in enumerate(times_us):
+        if n:
+            level -= (at - times_us[n - 1]) / 1e6 * per_second
+        if level <= 0:
+            level, first = 0.0, n
         level += 1
-        worst = max(worst, level)
-        last = at
-    return worst
+        if level > worst:
+            worst, window = level, (first, n + 1)
+    return worst, window
+
+
+def most_past_rate(times_us, per_second):
+    """By how many starts the rate is passed at most in any window."""
+    return window_past_rate(sorted(times_us), per_second)[0]
