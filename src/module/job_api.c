@@ -155,8 +155,8 @@ static struct outcome *job_finish(struct errand_job *job, enum outcome_code code
     return &job->outcome;
 }
 
-static void job_finish_with(struct errand_job *job, enum outcome_code code, const char *format,
-                            va_list args)
+static __attribute__((format(printf, 3, 0))) void
+job_finish_with(struct errand_job *job, enum outcome_code code, const char *format, va_list args)
 {
     struct outcome *outcome = job_finish(job, code);
     if (outcome)
