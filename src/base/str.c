@@ -142,19 +142,31 @@ static size_t str_distance(const char *a, const char *b)
     return last[b_length];
 }
 
+/* How far apart two words are, for comparing: first by what was mistyped; of equals, the one that
+ * begins alike for longer, then the one of the nearer length. */
+static size_t str_apartness(const char *a, const char *b, size_t distance)
+{
+    size_t alike = 0, a_length = strlen(a), b_length = strlen(b);
+    while (a[alike] && a[alike] == b[alike])
+        alike++;
+    size_t longer = a_length > b_length ? a_length - b_length : b_length - a_length;
+    return (distance * STR_NEAREST_BYTES + STR_NEAREST_BYTES - alike) * STR_NEAREST_BYTES + longer;
+}
+
 const char *str_nearest(const char *text, const char *const *names, size_t count)
 {
     const char *nearest = NULL;
-    size_t length = strlen(text);
-    size_t best = length < 4 ? 2 : length < 8 ? 3 : 4; /* farther than this is another word */
+    size_t length = strlen(text), best = 0;
+    size_t far = length < 4 ? 2 : length < 8 ? 3 : 4; /* farther than this is another word */
     if (length > STR_NEAREST_BYTES)
         return NULL;
     for (size_t i = 0; i < count; i++) {
         if (strlen(names[i]) > STR_NEAREST_BYTES)
             continue;
         size_t distance = str_distance(text, names[i]);
-        if (distance < best) {
-            best = distance;
+        size_t apart = str_apartness(text, names[i], distance);
+        if (distance < far && (!nearest || apart < best)) {
+            best = apart;
             nearest = names[i];
         }
     }

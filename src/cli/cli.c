@@ -1,7 +1,9 @@
 #include "cli/cli.h"
 
+#include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "cli/failure.h"
 #include "cli/session.h"
 
@@ -39,6 +41,8 @@ struct cli *cli_new(const struct errand_module *const *modules)
 void cli_free(struct cli *cli)
 {
     settings_free(cli->settings);
+    free(cli->args);
+    free(cli->given);
     free(cli);
 }
 
@@ -155,13 +159,15 @@ static bool cli_take_own_flag(struct cli *cli, struct cli_scan *scan, int index,
                               const char *inlined, int *status)
 {
     const struct command_flag *flag = &cli->command->flags[index];
+    struct cli_given *given = &cli->given[cli->given_count];
     bool on = false;
-    if (!flag->value) {
-        cli->values[index] = "";
-        return cli_take_switch(cli, flag->name, inlined, &on, status);
-    }
-    cli->values[index] = cli_flag_value(cli, scan, flag->name, inlined, status);
-    return cli->values[index] != NULL;
+    *given = (struct cli_given){index, ""};
+    if (flag->value)
+        given->value = cli_flag_value(cli, scan, flag->name, inlined, status);
+    else if (!cli_take_switch(cli, flag->name, inlined, &on, status))
+        return false;
+    cli->given_count += given->value != NULL;
+    return given->value != NULL;
 }
 
 static bool cli_take_flag(struct cli *cli, struct cli_scan *scan, const char *text, int *status)
@@ -250,6 +256,8 @@ bool cli_parse(struct cli *cli, int argc, char **argv, int *status)
 {
     struct cli_scan scan = {.argc = argc, .at = 1, .argv = argv};
     cli->json = cli_wants_json(argc, argv);
+    cli->args = mem_zalloc(((size_t)argc + 1) * sizeof *cli->args);
+    cli->given = mem_zalloc(((size_t)argc + 1) * sizeof *cli->given);
     for (; scan.at < argc; scan.at++)
         if (!cli_take(cli, &scan, status))
             return false;
@@ -288,8 +296,21 @@ int cli_run(struct cli *cli)
 
 const char *cli_flag(const struct cli *cli, const char *name)
 {
+    const char *last = NULL, *value;
+    for (size_t at = 0; (value = cli_flag_next(cli, name, &at));)
+        last = value;
+    return last;
+}
+
+const char *cli_flag_next(const struct cli *cli, const char *name, size_t *at)
+{
     int index = command_flag_index(cli->command, name);
-    return index < 0 ? NULL : cli->values[index];
+    while (*at < cli->given_count) {
+        const struct cli_given *given = &cli->given[(*at)++];
+        if (given->flag == index)
+            return given->value;
+    }
+    return NULL;
 }
 
 bool cli_number(const struct cli *cli, const char *what, const char *text, long long min,
@@ -305,6 +326,33 @@ bool cli_number(const struct cli *cli, const char *what, const char *text, long 
     failure_usage(cli, "", "%s is '%.80s'; it must be a whole number from %lld to %lld", what, text,
                   min, max);
     return false;
+}
+
+bool cli_word(const struct cli *cli, const char *what, const char *text, const char *const *words,
+              size_t count)
+{
+    char hint[CLI_WORD_BYTES] = "";
+    struct buf allowed;
+    for (size_t i = 0; i < count; i++)
+        if (!text || strcmp(words[i], text) == 0)
+            return true;
+    const char *near = str_nearest(text, words, count);
+    if (near)
+        snprintf(hint, sizeof hint, "Did you mean %s?", near);
+    buf_init(&allowed, 0);
+    for (size_t i = 0; i < count; i++)
+        buf_printf(&allowed, "%s%s", i ? ", " : "", words[i]);
+    failure_usage(cli, hint, "%s is '%.80s'; allowed: %s", what, text, buf_text(&allowed));
+    buf_clear(&allowed);
+    return false;
+}
+
+bool cli_ids(const struct cli *cli)
+{
+    for (size_t i = 0; i < cli->arg_count; i++)
+        if (!cli_number(cli, "ID", cli->args[i], 1, 9223372036854775807LL))
+            return false;
+    return true;
 }
 
 bool cli_connect(const struct cli *cli, struct session **session, int *status)

@@ -10,7 +10,10 @@
 
 struct session;
 
-enum { CLI_ARGS_MAX = 8 };
+struct cli_given {
+    int flag; /* index among the command's own */
+    const char *value;
+};
 
 struct cli {
     const struct errand_module *const *modules; /* ends with NULL */
@@ -18,10 +21,10 @@ struct cli {
     const struct command *command; /* NULL until it is found */
     const char *config;            /* --config; NULL: not given */
     bool json, help;
-    const char *args[CLI_ARGS_MAX]; /* behind the command's name */
+    const char **args; /* behind the command's name */
     size_t arg_count;
-    const char *
-        values[COMMAND_FLAGS_MAX]; /* of the command's own flags, in their order; NULL: not given */
+    struct cli_given *given; /* the command's own flags, as they were given */
+    size_t given_count;
 };
 
 struct cli *cli_new(const struct errand_module *const *modules);
@@ -33,13 +36,25 @@ bool cli_parse(struct cli *cli, int argc, char **argv, int *status);
 /* Loads the settings if the command needs them, and runs it. Returns the exit status. */
 int cli_run(struct cli *cli);
 
-/* A flag of the command's own by name; NULL when it was not given. A switch has the value "". */
+/* A flag of the command's own by name, the last one if it was given again; NULL when it was not
+ * given. A switch has the value "". */
 const char *cli_flag(const struct cli *cli, const char *name);
 
-/* A flag or argument that must be a whole number in a range; *given false and true returned when
- * text is NULL. False: told as a usage error. */
+/* The values of a flag that may be given again, one by one: *at begins at 0. NULL: no more. */
+const char *cli_flag_next(const struct cli *cli, const char *name, size_t *at);
+
+/* A flag or argument that must be a whole number in a range; NULL is well, too. False: told as a
+ * usage error. */
 bool cli_number(const struct cli *cli, const char *what, const char *text, long long min,
                 long long max);
+
+/* A flag or argument that must be one of some words; NULL is well, too. False: told as a usage
+ * error. */
+bool cli_word(const struct cli *cli, const char *what, const char *text, const char *const *words,
+              size_t count);
+
+/* Arguments from the first on that must be ids of jobs. False: told as a usage error. */
+bool cli_ids(const struct cli *cli);
 
 /* Connects to the configured database. False: *status is the exit status; what is wrong was told.
  */

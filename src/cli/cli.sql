@@ -152,58 +152,374 @@ insert into errand.migration (set_name, number, name, checksum, adopted, duratio
 values ($1, $2::integer, $3, $4, $5::boolean, $6::bigint)
 
 -- name: enqueue
--- run_at as a time ($4) or as seconds from now ($8); NULL leaves a default to the function.
+-- Times as what PostgreSQL reads, or as seconds from now; NULL leaves a default to the function.
 select errand.enqueue(
     kind => $1, args => $2::jsonb, queue => $3,
     run_at => coalesce(
-        $4::timestamptz, pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $8::double precision)),
-    priority => $5::integer, key => $6, max_attempts => $7::integer)
+        $4::timestamptz, pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $5::double precision)),
+    priority => $6::integer, key => $7, on_conflict => coalesce($8, 'keep'), max_attempts => $9::integer,
+    timeout => pg_catalog.make_interval(secs => $10::double precision), trace => $11,
+    unique_for => pg_catalog.make_interval(secs => $12::double precision),
+    expires_at => coalesce(
+        $13::timestamptz, pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $14::double precision)),
+    after => $15::bigint[], on_parent => coalesce($16, 'cancel'), tags => $17::text[])
 
--- name: jobs_list
-select j.id, j.queue, j.kind, j.state, j.attempt || coalesce('/' || j.max_attempts, ''),
-    pg_catalog.to_char(j.run_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), j.key, j.last_error
-from errand.jobs j
-where ($1::text is null or j.state = $1)
-    and ($2::text is null or j.queue = $2)
-    and ($3::text is null or j.kind = $3)
-    and ($4::text is null or j.key = $4)
-order by j.id desc
-limit $5::integer
+-- name: moment
+-- A time, or seconds from now, as one that stays.
+select pg_catalog.to_char(
+    coalesce($1::timestamptz, pg_catalog.now() + pg_catalog.make_interval(secs => $2::double precision)) at time zone 'UTC',
+    'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
 
--- name: jobs_list_json
-select coalesce(pg_catalog.json_agg(pg_catalog.row_to_json(l)), '[]')
+-- name: jobs_find
+-- Jobs, the highest ids first. Owed jobs and dead letters are read lane by lane, the history by its index of ids, each no
+-- further than the limit, before they are merged: nothing is sorted or counted but what is shown. What is dead stands in
+-- the dead letters, so a job that was redriven is not met twice. Each filter may be null:
+--   $1 state, $2 queue, $3 kind, $4 key, $5 tags, $6 paths into the args, $7 values there, $8 which of these are JSON,
+--   $9 text in the last error, $10 since, $11 until, $12 below this id, $13 limit, $14 in this lane,
+--   $15 $16 $17 whether to look at owed jobs, dead letters, the history, $18 whether whole rows are wanted, as JSON
+select f.id, f.queue, f.kind, f.state, f.attempt || coalesce('/' || m.max_attempts, ''),
+    pg_catalog.to_char(f.run_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), f.key, f.last_error,
+    case when $18::boolean then pg_catalog.json_build_object(
+        'id', f.id, 'lane', f.lane, 'queue', f.queue, 'kind', f.kind, 'state', f.state, 'priority', f.priority,
+        'run_at', f.run_at, 'attempt', f.attempt, 'max_attempts', m.max_attempts, 'key', f.key, 'tags', f.tags,
+        'args', f.args, 'progress', f.progress, 'result', f.result, 'runner', f.runner, 'started_at', f.started_at,
+        'finished_at', f.finished_at, 'expires_at', f.expires_at, 'waiting_for', coalesce(f.waiting_for, 0), 'trace', f.trace,
+        'last_error', f.last_error, 'error_class', f.error_class, 'created_at', f.created_at) end
 from (
-    select j.id, j.lane, j.queue, j.kind, j.state, j.priority, j.run_at, j.attempt, j.max_attempts, j.key, j.args,
-        j.progress, j.runner, j.started_at, j.finished_at, j.last_error, j.created_at
-    from errand.jobs j
-    where ($1::text is null or j.state = $1)
-        and ($2::text is null or j.queue = $2)
-        and ($3::text is null or j.kind = $3)
-        and ($4::text is null or j.key = $4)
-    order by j.id desc
-    limit $5::integer
-) l
+    (
+        select l.queue, o.*
+        from errand.lane l
+        cross join lateral (
+            select s.*
+            from (
+                select j.lane, j.id, true as owed,
+                    case when j.claimed_by is not null then 'running' when j.held then 'held'
+                        when j.waiting_for > 0 then 'waiting' when j.run_at > pg_catalog.now() then 'scheduled'
+                        else 'ready' end as state,
+                    j.kind, j.key, j.key_shared, j.priority, case when j.waiting_for > 0 then j.wanted_at else j.run_at end as run_at,
+                    j.attempt, j.max_attempts, j.args, j.progress, null::jsonb as result, j.claimed_by as runner, j.started_at,
+                    null::timestamptz as finished_at, j.expires_at, j.waiting_for, j.last_error, null::text as error_class,
+                    j.created_at, j.created_at as told_at, j.trace, j.tags
+                from errand.job j
+                union all
+                select d.lane, d.id, false, 'dead', d.kind, d.key, d.key_shared, d.priority, d.run_at, d.attempt,
+                    d.max_attempts, d.args, null, null, null, null, d.died_at, d.expires_at, null, d.error, null,
+                    d.created_at, d.died_at, d.trace, d.tags
+                from errand.dead_letter d
+            ) s
+            where s.lane = l.lane
+                and case when s.owed then $15::boolean else $16::boolean end
+                and ($12::bigint is null or s.id < $12)
+                and ($1::text is null or s.state = $1)
+                and ($3::text is null or s.kind = $3)
+                -- In two arms, as the indexes of keys are.
+                and ($4::text is null or (s.key = $4 and not s.key_shared) or (s.key = $4 and s.key_shared))
+                and ($5::text[] is null or s.tags @> $5)
+                and ($9::text is null or pg_catalog.strpos(s.last_error, $9) > 0)
+                and ($10::timestamptz is null or s.told_at >= $10)
+                and ($11::timestamptz is null or s.told_at < $11)
+                and ($6::text[] is null or not exists (
+                    select from rows from (pg_catalog.unnest($6), pg_catalog.unnest($7::text[]), pg_catalog.unnest($8::boolean[]))
+                        a(path, value, is_json)
+                    where case when a.is_json then s.args #> pg_catalog.string_to_array(a.path, '.') = a.value::jsonb
+                        else s.args #>> pg_catalog.string_to_array(a.path, '.') = a.value end is not true))
+            order by s.id desc
+            limit $13::bigint
+        ) o
+        where ($2::text is null or l.queue = $2) and ($14::integer is null or l.lane = $14)
+        order by o.id desc
+        limit $13
+    )
+    union all
+    (
+        select l.queue, h.lane, h.id, false, h.outcome, h.kind, h.key, false, h.priority, h.run_at, h.attempt, null, h.args,
+            null, h.result, h.runner, h.started_at, h.finished_at, null, null, h.error, h.error_class, h.created_at, h.finished_at,
+            h.trace, h.tags
+        from errand.history h join errand.lane l on l.lane = h.lane
+        where $17::boolean and h.outcome <> 'dead'
+            and ($12::bigint is null or h.id < $12)
+            and ($1::text is null or h.outcome = $1)
+            and ($2::text is null or l.queue = $2)
+            and ($3::text is null or h.kind = $3)
+            and ($4::text is null or h.key = $4)
+            and ($5::text[] is null or h.tags @> $5)
+            and ($9::text is null or pg_catalog.strpos(h.error, $9) > 0)
+            and ($10::timestamptz is null or h.finished_at >= $10)
+            and ($11::timestamptz is null or h.finished_at < $11)
+            and ($6::text[] is null or not exists (
+                select from rows from (pg_catalog.unnest($6), pg_catalog.unnest($7::text[]), pg_catalog.unnest($8::boolean[]))
+                    a(path, value, is_json)
+                where case when a.is_json then h.args #> pg_catalog.string_to_array(a.path, '.') = a.value::jsonb
+                    else h.args #>> pg_catalog.string_to_array(a.path, '.') = a.value end is not true))
+        order by h.id desc
+        limit $13
+    )
+) f
+left join errand.kind k on k.name = f.kind
+cross join lateral (select coalesce(f.max_attempts, case when f.owed then coalesce(k.max_attempts, 20) end)) m(max_attempts)
+order by f.id desc
+limit $13
+
+-- name: jobs_lanes
+-- The lanes that a filter by queue reaches.
+select l.lane from errand.lane l where ($1::text is null or l.queue = $1) order by l.lane
 
 -- name: jobs_show
-select j.id, j.kind, j.queue, j.lane, j.state, j.priority, j.run_at, j.attempt, j.max_attempts, j.key, j.runner,
-    j.created_at, j.started_at, j.finished_at, j.progress, j.last_error, j.args
-from errand.jobs j
-where j.id = $1::bigint
-
--- name: jobs_show_json
-select pg_catalog.row_to_json(l)
+-- One job: owed, else as it ended last, else a dead letter whose history is over. Fields for people, then all as JSON.
+select j.id, j.state, errand.why(j.id), j.kind, j.queue || ' (lane ' || j.lane || ')', j.priority,
+    j.attempt || coalesce('/' || j.max_attempts, ''), j.key, pg_catalog.array_to_string(j.tags, ', '),
+    t.created_at, t.run_at, t.expires_at, t.started_at, t.finished_at,
+    pg_catalog.date_trunc('milliseconds', t.waited), pg_catalog.date_trunc('milliseconds', t.ran),
+    pg_catalog.trim_scale(j.timeout_ms / 1000.0) || 's', coalesce(r.name || ' (' || r.id || ')', j.runner::text), j.trace, j.progress, j.result,
+    j.last_error, j.args,
+    pg_catalog.json_build_object(
+        'id', j.id, 'lane', j.lane, 'queue', j.queue, 'kind', j.kind, 'state', j.state, 'why', errand.why(j.id),
+        'priority', j.priority, 'run_at', j.run_at, 'attempt', j.attempt, 'max_attempts', j.max_attempts, 'key', j.key,
+        'tags', j.tags, 'args', j.args, 'progress', j.progress, 'result', j.result, 'runner', j.runner,
+        'runner_name', r.name, 'started_at', j.started_at, 'finished_at', j.finished_at, 'expires_at', j.expires_at,
+        'waited_ms', pg_catalog.round(1000 * extract(epoch from t.waited), 3),
+        'ran_ms', pg_catalog.round(1000 * extract(epoch from t.ran), 3), 'timeout_ms', j.timeout_ms,
+        'cancel_requested', j.cancel_requested, 'waiting_for', coalesce(j.waiting_for, 0), 'trace', j.trace,
+        'last_error', j.last_error, 'error_class', j.error_class, 'created_at', j.created_at,
+        'attempts', (
+            select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('attempt', a.attempt, 'started_at', a.started_at,
+                'finished_at', a.finished_at, 'runner', a.runner, 'error_class', a.error_class, 'error', a.error)
+                order by a.finished_at, a.attempt), '[]')
+            from errand.attempt a where a.id = j.id),
+        'waits_for', (
+            select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('id', d.parent_id, 'on_parent', d.on_parent,
+                'outcome', d.outcome, 'held', d.held) order by d.parent_id), '[]')
+            from errand.dependency d where d.child_id = j.id),
+        'waited_for_by', (
+            select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('id', d.child_id, 'on_parent', d.on_parent,
+                'held', d.held) order by d.child_id), '[]')
+            from errand.dependency d where d.lane = j.lane and d.parent_id = j.id))
 from (
-    select j.id, j.lane, j.queue, j.kind, j.state, j.priority, j.run_at, j.attempt, j.max_attempts, j.key, j.args,
-        j.progress, j.runner, j.started_at, j.finished_at, j.last_error, j.created_at
-    from errand.jobs j
-    where j.id = $1::bigint
-) l
+    select 1 as place, l.queue, o.*
+    from errand.lane l
+    cross join lateral (
+        select s.lane, s.id, case when s.claimed_by is not null then 'running' when s.held then 'held'
+                when s.waiting_for > 0 then 'waiting' when s.run_at > pg_catalog.now() then 'scheduled' else 'ready' end as state,
+            s.kind, s.key, s.priority, case when s.waiting_for > 0 then s.wanted_at else s.run_at end as run_at, s.attempt,
+            coalesce(s.max_attempts, (select x.max_attempts from errand.kind x where x.name = s.kind), 20) as max_attempts,
+            s.args, s.progress, null::jsonb as result, s.claimed_by as runner, s.started_at,
+            null::timestamptz as finished_at, s.expires_at,
+            coalesce(s.timeout_ms, (select x.timeout_ms from errand.kind x where x.name = s.kind)) as timeout_ms,
+            s.cancel_requested, s.waiting_for, s.last_error, null::text as error_class, s.created_at, s.trace, s.tags
+        from errand.job s where s.lane = l.lane and s.id = $1::bigint
+    ) o
+    union all
+    (
+        select 2, l.queue, h.lane, h.id, h.outcome, h.kind, h.key, h.priority, h.run_at, h.attempt, null, h.args, null,
+            h.result, h.runner, h.started_at, h.finished_at, null, null, false, null, h.error, h.error_class, h.created_at,
+            h.trace, h.tags
+        from errand.history h join errand.lane l on l.lane = h.lane
+        where h.id = $1 and (h.outcome <> 'dead' or exists (
+            select from errand.dead_letter d where d.lane = h.lane and d.id = h.id and d.died_at = h.finished_at))
+        order by h.finished_at desc
+        limit 1
+    )
+    union all
+    select 3, l.queue, o.*
+    from errand.lane l
+    cross join lateral (
+        select d.lane, d.id, 'dead', d.kind, d.key, d.priority, d.run_at, d.attempt, d.max_attempts, d.args, null::jsonb,
+            null::jsonb, null::bigint, null::timestamptz, d.died_at, d.expires_at, d.timeout_ms, false, null::integer,
+            d.error, null::text, d.created_at, d.trace, d.tags
+        from errand.dead_letter d where d.lane = l.lane and d.id = $1
+    ) o
+    order by place
+    limit 1
+) j
+left join errand.runner r on r.id = j.runner
+cross join lateral (
+    select pg_catalog.to_char(j.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as created_at,
+        pg_catalog.to_char(j.run_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as run_at,
+        pg_catalog.to_char(j.expires_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as expires_at,
+        pg_catalog.to_char(j.started_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as started_at,
+        pg_catalog.to_char(j.finished_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as finished_at,
+        case when j.started_at is not null then greatest(j.started_at - j.run_at, interval '0')
+            when j.state = 'ready' then pg_catalog.now() - j.run_at end as waited,
+        coalesce(j.finished_at, case when j.state = 'running' then pg_catalog.now() end) - j.started_at as ran
+) t
+
+-- name: jobs_attempts
+-- The attempts of a job that did not end it.
+select a.attempt, pg_catalog.to_char(a.finished_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+    pg_catalog.date_trunc('milliseconds', a.finished_at - a.started_at), a.error_class, a.error
+from errand.attempt a
+where a.id = $1::bigint
+order by a.finished_at, a.attempt
+
+-- name: jobs_parents
+select d.parent_id, coalesce(d.outcome, 'owed'), d.on_parent, case when d.held then 'held' end
+from errand.dependency d
+where d.child_id = $1::bigint
+order by d.parent_id
+
+-- name: jobs_children
+select d.child_id, d.on_parent
+from errand.lane l join errand.dependency d on d.lane = l.lane and d.parent_id = $1::bigint
+order by d.child_id
+
+-- name: jobs_outcomes
+-- Of each job: how it ended (null: it has not), its state, the error.
+select i.id, case when j.state is null then coalesce(h.outcome, d.outcome) end,
+    coalesce(j.state, h.outcome, d.outcome), case when j.state is null then coalesce(h.error, d.error) end
+from pg_catalog.unnest($1::bigint[]) with ordinality i(id, n)
+left join lateral (
+    select case when o.claimed_by is not null then 'running' when o.held then 'held' when o.waiting_for > 0 then 'waiting'
+        when o.run_at > pg_catalog.now() then 'scheduled' else 'ready' end as state
+    from errand.lane l join errand.job o on o.lane = l.lane and o.id = i.id
+) j on true
+left join lateral (
+    select x.outcome, x.error from errand.history x where x.id = i.id order by x.finished_at desc limit 1
+) h on true
+left join lateral (
+    select 'dead' as outcome, x.error from errand.lane l join errand.dead_letter x on x.lane = l.lane and x.id = i.id
+) d on true
+order by i.n
+
+-- name: jobs_cancel
+-- By id, as completions do: two that take the same jobs in another order end in a deadlock.
+select i.id, errand.cancel(i.id, $2::text) from (select u.id from pg_catalog.unnest($1::bigint[]) u(id) order by u.id) i
+
+-- name: jobs_retry
+select i.id, errand.retry(i.id) from (select u.id from pg_catalog.unnest($1::bigint[]) u(id) order by u.id) i
+
+-- name: jobs_redrive
+select i.id, errand.redrive(i.id) from (select u.id from pg_catalog.unnest($1::bigint[]) u(id) order by u.id) i
+
+-- name: jobs_reprioritize
+select i.id, errand.reprioritize(i.id, $2::integer) from (select u.id from pg_catalog.unnest($1::bigint[]) u(id) order by u.id) i
+
+-- name: jobs_delete
+select i.id, errand.delete(i.id) from (select u.id from pg_catalog.unnest($1::bigint[]) u(id) order by u.id) i
+
+-- name: queue_list
+-- $1: one queue, or null for all.
+select q.name, q.lanes, q.ready || case when q.more then '+' else '' end, q.scheduled, q.waiting + q.held, q.running,
+    q.history_days, case when q.paused then 'paused' else 'open' end,
+    pg_catalog.concat_ws('; ',
+        case when q.paused then pg_catalog.concat_ws(': ', 'paused'
+            || case when q.paused_until <> 'infinity'
+                then pg_catalog.to_char(q.paused_until at time zone 'UTC', '" until "YYYY-MM-DD"T"HH24:MI:SS"Z"') else '' end,
+            q.pause_reason) end,
+        nullif(pg_catalog.concat_ws(', ', q.concurrency || ' at once', q.rate || '/s' || coalesce(' burst ' || q.burst, ''),
+            q.key_concurrency || ' at once a key', q.key_rate || '/s' || coalesce(' burst ' || q.key_burst, '') || ' a key',
+            case when q.key_ordered then 'keys in order' end), ''),
+        'jobs wait for ' || q.waits),
+    pg_catalog.row_to_json(q)
+from errand.queues q
+where $1::text is null or q.name = $1
+order by q.name
+
+-- name: queue_create
+select errand.queue_create($1, $2::integer)
+
+-- name: queue_pause
+select errand.queue_pause($1, $2, coalesce($3::timestamptz,
+    pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $4::double precision), 'infinity'))
+
+-- name: queue_resume
+select errand.queue_resume($1)
+
+-- name: queue_limit
+select errand.queue_limit($1, concurrency => $2::integer, rate => $3::double precision, burst => $4::double precision,
+    key_concurrency => $5::integer, key_rate => $6::double precision, key_burst => $7::double precision,
+    key_ordered => $8::boolean)
+
+-- name: queue_retention
+select errand.queue_retention($1, $2::integer)
+
+-- name: kind_list
+-- What runners have served and what operators have set; $1: one kind, or null for all.
+select k.name, k.queue, k.runners, k.max_attempts, pg_catalog.trim_scale(extract(epoch from k.timeout)) || 's', k.concurrency,
+    k.keep, case when k.paused then 'paused' else 'open' end,
+    pg_catalog.concat_ws('; ',
+        case when k.paused then pg_catalog.concat_ws(': ', 'paused'
+            || case when k.paused_until <> 'infinity'
+                then pg_catalog.to_char(k.paused_until at time zone 'UTC', '" until "YYYY-MM-DD"T"HH24:MI:SS"Z"') else '' end,
+            k.pause_reason) end,
+        r.text),
+    pg_catalog.row_to_json(k)
+from errand.kinds k
+left join lateral (
+    select pg_catalog.string_agg('retry ' || pg_catalog.concat_ws(' ', nullif(t.error_class, '') || ':', t.policy, d.text,
+            'to ' || t.max_attempts || ' attempts'), '; ' order by t.error_class) as text
+    from errand.kind_retry t
+    cross join lateral (
+        select pg_catalog.string_agg(case when x.ms % 3600000 = 0 and x.ms > 0 then x.ms / 3600000 || 'h'
+            when x.ms % 60000 = 0 and x.ms > 0 then x.ms / 60000 || 'm' when x.ms % 1000 = 0 then x.ms / 1000 || 's'
+            else x.ms || 'ms' end, ',' order by x.n) as text
+        from pg_catalog.unnest(t.delays_ms) with ordinality x(ms, n)
+    ) d
+    where t.kind = k.name
+) r on true
+where $1::text is null or k.name = $1
+order by k.name
+
+-- name: kind_pause
+select errand.kind_pause($1, $2, coalesce($3::timestamptz,
+    pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $4::double precision), 'infinity'))
+
+-- name: kind_resume
+select errand.kind_resume($1)
+
+-- name: kind_limit
+select errand.kind_limit($1, $2::integer)
+
+-- name: kind_keep
+select errand.kind_keep($1, $2)
+
+-- name: kind_retry_set
+select errand.kind_retry_set($1, $2, error_class => coalesce($3, ''),
+    delays => array(
+        select pg_catalog.make_interval(secs => d.secs)
+        from pg_catalog.unnest($4::double precision[]) with ordinality d(secs, n) order by d.n),
+    max_attempts => $5::integer)
+
+-- name: kind_retry_reset
+select errand.kind_retry_reset($1, error_class => $2)
+
+-- name: runner_list
+select r.id, r.name, r.version, case when not r.alive then 'gone' when r.stopping then 'stopping' else 'alive' end, r.lanes,
+    r.running || '/' || r.concurrency, pg_catalog.array_to_string(r.queues, ','),
+    pg_catalog.to_char(r.lease_until at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), pg_catalog.row_to_json(r)
+from errand.runners r
+order by r.id
 
 -- name: why
-select errand.why($1::bigint)
+select i.id, errand.why(i.id), pg_catalog.json_build_object('id', i.id, 'why', errand.why(i.id))
+from pg_catalog.unnest($1::bigint[]) with ordinality i(id, n)
+order by i.n
 
--- name: why_json
-select pg_catalog.json_build_object('id', $1::bigint, 'why', errand.why($1::bigint))
+-- name: stats
+-- Per kind, since $1: how many ended how, and its two histograms, added up over minutes, queues and runners. Rows of a day
+-- are kept for 35 days, which tells the partitions to look into.
+select t.kind, t.done, t.retry, t.dead, t.cancelled, t.unknown, h.waits, h.runs
+from (
+    select s.kind, coalesce(pg_catalog.sum(s.jobs) filter (where s.outcome = 'done'), 0) as done,
+        coalesce(pg_catalog.sum(s.jobs) filter (where s.outcome = 'retry'), 0) as retry,
+        coalesce(pg_catalog.sum(s.jobs) filter (where s.outcome = 'dead'), 0) as dead,
+        coalesce(pg_catalog.sum(s.jobs) filter (where s.outcome = 'cancelled'), 0) as cancelled,
+        coalesce(pg_catalog.sum(s.jobs) filter (where s.outcome = 'unknown'), 0) as unknown
+    from errand.statistic s
+    where s.minute >= $1::timestamptz and s.keep_until >= ($1 at time zone 'UTC')::date + 35 and ($2::text is null or s.queue = $2) and ($3::text is null or s.kind = $3)
+    group by s.kind
+) t
+left join (
+    select b.kind, pg_catalog.array_agg(b.waits order by b.n) as waits, pg_catalog.array_agg(b.runs order by b.n) as runs
+    from (
+        select s.kind, u.n, pg_catalog.sum(u.waits) as waits, pg_catalog.sum(u.runs) as runs
+        from errand.statistic s
+        cross join lateral rows from (pg_catalog.unnest(s.waits), pg_catalog.unnest(s.runs)) with ordinality u(waits, runs, n)
+        where s.minute >= $1 and s.keep_until >= ($1 at time zone 'UTC')::date + 35 and ($2::text is null or s.queue = $2) and ($3::text is null or s.kind = $3)
+        group by s.kind, u.n
+    ) b
+    group by b.kind
+) h on h.kind = t.kind
+order by t.kind
 
 -- name: status_queues
 select q.name, q.lanes, q.ready, q.scheduled, q.running,
@@ -221,8 +537,14 @@ order by r.id
 
 -- name: status_next_due
 select pg_catalog.to_char(j.run_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), j.kind, j.id
-from errand.jobs j
-where j.state in ('ready', 'scheduled')
+from errand.lane l
+cross join (values (0::smallint), (1::smallint), (2::smallint), (3::smallint)) p(priority)
+cross join lateral (
+    select x.id, x.kind, x.run_at from errand.job x
+    where x.lane = l.lane and x.priority = p.priority and x.claimed_by is null and x.run_at < 'infinity'
+    order by x.run_at, x.id
+    limit 1
+) j
 order by j.run_at, j.id
 limit 1
 
@@ -233,8 +555,17 @@ select pg_catalog.json_build_object(
     'next_due', (
         select pg_catalog.row_to_json(n)
         from (
-            select j.id, j.kind, j.queue, j.run_at from errand.jobs j
-            where j.state in ('ready', 'scheduled') order by j.run_at, j.id limit 1
+            select j.id, j.kind, l.queue, j.run_at
+            from errand.lane l
+            cross join (values (0::smallint), (1::smallint), (2::smallint), (3::smallint)) p(priority)
+            cross join lateral (
+                select x.id, x.kind, x.run_at from errand.job x
+                where x.lane = l.lane and x.priority = p.priority and x.claimed_by is null and x.run_at < 'infinity'
+                order by x.run_at, x.id
+                limit 1
+            ) j
+            order by j.run_at, j.id
+            limit 1
         ) n
     )
 )

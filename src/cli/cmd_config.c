@@ -55,8 +55,9 @@ static void config_print_json(const struct cli *cli)
 static void config_print(const struct cli *cli)
 {
     static const char *const headings[] = {"setting", "value", "from"};
+    static const struct table_shape shape = {headings, 3, 0, false};
     struct table table;
-    table_init(&table, headings, 3);
+    table_init(&table, &shape);
     for (size_t i = 0; i < settings_count(cli->settings); i++) {
         struct settings_view view = settings_at(cli->settings, i);
         char name[160];

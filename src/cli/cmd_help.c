@@ -40,7 +40,7 @@ static void help_all(const char *group)
          "[FLAGS]\n");
     for (size_t i = 0; i < command_count; i++)
         if (strncmp(command_table[i].name, group, length) == 0)
-            printf("  %-16s  %s\n", command_table[i].name, command_table[i].summary);
+            printf("  %-18s  %s\n", command_table[i].name, command_table[i].summary);
     help_common_flags();
     help_exit_statuses();
 }

@@ -3,78 +3,83 @@
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "cli/ask.h"
 #include "cli/cli.h"
 #include "cli/failure.h"
+#include "cli/filter.h"
 #include "cli/session.h"
 #include "cli/table.h"
-#include "cli_sql.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-static bool jobs_state_is_known(const struct cli *cli, const char *state)
-{
-    static const char *const states[] = {"scheduled", "ready",     "running", "waiting",
-                                         "done",      "cancelled", "dead",    "unknown"};
-    char hint[96] = "";
-    for (size_t i = 0; i < sizeof states / sizeof *states; i++)
-        if (!state || strcmp(states[i], state) == 0)
-            return true;
-    const char *near = str_nearest(state, states, sizeof states / sizeof *states);
-    if (near)
-        snprintf(hint, sizeof hint, "Did you mean %s?", near);
-    failure_usage(cli, hint,
-                  "--state is '%.80s'; allowed: scheduled, ready, running, waiting, done, "
-                  "cancelled, dead, unknown",
-                  state);
-    return false;
-}
+const struct command_flag cmd_jobs_list_flags[] = {
+    FILTER_FLAGS,
+    {"limit", "N", "at most so many, the newest first (default 50, at most 10000)"},
+    {"before", "ID", "the next page: what stands below this id"},
+    {NULL, NULL, NULL},
+};
 
-static int jobs_query(const struct cli *cli, enum cli_sql statement, size_t count,
-                      const char *const *params, struct session_rows **rows)
+/* ---- List ---- */
+
+/* The statement is asked for one row more than is shown, to know whether there is a next page. */
+static void list_print(const struct cli *cli, const struct session_rows *rows, size_t limit)
 {
-    struct session *session;
-    struct err err = {0};
-    int status = FAILURE_OK;
-    if (!cli_connect(cli, &session, &status))
-        return status;
-    if (!session_run(session, &cli_sql[statement], count, params, rows, &err))
-        status = failure_statement(cli, session, "cannot read the jobs", &err);
-    session_close(session);
-    return status;
+    bool more = session_rows_count(rows) > limit;
+    size_t shown = more ? limit : session_rows_count(rows);
+    const char *next = more ? session_rows_text(rows, shown - 1, 0) : NULL;
+    if (cli->json) {
+        fputs("{\"jobs\": ", stdout);
+        ask_print_json(rows, filter_shape.columns, shown);
+        printf(", \"next\": %s}\n", next ? next : "null");
+        return;
+    }
+    table_print_rows(&filter_shape, rows, shown);
+    if (next && isatty(STDOUT_FILENO))
+        printf("There are more: add --before %s\n", next);
 }
 
 int cmd_jobs_list(struct cli *cli)
 {
-    static const char *const headings[] = {"id",      "queue",  "kind", "state",
-                                           "attempt", "run_at", "key",  "error"};
-    const char *limit = cli_flag(cli, "limit");
-    const char *const params[] = {cli_flag(cli, "state"), cli_flag(cli, "queue"),
-                                  cli_flag(cli, "kind"), cli_flag(cli, "key"),
-                                  limit ? limit : "50"};
+    struct session *session;
     struct session_rows *rows;
-    if (!jobs_state_is_known(cli, params[0]) || !cli_number(cli, "--limit", limit, 1, 10000))
+    struct filter filter;
+    int status = FAILURE_USAGE;
+    const char *limit = cli_flag(cli, "limit");
+    char one_more[32];
+    if (!cli_number(cli, "--limit", limit, 1, 10000) ||
+        !cli_number(cli, "--before", cli_flag(cli, "before"), 1, 9223372036854775807LL) ||
+        !filter_init(&filter, cli))
         return FAILURE_USAGE;
-    int status =
-        jobs_query(cli, cli->json ? CLI_SQL_JOBS_LIST_JSON : CLI_SQL_JOBS_LIST, 5, params, &rows);
-    if (status != FAILURE_OK)
-        return status;
-    if (cli->json)
-        puts(session_rows_text(rows, 0, 0));
-    else
-        table_print_rows(headings, 8, rows);
-    session_rows_free(rows);
-    return FAILURE_OK;
+    size_t count = limit ? (size_t)atoi(limit) : 50;
+    snprintf(one_more, sizeof one_more, "%zu", count + 1);
+    filter.params[FILTER_LIMIT] = one_more;
+    filter.params[FILTER_BEFORE] = cli_flag(cli, "before");
+    filter.params[FILTER_JSON] = cli->json ? "true" : "false";
+    filter_look_in(&filter, FILTER_OWED | FILTER_DEAD | FILTER_ENDED);
+    if (cli_connect(cli, &session, &status)) {
+        status = FAILURE_OK;
+        const struct ask ask = {CLI_SQL_JOBS_FIND, FILTER_PARAMS, filter.params,
+                                "cannot read the jobs"};
+        if (filter_resolve(&filter, cli, session, &status) &&
+            ask_rows(cli, session, &ask, &rows, &status)) {
+            list_print(cli, rows, count);
+            session_rows_free(rows);
+        }
+        session_close(session);
+    }
+    filter_clear(&filter);
+    return status;
 }
 
+/* ---- Show ---- */
+
 /* A line a field; what is not set stays out. */
-static void jobs_print(const struct session_rows *rows)
+static void show_fields(const struct session_rows *rows, const char *const *fields, size_t count)
 {
-    static const char *const fields[] = {
-        "id",         "kind",        "queue",        "lane",       "state",  "priority",
-        "run_at",     "attempt",     "max_attempts", "key",        "runner", "created_at",
-        "started_at", "finished_at", "progress",     "last_error", "args"};
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+    for (size_t i = 0; i < count; i++) {
         const char *value = session_rows_text(rows, 0, i);
         struct buf shown;
         if (!value)
@@ -86,25 +91,66 @@ static void jobs_print(const struct session_rows *rows)
     }
 }
 
-int cmd_jobs_show(struct cli *cli)
+/* A table of what belongs to the job, under a blank line; nothing when there is nothing. */
+static bool show_part(const struct cli *cli, struct session *session, enum cli_sql statement,
+                      const struct table_shape *shape, int *status)
 {
     struct session_rows *rows;
-    if (!cli_number(cli, "ID", cli->args[0], 1, 9223372036854775807LL))
-        return FAILURE_USAGE;
-    int status = jobs_query(cli, cli->json ? CLI_SQL_JOBS_SHOW_JSON : CLI_SQL_JOBS_SHOW, 1,
-                            cli->args, &rows);
-    if (status != FAILURE_OK)
-        return status;
-    if (session_rows_count(rows) == 0) {
-        char message[64];
-        snprintf(message, sizeof message, "there is no job %.20s", cli->args[0]);
-        status = failure_tell(cli, FAILURE_NOT_FOUND, message,
-                              "It may have ended longer ago than its queue's history is kept.");
-    } else if (cli->json) {
-        puts(session_rows_text(rows, 0, 0));
-    } else {
-        jobs_print(rows);
+    const struct ask ask = {statement, 1, cli->args, "cannot read the job"};
+    if (!ask_rows(cli, session, &ask, &rows, status))
+        return false;
+    if (session_rows_count(rows) > 0) {
+        putchar('\n');
+        table_print_rows(shape, rows, SIZE_MAX);
     }
     session_rows_free(rows);
+    return true;
+}
+
+static void show_print(const struct cli *cli, struct session *session,
+                       const struct session_rows *rows, int *status)
+{
+    static const char *const fields[] = {
+        "id",         "state",       "why",    "kind",       "queue",   "priority",
+        "attempt",    "key",         "tags",   "created_at", "run_at",  "expires_at",
+        "started_at", "finished_at", "waited", "ran",        "timeout", "runner",
+        "trace",      "progress",    "result", "last_error", "args"};
+    static const char *const attempts[] = {"attempt", "finished_at", "ran", "class", "error"};
+    static const char *const parents[] = {"waits_for", "state", "if_not_done", "held"};
+    static const char *const children[] = {"waited_for_by", "if_not_done"};
+    static const struct table_shape attempt_shape = {attempts, 5, 7, true},
+                                    parent_shape = {parents, 4, 15, false},
+                                    child_shape = {children, 2, 3, false};
+    show_fields(rows, fields, sizeof fields / sizeof *fields);
+    if (show_part(cli, session, CLI_SQL_JOBS_ATTEMPTS, &attempt_shape, status) &&
+        show_part(cli, session, CLI_SQL_JOBS_PARENTS, &parent_shape, status))
+        show_part(cli, session, CLI_SQL_JOBS_CHILDREN, &child_shape, status);
+}
+
+int cmd_jobs_show(struct cli *cli)
+{
+    enum { JSON = 23 };
+    struct session *session;
+    struct session_rows *rows;
+    int status = FAILURE_OK;
+    const struct ask ask = {CLI_SQL_JOBS_SHOW, 1, cli->args, "cannot read the job"};
+    if (!cli_ids(cli))
+        return FAILURE_USAGE;
+    if (!cli_connect(cli, &session, &status))
+        return status;
+    if (ask_rows(cli, session, &ask, &rows, &status)) {
+        if (session_rows_count(rows) == 0) {
+            char message[64];
+            snprintf(message, sizeof message, "there is no job %.20s", cli->args[0]);
+            status = failure_tell(cli, FAILURE_NOT_FOUND, message,
+                                  "It may have ended longer ago than its queue's history is kept.");
+        } else if (cli->json) {
+            puts(session_rows_text(rows, 0, JSON));
+        } else {
+            show_print(cli, session, rows, &status);
+        }
+        session_rows_free(rows);
+    }
+    session_close(session);
     return status;
 }

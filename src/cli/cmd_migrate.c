@@ -15,6 +15,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+const struct command_flag cmd_migrate_up_flags[] = {
+    {"only", "SET[,SET]", "only these sets of: queue, auth, domain, email"},
+    {NULL, NULL, NULL},
+};
+
+const struct command_flag cmd_migrate_plan_flags[] = {
+    {"only", "SET[,SET]", "only these sets of: queue, auth, domain, email"},
+    {"sql", NULL, "print the SQL as well"},
+    {NULL, NULL, NULL},
+};
+
 /* What the three commands hold while they work. */
 struct cmd_migrate {
     struct session *session;
@@ -250,8 +261,9 @@ int cmd_migrate_up(struct cli *cli)
 static void status_print(const struct migration_list *list)
 {
     static const char *const headings[] = {"migration", "state", "applied_at", "applied_by"};
+    static const struct table_shape shape = {headings, 4, 0, false};
     struct table table;
-    table_init(&table, headings, 4);
+    table_init(&table, &shape);
     for (size_t i = 0; i < list->count; i++) {
         const struct migration *item = &list->items[i];
         char name[256];

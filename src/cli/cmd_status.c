@@ -34,13 +34,13 @@ static bool status_query(const struct cli *cli, struct session *session, enum cl
 }
 
 static bool status_table(const struct cli *cli, struct session *session, enum cli_sql statement,
-                         const char *const *headings, size_t columns, int *status)
+                         const struct table_shape *shape, int *status)
 {
     struct session_rows *rows;
     if (!status_query(cli, session, statement, &rows, status))
         return false;
     if (session_rows_count(rows) > 0)
-        table_print_rows(headings, columns, rows);
+        table_print_rows(shape, rows, SIZE_MAX);
     else
         puts("(none)");
     putchar('\n');
@@ -86,9 +86,11 @@ static void status_print(const struct cli *cli, struct session *session, int *st
                                          "running", "oldest_due", "state"};
     static const char *const runners[] = {"runner",  "version",    "state",  "lanes",
                                           "running", "started_at", "queues", "name"};
+    static const struct table_shape queue_shape = {queues, 7, 0, true},
+                                    runner_shape = {runners, 8, 0, true};
     if (status_schema(cli, session, status) &&
-        status_table(cli, session, CLI_SQL_STATUS_QUEUES, queues, 7, status) &&
-        status_table(cli, session, CLI_SQL_STATUS_RUNNERS, runners, 8, status))
+        status_table(cli, session, CLI_SQL_STATUS_QUEUES, &queue_shape, status) &&
+        status_table(cli, session, CLI_SQL_STATUS_RUNNERS, &runner_shape, status))
         status_next_due(cli, session, status);
 }
 

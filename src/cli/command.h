@@ -1,4 +1,5 @@
-/* The commands: one table, from which parsing, help and completion all follow. */
+/* The commands: one table (command_table.c), from which parsing, help and completion all follow.
+ * The flags of a family of commands stand beside its file (cmd.h). */
 #ifndef CLI_COMMAND_H
 #define CLI_COMMAND_H
 
@@ -6,8 +7,6 @@
 #include <stddef.h>
 
 struct cli;
-
-enum { COMMAND_FLAGS_MAX = 16 };
 
 struct command_flag {
     const char *name;  /* without dashes; NULL ends the list */
@@ -26,7 +25,7 @@ struct command {
     const char *summary;              /* one line */
     const char *details;              /* more lines for `errand help NAME`; "" when none */
     const struct command_flag *flags; /* NULL: none of its own */
-    size_t args_min, args_max;
+    size_t args_min, args_max;        /* SIZE_MAX: any number */
     enum command_needs needs;
     const char *role; /* the database role that may do this; NULL: no database, or its owner */
     int (*run)(struct cli *cli);

@@ -1,6 +1,7 @@
 #include "cli/when.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,10 +23,10 @@ static long long when_unit_ms(const char **text)
     return 0;
 }
 
-bool when_parse_distance(const char *text, long long *ms)
+bool when_parse_duration(const char *text, long long *ms)
 {
     *ms = 0;
-    if (*text++ != '+' || !*text)
+    if (!*text)
         return false;
     while (*text) {
         char *end;
@@ -40,4 +41,31 @@ bool when_parse_distance(const char *text, long long *ms)
         *ms += count * unit;
     }
     return true;
+}
+
+bool when_parse_distance(const char *text, long long *ms)
+{
+    if ((*text != '+' && *text != '-') || !when_parse_duration(text + 1, ms))
+        return false;
+    if (*text == '-')
+        *ms = -*ms;
+    return true;
+}
+
+void when_print_seconds(char text[WHEN_SECONDS_BYTES], long long ms)
+{
+    long long distance = ms < 0 ? -ms : ms;
+    snprintf(text, WHEN_SECONDS_BYTES, "%s%lld.%03lld", ms < 0 ? "-" : "", distance / 1000,
+             distance % 1000);
+}
+
+void when_set(struct when *when, const char *text)
+{
+    long long ms;
+    *when = (struct when){.at = text};
+    if (!text || !when_parse_distance(text, &ms))
+        return;
+    when_print_seconds(when->seconds, ms);
+    when->at = NULL;
+    when->from_now = when->seconds;
 }

@@ -35,6 +35,7 @@ struct outcome {
     const char *text;        /* why; NULL for DONE */
     const char *error_class; /* of a RETRY; NULL: none was named */
     const char *result;      /* JSON; NULL: none */
+    size_t result_bytes;
     struct effect *effects, **effects_last;
 };
 

@@ -52,6 +52,7 @@ bool errand_result_text(struct errand_job *job, const char *json, const char **e
     if (fault)
         return report_refuse(job, "result", fault, error);
     job->outcome.result = arena_strdup(&job->attempt->arena, json);
+    job->outcome.result_bytes = strlen(json);
     return true;
 }
 

@@ -21,9 +21,10 @@ enum {
     COMPLETION_AGAIN_US = 100000,
     LANE_STATEMENTS = 5, /* of one transaction, at most */
     UNITS_MAX = 2,
-    BATCH_JOBS = 4096,      /* of one transaction */
-    BATCH_JOBS_NEXT = 512,  /* of one that does not wait for another's end, at least */
-    BATCH_EFFECT_JOBS = 256 /* of one with effects */
+    BATCH_JOBS = 4096,           /* of one transaction */
+    BATCH_JOBS_NEXT = 512,       /* of one that does not wait for another's end, at least */
+    BATCH_EFFECT_JOBS = 256,     /* of one with effects */
+    BATCH_RESULT_BYTES = 8 << 20 /* of one, about */
 };
 
 static void completion_flush(void *owner);
@@ -303,6 +304,7 @@ static bool job_goes_singly(const struct errand_job *job)
 static struct errand_job *completion_take(struct completion *completion, size_t *count)
 {
     struct errand_job *taken = NULL, **last = &taken, **at = &completion->first;
+    size_t result_bytes = 0;
     *count = 0;
     while (*at) {
         struct errand_job *job = *at;
@@ -318,7 +320,9 @@ static struct errand_job *completion_take(struct completion *completion, size_t 
         job->next = NULL;
         *last = job;
         last = &job->next;
-        if (++*count == (effects ? BATCH_EFFECT_JOBS : BATCH_JOBS) || job->alone)
+        result_bytes += job->outcome.result_bytes;
+        if (++*count == (effects ? BATCH_EFFECT_JOBS : BATCH_JOBS) || job->alone ||
+            result_bytes >= BATCH_RESULT_BYTES)
             break;
     }
     if (!*at) /* the last one was taken, or left where it is */

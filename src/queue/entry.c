@@ -36,6 +36,21 @@ bool entry_is_created_before(const struct heap_item *a, const struct heap_item *
     return x->created_us != y->created_us ? x->created_us < y->created_us : x->id < y->id;
 }
 
+void entry_due_key(const struct heap_item *item, struct heap_key *key)
+{
+    const struct entry *entry = entry_from_item(item);
+    *key = (struct heap_key){entry->run_at_us, entry->id};
+}
+
+void entry_key(const struct heap_item *item, struct heap_key *key)
+{
+    const int64_t most = (INT64_C(1) << 60) - 1; /* leaves room for the priority; 36000 years */
+    const struct entry *entry = entry_from_item(item);
+    int64_t run_at_us = entry->run_at_us < most ? entry->run_at_us : most;
+    run_at_us = run_at_us > 0 ? run_at_us : 0;
+    *key = (struct heap_key){entry->priority * (most + 1) + run_at_us, entry->id};
+}
+
 bool entry_is_suspect(const struct entry *entry)
 {
     return entry->lost_before && (entry->attempt > 1 || entry->attempt + 1 >= entry->max_attempts);

@@ -88,6 +88,9 @@ bool entry_is_suspect(const struct entry *entry);
 bool entry_is_before(const struct heap_item *a,
                      const struct heap_item *b); /* by priority, run_at, id */
 bool entry_is_due_before(const struct heap_item *a, const struct heap_item *b); /* by run_at, id */
+void entry_key(const struct heap_item *item, struct heap_key *key); /* for entry_is_before */
+void entry_due_key(const struct heap_item *item,
+                   struct heap_key *key); /* for entry_is_due_before */
 bool entry_is_created_before(const struct heap_item *a,
                              const struct heap_item *b); /* by created_at, id */
 struct entry *entry_from_heap(struct heap_item *item);

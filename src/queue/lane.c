@@ -1,3 +1,13 @@
+/* Of the held entries: ids come one after the other, so that a multiplication spreads them. With
+ * long chains each look would cost a cache miss an entry. */
+#define HASH_FUNCTION(key, length, hash)                                                           \
+    do {                                                                                           \
+        uint64_t number;                                                                           \
+        static_assert(sizeof *(key) == sizeof number, "hashed by id");                             \
+        memcpy(&number, key, sizeof number);                                                       \
+        (hash) = (unsigned)((number * UINT64_C(0x9E3779B97F4A7C15)) >> 32);                        \
+    } while (0)
+
 #include "queue/lane.h"
 
 #include "base/clock.h"
@@ -9,6 +19,10 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
+
+#undef HASH_BKT_CAPACITY_THRESH
+#define HASH_BKT_CAPACITY_THRESH 3U
 
 enum {
     LANE_CAUTIOUS_ROWS = 8192, /* no runner holds more of a lane */

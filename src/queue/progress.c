@@ -5,8 +5,11 @@
 #include "queue/runner_state.h"
 #include "queue_sql.h"
 
+#include <string.h>
+
 enum {
     PROGRESS_TIMEOUT_MS = 10000,
+    PROGRESS_BYTES = 8 << 20, /* of one batch, about */
     PROGRESS_EVERY_US = 1000000,
     PROGRESS_CLAIM_US = 250000 /* look again whether the claims that it waits for have come */
 };
@@ -75,17 +78,19 @@ static void lane_add_progress(struct lane *lane, struct db_unit *unit, const str
     params_clear(&params);
 }
 
-/* Puts those that can be written into the lane's list; *waits: others are not claimed yet. */
-static size_t lane_list_progress(struct lane *lane, bool *waits)
+/* Puts those that can be written into the lane's list; *waits: others are not claimed yet, or more
+ * than goes at once. */
+static size_t lane_list_progress(struct lane *lane, size_t *bytes, bool *waits)
 {
     size_t count = 0;
     for (struct entry *entry = lane->held; entry; entry = entry->hh.next) {
         if (entry->gone || entry->state != ENTRY_RUNNING || !entry->job->progress_is_new)
             continue;
-        if (!entry->claimed || entry->claim_under_way) {
+        if (!entry->claimed || entry->claim_under_way || *bytes >= PROGRESS_BYTES) {
             *waits = true;
             continue;
         }
+        *bytes += strlen(entry->job->progress);
         lane_list(lane, entry);
         count++;
     }
@@ -110,12 +115,12 @@ static void lane_take_progress(struct lane *lane, struct db_unit *unit)
 static void progress_flush(void *owner)
 {
     struct runner *runner = owner;
-    size_t count = 0;
+    size_t count = 0, bytes = 0;
     bool waits = false;
     if (runner->progress.under_way)
         return;
     for (struct lane *lane = runner->lanes; lane; lane = lane->next)
-        count += lane_list_progress(lane, &waits);
+        count += lane_list_progress(lane, &bytes, &waits);
     if (waits)
         loop_timer_set(&runner->progress.timer, clock_mono_us() + PROGRESS_CLAIM_US);
     if (!count)

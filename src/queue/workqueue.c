@@ -21,8 +21,8 @@ struct workqueue *workqueue_new(struct runner *runner, const char *name)
     queue->paused_until_us = INT64_MIN;
     queue->history_days = 14; /* until the first beat tells */
     queue->waiting_last = &queue->waiting_first;
-    heap_init(&queue->due, entry_is_before);
-    heap_init(&queue->later, entry_is_due_before);
+    heap_init_keyed(&queue->due, entry_is_before, entry_key);
+    heap_init_keyed(&queue->later, entry_is_due_before, entry_due_key);
     heap_init(&queue->suspects, entry_is_due_before);
     heap_init(&queue->expiring, expiry_is_before);
     limit_init(queue);

@@ -14,7 +14,7 @@ from support.errand import binary
 CALL = 10000  # jobs of one errand.enqueue_many
 
 ENQUEUE = """
-select count(*) from errand.enqueue_many('probe.run',
+select count(*) from errand.enqueue_many('probe.none',
     array(select jsonb_build_object('seq', n) from generate_series(%(first)s, %(last)s) n),
     run_at => case when %(later)s then array(select now() + interval '1 day' + n * interval '1 ms'
         from generate_series(%(first)s, %(last)s) n) end,
@@ -49,7 +49,7 @@ class Errand:
     config = {}
     pending_sql = "select exists (select from errand.job where run_at <= now())"
     backlog_sql = "select count(*) from errand.job where run_at <= now()"
-    insert = ("select errand.enqueue('probe.run', $1::jsonb)", '{"seq": {SEQ}}')
+    insert = ("select errand.enqueue('probe.none', $1::jsonb)", '{"seq": {SEQ}}')
 
     def __init__(self):
         self.workers = []
@@ -124,7 +124,7 @@ class Errand:
         def single(count):
             started = time.monotonic()
             with database.connection.cursor() as cursor:
-                cursor.execute("prepare one as select errand.enqueue('probe.run', $1::jsonb)")
+                cursor.execute("prepare one as select errand.enqueue('probe.none', $1::jsonb)")
                 for number in range(count):
                     cursor.execute("execute one (%s)", (f'{{"seq": {number}}}',))
             return time.monotonic() - started

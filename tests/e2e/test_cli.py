@@ -1,65 +1,19 @@
-"""The command line: parsing, settings, errors that say what, where and what to do, and the commands on jobs."""
+"""The command line: parsing, help, settings, errors that say what, where and what to do."""
 
 import json
-import os
-import pty
 import re
 import socket
 import subprocess
 import threading
 from pathlib import Path
 
-import psycopg2
 import pytest
 
+from cli_support import dsn, enqueue, errand, nowhere, refused, sql
 from support.cluster import Cluster, shared_cluster
 from support.errand import Errand, binary
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def dsn():
-    cluster = shared_cluster(vector=False)
-    dsn = cluster.create_database("cli")
-    with Errand(dsn) as errand:
-        errand.run("migrate", "up", "--only", "queue")
-    yield dsn
-    cluster.drop_database(dsn)
-
-
-@pytest.fixture
-def errand(dsn):
-    with Errand(dsn) as errand:
-        yield errand
-    sql(dsn, "delete from errand.job; delete from errand.history")
-
-
-@pytest.fixture
-def nowhere():
-    """Without any database."""
-    with Errand("") as errand:
-        errand.env["PGHOST"] = str(errand.dir)
-        yield errand
-
-
-def sql(dsn, text):
-    connection = psycopg2.connect(dsn)
-    try:
-        connection.autocommit = True
-        cursor = connection.cursor()
-        cursor.execute(text)
-        return cursor.fetchall() if cursor.description else None
-    finally:
-        connection.close()
-
-
-def refused(errand, *args, status, env=None, input=None):
-    done = errand.run(*args, check=False, env=env, input=input)
-    assert done.returncode == status, (args, done.stdout, done.stderr)
-    assert done.stdout == ""
-    assert len(done.stderr.splitlines()) <= 2, done.stderr
-    return done.stderr
 
 
 # ---- Help and parsing ----
@@ -75,7 +29,7 @@ def test_help_of_everything(nowhere):
     assert nowhere.run("--help").stdout == text and nowhere.run("-h").stdout == text
     names = re.findall(r"^  ((?:\w+ ?){1,2})  ", text, re.M)
     names = [name.strip() for name in names]
-    assert {"run", "migrate up", "enqueue", "jobs list", "status", "help"} <= set(names)
+    assert {"run", "migrate up", "enqueue", "jobs list", "jobs reprioritize", "queue limit", "status", "help"} <= set(names)
     for name in names:
         words = name.split()
         one = nowhere.run("help", *words).stdout
@@ -107,6 +61,35 @@ def test_help_needs_no_sound_settings(nowhere):
     (("enqueue",), "`errand enqueue` takes KIND"),
     (("jobs", "show"), "`errand jobs show` takes ID"),
     (("jobs", "show", "x1"), "ID is 'x1'; it must be a whole number"),
+    (("jobs", "cancel", "1", "x1"), "ID is 'x1'; it must be a whole number"),
+    (("jobs", "cancel"), "`errand jobs cancel` takes ids or a filter"),
+    (("jobs", "retry", "1", "--kind", "a"), "takes ids or a filter, not both"),
+    (("jobs", "reprioritize", "1"), "takes --priority 0-3"),
+    (("jobs", "reprioritize", "1", "--priority", "4"), "--priority is '4'"),
+    (("jobs", "redrive", "--stat", "dead"), "Did you mean --state?"),
+    (("jobs", "redriv", "1"), "Did you mean `errand jobs redrive`?"),
+    (("jobs", "list", "--args", "a"), "--args is 'a'; it takes PATH=VALUE"),
+    (("jobs", "list", "--args", "=1"), "--args is '=1'; it takes PATH=VALUE"),
+    (("jobs", "list", "--before", "x"), "--before is 'x'"),
+    (("jobs", "wait", "1", "--timeout", "soon"), "--timeout is 'soon'; it takes a time"),
+    (("queue", "limit", "a"), "takes at least one limit"),
+    (("queue", "limit", "a", "--rate", "fast"), "--rate is 'fast'; it takes starts a second"),
+    (("queue", "limit", "a", "--concurrency", "-1"), "--concurrency is '-1'; it takes a whole number"),
+    (("queue", "limit", "a", "--key-ordered", "perhaps"), "--key-ordered is 'perhaps'; it takes yes or no"),
+    (("queue", "limt", "a"), "Did you mean `errand queue limit`?"),
+    (("queue", "retention", "a", "0"), "DAYS is '0'; it must be a whole number from 1 to 3650"),
+    (("queue", "retention", "a"), "`errand queue retention` takes NAME DAYS"),
+    (("queue", "create", "a", "--lanes", "65"), "--lanes is '65'"),
+    (("kind", "keep", "a", "error"), "Did you mean errors?"),
+    (("kind", "limit", "a", "many"), "N is 'many'"),
+    (("kind", "retry", "a"), "`errand kind retry` takes --policy"),
+    (("kind", "retry", "a", "--policy", "fixd"), "Did you mean fixed?"),
+    (("kind", "retry", "a", "--policy", "fixed"), "--policy fixed takes --delays TIME"),
+    (("kind", "retry", "a", "--policy", "never", "--delays", "1s"), "--policy never takes no --delays"),
+    (("kind", "retry", "a", "--policy", "list", "--delays", "1s,,2s"), "--delays is '1s,,2s'"),
+    (("enqueue", "a", "--on-conflict", "kep"), "Did you mean keep?"),
+    (("enqueue", "a", "--on-parent", "x"), "--on-parent is 'x'; allowed: cancel, run, hold"),
+    (("enqueue", "a", "--unique-for", "+1h"), "--unique-for is '+1h'; it takes a time"),
     (("jobs", "list", "--limit", "0"), "--limit is '0'"),
     (("jobs", "list", "--state", "redy"), "Did you mean ready?"),
     (("enqueue", "a", "--priority", "9"), "--priority is '9'; it must be a whole number from 0 to 3"),
@@ -137,7 +120,7 @@ def test_flags_stand_before_or_behind(errand):
     url = errand.env.pop("ERRAND_DATABASE_URL")
     for args in (("--json", "--database-url", url, "jobs", "list"), ("jobs", "--json", f"--database-url={url}", "list"),
                  ("jobs", "list", "--json", "--database-url", url)):
-        assert json.loads(errand.run(*args).stdout) == []
+        assert json.loads(errand.run(*args).stdout) == {"jobs": [], "next": None}
     assert errand.run("enqueue", "--database-url", url, "--", "mail.test").returncode == 0
 
 
@@ -264,151 +247,17 @@ def test_role_without_grants_is_told_which_to_grant(errand, dsn):
     assert 'grant errand_viewer to "plain_cli"' in refused(errand, "jobs", "list", env=env, status=1)
     assert 'grant errand_viewer to "plain_cli"' in refused(errand, "status", env=env, status=1)
     assert 'grant errand_enqueue to "plain_cli"' in refused(errand, "enqueue", "a", env=env, status=1)
+    assert 'grant errand_operator to "plain_cli"' in refused(errand, "jobs", "cancel", "1", env=env, status=1)
+    assert 'grant errand_operator to "plain_cli"' in refused(errand, "queue", "pause", "default", env=env, status=1)
     assert 'grant errand_runner to "plain_cli"' in refused(errand, "run", env=env, status=1)
     sql(dsn, "grant errand_viewer, errand_enqueue to plain_cli")
     assert errand.run("enqueue", "mail.test", env=env).stdout.strip().isdigit()
     assert "mail.test" in errand.run("jobs", "list", env=env).stdout
-    errand.run("status", env=env)
+    for command in (("status",), ("queue", "list"), ("kind", "list"), ("runners",), ("stats",), ("why", "1"), ("jobs", "show", "1"),
+                    ("jobs", "wait", "1")):
+        assert "may not" not in (text := errand.run(*command, env=env, check=False).stderr) and "permission" not in text, command
+    assert 'grant errand_operator to "plain_cli"' in refused(errand, "jobs", "retry", "1", env=env, status=1)
     sql(dsn, "revoke errand_viewer, errand_enqueue from plain_cli")
-
-
-# ---- enqueue ----
-
-def enqueue(errand, *args, **kwargs):
-    return int(errand.run("enqueue", *args, **kwargs).stdout)
-
-
-def test_enqueue_gives_defaults_to_the_database(errand, dsn):
-    job = enqueue(errand, "mail.test")
-    assert sql(dsn, f"select kind, args::text, priority, key, max_attempts from errand.job where id = {job}") == [
-        ("mail.test", "{}", 2, None, None)]
-    assert json.loads(errand.run("enqueue", "mail.test", "--json").stdout) == {"id": job + 1}
-
-
-def test_enqueue_takes_everything(errand, dsn):
-    sql(dsn, "select errand.queue_create('slow', 1)")
-    job = enqueue(errand, "mail.test", '{"a": 123456789012345678901234567890.10}', "--queue", "slow", "--priority", "0",
-                  "--key=k 1", "--max-attempts", "3", "--run-at", "2031-01-31T09:00:00+02:00")
-    assert sql(dsn, f"select args::text, queue, priority, key, max_attempts, run_at::text from errand.jobs where id = {job}") == [
-        ('{"a": 123456789012345678901234567890.10}', "slow", 0, "k 1", 3, "2031-01-31 07:00:00+00")]
-    assert enqueue(errand, "mail.test", "--queue", "slow", "--key", "k 1") == job
-
-
-@pytest.mark.parametrize("text, seconds", [("+10s", 10), ("+5m", 300), ("+1h30m", 5400), ("+250ms", 0.25), ("+2d", 172800)])
-def test_enqueue_from_now(errand, dsn, text, seconds):
-    job = enqueue(errand, "mail.test", "--run-at", text)
-    [(after,)] = sql(dsn, f"select extract(epoch from run_at - created_at)::float from errand.job where id = {job}")
-    assert abs(after - seconds) < 0.2
-
-
-def test_enqueue_reads_args_from_a_file_and_a_pipe(errand, dsn):
-    text = '{"text": "' + "é" * 200000 + '"}'
-    (errand.dir / "args.json").write_text(text)
-    jobs = [enqueue(errand, "mail.test", f"@{errand.dir}/args.json"), enqueue(errand, "mail.test", "-", input=text)]
-    for job in jobs:
-        assert sql(dsn, f"select args::text = '{text}' from errand.job where id = {job}") == [(True,)]
-
-
-@pytest.mark.parametrize("args, status, part", [
-    (("mail.test", "{bad"), 2, "invalid input syntax for type json"),
-    (("mail.test", ""), 2, "invalid input syntax for type json"),
-    (("mail.test", '{"a": "\\u0000"}'), 2, "unsupported Unicode escape sequence"),
-    (("Mail Test",), 2, 'kind "Mail Test" is not valid'),
-    (("a", "--run-at", "soonish"), 2, "soonish"),
-    (("a", "--run-at", "+10x"), 2, "+10x"),
-    (("a", "--queue", "nosuch"), 3, 'queue "nosuch" does not exist'),
-])
-def test_enqueue_refuses(errand, dsn, args, status, part):
-    assert part in refused(errand, "enqueue", *args, status=status)
-    assert sql(dsn, "select count(*) from errand.job") == [(0,)]
-
-
-# ---- jobs and status ----
-
-def test_jobs_list_in_a_pipe_is_plain(errand):
-    first = enqueue(errand, "mail.test", "--key", "tab\tand\nline")
-    second = enqueue(errand, "other.kind", "--run-at", "+1h")
-    lines = errand.run("jobs", "list").stdout.splitlines()
-    assert lines[0] == "id\tqueue\tkind\tstate\tattempt\trun_at\tkey\terror"
-    rows = [line.split("\t") for line in lines[1:]]
-    assert [row[0] for row in rows] == [str(second), str(first)]
-    assert [row[3] for row in rows] == ["scheduled", "ready"]
-    assert rows[1][6] == "tab and line" and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", rows[0][5])
-
-
-def test_jobs_list_filters(errand, dsn):
-    for n in range(3):
-        enqueue(errand, "mail.test", "--key", f"k{n}")
-    enqueue(errand, "other.kind", "--run-at", "+1h")
-
-    def count(*flags):
-        return len(json.loads(errand.run("jobs", "list", "--json", *flags).stdout))
-    assert count() == 4 and count("--limit", "2") == 2
-    assert count("--kind", "mail.test") == 3 and count("--key", "k1") == 1
-    assert count("--state", "scheduled") == 1 and count("--state=dead") == 0
-    assert count("--queue", "default") == 4 and count("--queue", "none") == 0
-    assert count("--kind", "mail.test", "--state", "scheduled") == 0
-
-
-def test_args_are_shown_as_postgresql_has_them(errand):
-    args = '{"n": 123456789012345678901234567890.10, "é": "\\"x\\"", "e": 1e3}'
-    job = enqueue(errand, "mail.test", args)
-    exact = '{"e": 1000, "n": 123456789012345678901234567890.10, "é": "\\"x\\""}'
-    assert exact in errand.run("jobs", "list", "--json").stdout
-    assert f'"args":{exact}' in errand.run("jobs", "show", str(job), "--json").stdout
-    shown = dict(line.split(None, 1) for line in errand.run("jobs", "show", str(job)).stdout.splitlines())
-    assert shown["args"] == exact and shown["kind"] == "mail.test" and shown["state"] == "ready"
-
-
-def test_jobs_show_not_found(errand):
-    assert "there is no job 999999" in refused(errand, "jobs", "show", "999999", status=3)
-    assert json.loads(refused(errand, "jobs", "show", "999999", "--json", status=3))["error"]["code"] == "not_found"
-
-
-def test_status(errand):
-    job = enqueue(errand, "mail.test")
-    enqueue(errand, "mail.test", "--run-at", "+1h")
-    text = errand.run("status").stdout
-    assert "schema  queue 7" in text and "default\t8\t1\t1\t0\t" in text and f"mail.test  job {job}" in text
-    found = json.loads(errand.run("status", "--json").stdout)
-    [queue] = [q for q in found["queues"] if q["name"] == "default"]
-    assert (queue["ready"], queue["scheduled"]) == (1, 1) and found["runners"] == []
-    assert found["next_due"]["id"] == job
-
-
-def test_status_shows_a_pause(errand, dsn):
-    sql(dsn, "select errand.queue_pause('default', 'provider says no')")
-    try:
-        assert "paused: provider says no" in errand.run("status").stdout
-    finally:
-        sql(dsn, "select errand.queue_resume('default')")
-
-
-def on_terminal(errand, *args):
-    master, slave = pty.openpty()
-    call = subprocess.Popen([binary(), *args], env=errand.env, stdout=slave, stdin=subprocess.DEVNULL)
-    os.close(slave)
-    text = b""
-    try:
-        while piece := os.read(master, 65536):
-            text += piece
-    except OSError:  # the terminal is gone with its last user
-        pass
-    os.close(master)
-    assert call.wait(60) == 0
-    return text.decode().replace("\r\n", "\n")
-
-
-def test_tables_on_a_terminal_are_aligned_and_fit(errand, dsn):
-    enqueue(errand, "mail.test", "--key", "é")
-    job = enqueue(errand, "a.much.longer.kind")
-    sql(dsn, f"update errand.job set last_error = repeat('long ', 100) where id = {job}")
-    lines = on_terminal(errand, "jobs", "list").splitlines()
-    assert all(len(line) <= 100 for line in lines) and "\t" not in "".join(lines)
-    columns = [lines[0].index(word) for word in ("kind", "state", "run_at")]
-    for line in lines[1:]:
-        assert all(line[at - 1] == " " and line[at] != " " for at in columns)
-    assert lines[1].endswith("…")
 
 
 def test_output_that_cannot_be_written_fails(errand):

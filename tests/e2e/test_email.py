@@ -145,6 +145,16 @@ def test_inserted_while_errand_is_down(box, provider, errand):
     assert all(len(received(provider, id)) == 1 for id in ids)
 
 
+def test_the_sweep_takes_nothing_of_the_rate(box, provider, errand):
+    """The first mail does not wait for the token that the sweep took at the start."""
+    errand.start(env={"ERRAND_EMAIL_RATE": "1"})
+    box.wait_sql("select exists (select from errand.jobs where kind = 'email.sweep' and last_error like 'looked for%')")
+    id = box.send()
+    begun = time.time()
+    box.wait(id, "sent")
+    assert received(provider, id)[0]["received_at_us"] / 1e6 - begun < 0.6
+
+
 def test_found_by_the_sweep(box, provider, errand):
     box.sql("alter table public.scheduled_messages disable trigger user")
     id, later = box.send(), box.send(after=7200)

@@ -1,6 +1,7 @@
 """expires_at: no attempt starts at or after it."""
 
 import time
+from datetime import timedelta
 
 import pytest
 
@@ -72,6 +73,30 @@ def test_full_runner(db, errand):
         check_expired(db, id, when)
     assert db.job(long).state == "running"
     assert db.wait_ended(long).state == "done"
+
+
+def test_held_back_by_its_key(db, errand):
+    """While another job of its key runs; and the one behind it goes on in its turn."""
+    db.sql("select errand.queue_limit('single', key_concurrency => 1, key_ordered => true)")
+    errand.start().wait_ready()
+    long = db.enqueue(queue="single", key="k", on_conflict="allow", args={"sleep_ms": 2500})
+    db.wait_state(long, "running")
+    id = expiring(db, 0.5, queue="single", key="k", on_conflict="allow")
+    at = expires_at(db, id)
+    behind = db.enqueue(queue="single", key="k", on_conflict="allow")
+    check_expired(db, id, at)
+    assert db.job(long).state == "running" and db.job(behind).state == "ready"
+    assert db.wait_ended(behind).started_at >= db.job(long).finished_at - timedelta(seconds=CLOCKS)
+
+
+def test_paused_kind(db, errand):
+    db.sql("select errand.kind_pause('probe.run', 'test')")
+    errand.start().wait_ready()
+    id, other = expiring(db, 1), db.enqueue()
+    check_expired(db, id, expires_at(db, id))
+    assert db.job(other).state == "ready"
+    db.sql("select errand.kind_resume('probe.run')")
+    assert db.wait_ended(other).state == "done"
 
 
 @pytest.mark.parametrize("kind", ["probe.run", "probe.claim"])

@@ -73,6 +73,13 @@ def test_result_at_and_past_its_limit(db, runner):
     runner.wait_log(rf"result refused: it is too large.*job={id}\b")
 
 
+def test_many_large_results(db, runner):
+    ids = db.enqueue_many(60, {"result": "x" * 700000})
+    for id in ids:
+        assert db.wait_ended(id).state == "done"
+    assert db.row("select count(*), min(length(result #>> '{}')) from errand.history where id = any (%s)", ids) == (60, 700000)
+
+
 def test_result_that_is_too_deep(db, runner):
     deep = 1
     for _ in range(30):
@@ -107,6 +114,14 @@ def test_progress_of_many_in_few_statements(db, runner):
     until(lambda: db.one("select count(*) from errand.job where progress is not null and id = any (%s)", ids) == 40,
           "not all of them told something", timeout=3)
     for n, id in enumerate(ids):
+        assert db.wait_ended(id).state == "done"
+
+
+def test_large_progress_of_many(db, runner):
+    """More than goes at once."""
+    ids = db.enqueue_many(200, {"progress": ["x" * 60000], "sleep_ms": 4000})
+    db.wait("select count(*) = 200 and min(length(progress #>> '{}')) = 60000 from errand.job where id = any (%s)", ids, timeout=10)
+    for id in ids:
         assert db.wait_ended(id).state == "done"
 
 

@@ -15,7 +15,8 @@ import pytest
 HERE = Path(__file__).resolve().parent
 
 # Model and defines: the searches that must find no error.
-GOOD = [("lease", ()), ("fencing", ()), ("handover", ()), ("takeover", ()), ("wakeup", ()), ("wakeup", ("-DPOLLING",))]
+GOOD = [("lease", ()), ("fencing", ()), ("handover", ()), ("limit", ()), ("takeover", ()), ("wakeup", ()),
+        ("wakeup", ("-DPOLLING",))]
 
 MEMORY_MB = 480
 DEPTH = 200000

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { ITEMS = 500, ROUNDS = 20000 };
 
@@ -48,17 +49,23 @@ static int least(const struct thing *things)
 static void check_places(const struct heap *heap)
 {
     for (size_t i = 0; i < heap->count; i++) {
-        assert_int_equal(heap->items[i]->place, i + 1);
-        assert_false(heap->before(heap->items[i], heap->items[(i - (i > 0)) / 2]));
+        assert_int_equal(heap->slots[i].item->place, i + 1);
+        assert_false(heap->before(heap->slots[i].item, heap->slots[(i - (i > 0)) / 2].item));
     }
 }
 
-static void test_random_push_pop_remove(void **state)
+static void thing_key(const struct heap_item *item, struct heap_key *key)
 {
-    (void)state;
+    int value = thing_of(item)->value;
+    *key = (struct heap_key){value / 20, value % 20 / 4};
+}
+
+static void check_random_push_pop_remove(heap_key_of *key)
+{
     static struct thing things[ITEMS];
     struct heap heap;
-    heap_init(&heap, thing_before);
+    heap_init_keyed(&heap, thing_before, key);
+    memset(things, 0, sizeof things);
     for (int round = 0; round < ROUNDS; round++) {
         struct thing *thing = &things[next_random() % ITEMS];
         if (!thing->in) {
@@ -81,6 +88,18 @@ static void test_random_push_pop_remove(void **state)
         last = thing->value;
     }
     heap_clear(&heap);
+}
+
+static void test_random_push_pop_remove(void **state)
+{
+    (void)state;
+    check_random_push_pop_remove(NULL);
+}
+
+static void test_random_with_keys(void **state)
+{
+    (void)state;
+    check_random_push_pop_remove(thing_key);
 }
 
 static void test_empty(void **state)
@@ -111,6 +130,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random_push_pop_remove),
+        cmocka_unit_test(test_random_with_keys),
         cmocka_unit_test(test_empty),
         cmocka_unit_test(test_one),
     };

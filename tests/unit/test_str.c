@@ -70,6 +70,10 @@ static void test_nearest(void **state)
     assert_null(str_nearest("zebra", names, 5));
     assert_null(str_nearest("", names, 5));
     assert_null(str_nearest("x", names, 0));
+    static const char *const equals[] = {"stats", "status", "queue list", "queue limit"};
+    assert_string_equal(str_nearest("stauts", equals, 4), "status");
+    assert_string_equal(str_nearest("stat", equals, 4), "stats");
+    assert_string_equal(str_nearest("queue limt", equals, 4), "queue limit");
     char huge[200];
     memset(huge, 'q', sizeof huge - 1);
     huge[sizeof huge - 1] = '\0';

@@ -1,0 +1,84 @@
+#include "cli/ask.h"
+
+#include "base/buf.h"
+#include "cli/cli.h"
+#include "cli/failure.h"
+#include "cli/session.h"
+#include "cli/table.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+bool ask_rows(const struct cli *cli, struct session *session, const struct ask *ask,
+              struct session_rows **rows, int *status)
+{
+    struct err err = {0};
+    if (session_run(session, &cli_sql[ask->statement], ask->count, ask->params, rows, &err))
+        return true;
+    *status = failure_statement(cli, session, ask->what, &err);
+    return false;
+}
+
+void ask_ids(struct buf *array, const char *const *ids, size_t count)
+{
+    buf_array_open(array);
+    for (size_t i = 0; i < count; i++)
+        buf_array_text(array, ids[i]);
+    buf_array_close(array);
+}
+
+void ask_print_json(const struct session_rows *rows, size_t column, size_t count)
+{
+    putchar('[');
+    for (size_t row = 0; row < count; row++)
+        printf("%s%s", row ? ",\n " : "", session_rows_text(rows, row, column));
+    putchar(']');
+}
+
+void ask_print(const struct cli *cli, const struct table_shape *shape,
+               const struct session_rows *rows)
+{
+    if (cli->json) {
+        ask_print_json(rows, shape->columns, session_rows_count(rows));
+        putchar('\n');
+    } else if (session_rows_count(rows) == 0 && isatty(STDOUT_FILENO)) {
+        puts("(none)");
+    } else {
+        table_print_rows(shape, rows, SIZE_MAX);
+    }
+}
+
+static bool ask_show(const struct cli *cli, struct session *session, const struct ask *ask,
+                     const struct table_shape *shape, int *status)
+{
+    struct session_rows *rows;
+    if (!ask_rows(cli, session, ask, &rows, status))
+        return false;
+    ask_print(cli, shape, rows);
+    session_rows_free(rows);
+    return true;
+}
+
+int ask_list(const struct cli *cli, const struct ask *ask, const struct table_shape *shape)
+{
+    struct session *session;
+    int status = FAILURE_OK;
+    if (!cli_connect(cli, &session, &status))
+        return status;
+    ask_show(cli, session, ask, shape, &status);
+    session_close(session);
+    return status;
+}
+
+int ask_change(const struct cli *cli, const struct ask *change, const struct ask *after,
+               const struct table_shape *shape)
+{
+    struct session *session;
+    int status = FAILURE_OK;
+    if (!cli_connect(cli, &session, &status))
+        return status;
+    if (ask_rows(cli, session, change, NULL, &status))
+        ask_show(cli, session, after, shape, &status);
+    session_close(session);
+    return status;
+}
