@@ -8,7 +8,7 @@ import subprocess
 import time
 
 from bench.tools import bench_dir
-from bench.worker import Worker, wait_none
+from bench.worker import Worker, wait_calm, wait_none
 from support.errand import binary
 
 CALL = 10000  # jobs of one errand.enqueue_many
@@ -93,9 +93,11 @@ class Errand:
 
     def wait_target(self, database, target, whole):
         """Until so many jobs ended; whole: until none is left."""
-        reached = self.pending_sql if whole else \
-            f"select not exists (select from errand.history offset {target - 1})"
-        wait_none(database, reached, 300, first_pause_s=0.05)
+        if whole:
+            wait_calm(database, self.pending_sql, 300)
+        else:
+            wait_none(database, f"select not exists (select from errand.history offset {target - 1})", 300,
+                      first_pause_s=0.1)
 
     def handled(self, database, target):
         """After that: jobs that ended, when the first one started and when the target-th was committed (seconds since
