@@ -110,6 +110,13 @@ static void limit_make_kind_gates(struct workqueue *queue)
     }
 }
 
+static void limit_forgo(struct entry *entry)
+{
+    if (entry->promised)
+        bucket_forgo(&entry->gate->bucket);
+    entry->promised = false;
+}
+
 /* Of what the queue's lanes hold, only what has started stays; it is counted again. */
 static void limit_restart(struct workqueue *queue)
 {
@@ -135,6 +142,8 @@ static void limit_count_again(struct workqueue *queue)
             if (entry->gone || entry->state < ENTRY_CLAIMING)
                 continue;
             limit_enter(entry);
+            if (entry->state != ENTRY_CLAIMING)
+                limit_forgo(entry); /* it has started */
             if (entry->state == ENTRY_ENDED)
                 limit_leave(entry);
         }
@@ -268,13 +277,6 @@ void limit_start(struct entry *entry)
     bucket_redeem(&entry->gate->bucket, clock_mono_us());
     if (entry->gate->bucket.per_second > 0)
         gate_kick(entry->gate);
-}
-
-static void limit_forgo(struct entry *entry)
-{
-    if (entry->promised)
-        bucket_forgo(&entry->gate->bucket);
-    entry->promised = false;
 }
 
 void limit_enter_elsewhere(struct entry *entry)
