@@ -383,12 +383,16 @@ static void completion_flush(void *owner)
 /* Fewer rows than jobs: somebody changed one meanwhile, or the lane is another's. */
 static void completing_check(struct completing *completing, const struct db_unit *unit)
 {
+    for (size_t i = 0; i < completing->check_count; i++)
+        completing->checks[i].lane->refused = true;
     for (size_t i = 0; i < completing->check_count; i++) {
         struct lane *lane = completing->checks[i].lane;
         const PGresult *result = db_unit_result(unit, completing->checks[i].statement);
         if (strcmp(PQgetvalue(result, 0, 1), "0") != 0)
             dependents_release(completing->runner, lane->number);
-        if (strtoull(PQgetvalue(result, 0, 0), NULL, 10) >= completing->checks[i].rows)
+        size_t rows = strtoull(PQgetvalue(result, 0, 0), NULL, 10);
+        lane->refused &= rows == 0;
+        if (rows >= completing->checks[i].rows)
             continue;
         log_event(LOG_INFO, "jobs were changed while they ran", "lane", log_int(lane->number),
                   NULL);
@@ -432,7 +436,8 @@ static void jobs_leave(struct runner *runner, struct errand_job *jobs, int64_t f
 {
     while (jobs) {
         struct errand_job *next = jobs->next;
-        statistic_count(runner, jobs, finished_us);
+        if (!job_entry(jobs)->lane->refused)
+            statistic_count(runner, jobs, finished_us);
         job_log(jobs);
         job_leave(runner, jobs);
         jobs = next;

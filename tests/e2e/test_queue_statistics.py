@@ -1,5 +1,6 @@
 """errand.statistic: what ended, per minute, without anybody counting rows; and what a runner tells of its queues."""
 
+import signal
 import time
 
 import pytest
@@ -130,6 +131,22 @@ def test_killed_runner_loses_its_last_second_at_most(db, errand):
     sure = db.one("select count(*) from errand.history where finished_at < (select max(finished_at) from errand.history)"
                   " - interval '1.5 seconds'")
     assert sum(counted(db).values()) >= sure > 0
+
+
+def test_runner_that_lost_its_lanes_counts_nothing(db, errand):
+    """It was frozen while another one took them and ran the jobs; what it says when it wakes changes nothing."""
+    frozen = errand.start("--lease-ttl-ms", "2000").wait_ready()
+    db.enqueue_many(50, {"sleep_ms": 900})
+    db.wait("select running = 50 from errand.runner", timeout=5, every=0.002)
+    frozen.process.send_signal(signal.SIGSTOP)
+    errand.start("--lease-ttl-ms", "2000").wait_ready()
+    db.wait_empty()
+    frozen.process.send_signal(signal.SIGCONT)
+    frozen.wait_log("lane lost to another runner|jobs were changed while they ran")
+    db.wait_ended(db.enqueue())
+    until(lambda: counted(db) == {("default", "probe.run", "done"): 51}, lambda: counted(db), timeout=4)
+    time.sleep(1.5)
+    assert sum(counted(db).values()) == 51
 
 
 def test_what_was_not_started_counts_too(db, errand):
