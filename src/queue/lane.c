@@ -33,6 +33,7 @@ static void lane_rewind(struct lane *lane)
 {
     for (int i = 0; i < LANE_CLASSES; i++)
         lane->classes[i] = (struct lane_class){.cursor_us = INT64_MIN, .cursor_id = INT64_MIN};
+    lane->later_us = INT64_MIN;
     lane->pass_every_us = READER_PASS_FIRST_US;
     lane->pass_at_us = clock_mono_us();
     lane->read_at_us = clock_mono_us();

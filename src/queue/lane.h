@@ -44,7 +44,10 @@ struct lane {
     int64_t poll_us;   /* while disarmed: the present interval */
     int64_t look_us;   /* while reading: the earliest time that lane_look was asked for; INT64_MAX:
                           none */
+    int64_t later_us;  /* database's clock: the first job behind the last horizon; INT64_MAX: none,
+                          INT64_MIN: not known */
     int read_limit;    /* of the read under way */
+    bool polled;       /* it is a lane_poll */
     bool pass;         /* the read under way is one */
     int reading;       /* units under way that may bring rows of it */
     bool armed, arming;

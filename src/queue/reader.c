@@ -78,6 +78,28 @@ static void lane_begin_pass(struct lane *lane)
     }
 }
 
+/* All classes stand at their ends, what comes later is known, and the next look will be soon. */
+static bool lane_may_poll(const struct lane *lane, int64_t horizon_us)
+{
+    return !lane->armed && !lane->pass && !lane_wants_more(lane) && lane->later_us > horizon_us &&
+           lane->poll_us <= READER_POLL_ARM_US && !lane->queue->limits.config.key_ordered;
+}
+
+static void lane_add_poll(struct lane *lane, struct db_unit *unit, int64_t horizon_us)
+{
+    char number[16], limit[16], from[DB_TIME_BYTES], horizon[DB_TIME_BYTES];
+    int64_t from_us = INT64_MAX;
+    for (int i = 0; i < LANE_CLASSES; i++)
+        if (lane->classes[i].cursor_us < from_us)
+            from_us = lane->classes[i].cursor_us;
+    lane->read_limit = lane->limit;
+    snprintf(number, sizeof number, "%d", lane->number);
+    snprintf(limit, sizeof limit, "%d", lane->read_limit);
+    const char *params[] = {number, db_time_text(from, from_us), db_time_text(horizon, horizon_us),
+                            limit, lane->runner->kinds};
+    db_unit_add_binary(unit, &queue_sql[QUEUE_SQL_LANE_POLL], 5, params);
+}
+
 static void lane_add_read(struct lane *lane, struct db_unit *unit, int64_t horizon_us)
 {
     static _Thread_local struct buf cursors, ids, limits;
@@ -141,7 +163,11 @@ static void reader_on_timer(void *owner)
         if (lane->pass && (lane->elsewhere || !lane->counted))
             limit_read_lane(lane);
         lane->reading++;
-        lane_add_read(lane, unit, reading->now_us + READER_HORIZON_US);
+        lane->polled = lane_may_poll(lane, reading->now_us + READER_HORIZON_US);
+        if (lane->polled)
+            lane_add_poll(lane, unit, reading->now_us + READER_HORIZON_US);
+        else
+            lane_add_read(lane, unit, reading->now_us + READER_HORIZON_US);
         reading->lanes[reading->count++] = lane;
     }
     if (!reading->count) {
@@ -364,9 +390,11 @@ static void lane_plan_next(struct lane *lane, const struct found *found, int64_t
         if (mono_us + lane->poll_us < next_us)
             next_us = mono_us + lane->poll_us;
     }
-    if (found->later_us != INT64_MAX) {
+    if (lane->later_us == INT64_MIN) {
+        next_us = mono_us;
+    } else if (lane->later_us != INT64_MAX) {
         int64_t lead_us =
-            clock_database_to_mono_us(&lane->runner->clock, found->later_us) - READER_LEAD_US;
+            clock_database_to_mono_us(&lane->runner->clock, lane->later_us) - READER_LEAD_US;
         if (lead_us < next_us)
             next_us = lead_us > mono_us ? lead_us : mono_us;
     }
@@ -382,7 +410,12 @@ static void lane_take_rows(struct lane *lane, const PGresult *rows, const struct
     int count = PQntuples(rows);
     for (int row = 0; row < count; row++)
         lane_take_row(lane, rows, row, &found);
-    lane_move_cursors(lane, &found, reading->now_us);
+    if (!lane->polled)
+        lane->later_us = found.later_us;
+    else if (count >= lane->read_limit)
+        lane->later_us = INT64_MIN; /* more than a poll tells: read in order from where it stood */
+    if (lane->later_us != INT64_MIN)
+        lane_move_cursors(lane, &found, reading->now_us);
     lane_adapt_limit(lane, rows, mono_us);
     lane_plan_pass(lane, &found, mono_us, took_us);
     lane_plan_next(lane, &found, mono_us);

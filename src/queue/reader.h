@@ -5,7 +5,10 @@
  * up, and the cursor stays a little behind the present, because transactions commit in another
  * order than they began. What is committed still later is found by the notification, which says
  * from where on to look, and without one by the full pass, which begins at the beginning. Jobs of
- * the near future are read ahead of their time and wait in memory. */
+ * the near future are read ahead of their time and wait in memory.
+ *
+ * A lane that polls and is caught up is mostly asked by lane_poll, a read of all classes at once that
+ * tells nothing of what comes behind the horizon. */
 #ifndef QUEUE_READER_H
 #define QUEUE_READER_H
 
