@@ -6,6 +6,7 @@
 #include "base/err.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define ZONE_DIRECTORY "/usr/share/zoneinfo"
@@ -20,7 +21,7 @@ struct zone; /* immutable; may be used by several threads */
 /* Reads a zone. directory: NULL is ZONE_DIRECTORY. Free it with zone_free. NULL, and ERR_CONFIG:
  * no such zone (the text says what names look like, or which package to install when there is no
  * tzdata at all), a name that is none (empty, too long, "..", a leading /), a file that is damaged.
- * UTC (also Etc/UTC, GMT, Etc/GMT, Z) needs no tzdata. Reads one small file: some 50 us. */
+ * UTC (also Etc/UTC, GMT, Etc/GMT) needs no tzdata. Reads one small file: some 50 us. */
 struct zone *zone_new(const char *directory, const char *name, struct err *err);
 void zone_free(struct zone *zone); /* NULL is fine */
 

@@ -58,6 +58,12 @@ LIBPQ_SPEAKERS = ("src/db/", "src/cli/session.c")
 LIBPQ_READERS = set("""PQgetvalue PQgetlength PQgetisnull PQntuples PQnfields PQfname PQcmdTuples PQresultStatus
     PQresultErrorField PQresultErrorMessage PQcmdStatus PQclear""".split())
 
+# Folders that ask nothing of the system themselves, but for these files: cron/zone.c reads tzdata.
+PURE = ("src/base/", "src/cron/")
+PURE_BUT = {"src/base/failpoint.c", "src/base/log.c", "src/base/mem.c", "src/cron/zone.c"}
+IO = re.compile(r"\b(f?open(at)?|fdopen|freopen|opendir|popen|fread|fgets|getline|fwrite|f?puts|f?printf|getenv|system|tzset"
+                r"|localtime(_r)?|mktime)\s*\(")
+
 FILE_LINES = 600
 FUNCTION_LINES = 60
 LONG_FUNCTIONS = set()  # "path:function": flat switches whose cases call functions
@@ -158,6 +164,14 @@ def check_libpq(path, text):
             yield f"{path}:{line_of(text, match.start())}: only src/db speaks to the server: {match.group()}"
 
 
+def check_pure(path, text):
+    if not path.startswith(PURE) or path in PURE_BUT:
+        return
+    text = strip_strings(strip_comments(text))
+    for match in IO.finditer(text):
+        yield f"{path}:{line_of(text, match.start())}: {path.rsplit('/', 1)[0]} is pure: {match.group(1)}"
+
+
 # ---- Shape ----
 
 def check_sql(path, text):
@@ -206,7 +220,7 @@ def check_functions(path, text):
             yield f"{path}:{line}: {name} has {length} lines, at most {FUNCTION_LINES}"
 
 
-CHECKS = [check_includes, check_own_header_first, check_libpq, check_sql, check_words, check_length, check_functions]
+CHECKS = [check_includes, check_own_header_first, check_libpq, check_pure, check_sql, check_words, check_length, check_functions]
 
 
 def sources():
@@ -267,6 +281,9 @@ BAD = [
     (check_own_header_first, "src/base/heap.c", '#include <stdio.h>\n#include "base/heap.h"'),
     (check_own_header_first, "src/base/heap.c", "int x;"),
     (check_libpq, "src/queue/lane.c", "void f(void) { PQexec(conn, text); }"),
+    (check_pure, "src/cron/cron.c", 'file = fopen(path, "re");'),
+    (check_pure, "src/cron/cron.c", "localtime_r(&at, &tm);"),
+    (check_pure, "src/base/buf.c", 'value = getenv("TZ");'),
     (check_sql, "src/db/conn.c", '"select 1 from errand.job"'),
     (check_sql, "src/db/conn.c", 'run("SELECT id, "\n    "kind FROM errand.job");'),
     (check_sql, "src/db/conn.c", '"select errand.enqueue($1)"'),
@@ -298,6 +315,9 @@ GOOD = [
     (check_own_header_first, "src/base/heap.c", '/* heap */\n#include "base/heap.h"\n#include <stdio.h>'),
     (check_libpq, "src/queue/lane.c", 'PQgetvalue(result, 0, 0); say("PQexec");'),
     (check_libpq, "src/db/conn.c", "PQexec(conn, text);"),
+    (check_pure, "src/cron/zone.c", 'file = fopen(path, "re");'),
+    (check_pure, "src/cron/cron.c", 'buf_printf(buf, "x"); snprintf(text, 8, "fopen()"); /* fopen(x) */'),
+    (check_pure, "src/db/conn.c", "getenv(name);"),
     (check_sql, "src/db/conn.c", '/* "select a from b" */ "cannot update the row", "begin", "commit", "selected from them"'),
     (check_sql, "src/db/conn.c", 'strcmp(PQcmdStatus(result), "ROLLBACK") == 0'),
     (check_sql, "src/db/conn.c", '"listen", "deleted", "created", "no update set", "drop the table"'),
