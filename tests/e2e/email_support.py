@@ -9,7 +9,7 @@ import psycopg2
 import psycopg2.extras
 
 from support.cluster import shared_cluster
-from support.errand import Errand
+from support.errand import Errand, make_runner_login
 
 WORKSPACE = "00000000-0000-4000-8000-00000000000a"
 OWNER = "00000000-0000-4000-8000-00000000000b"
@@ -27,6 +27,7 @@ def make_template():
         dsn = cluster.create_database("email_template")
         with Errand(dsn) as errand:
             errand.run("migrate", "up")
+        make_runner_login(dsn)
         with MailBox(dsn) as box:
             box.sql("insert into auth.users (id, email) values (%s, 'owner@example.com')", OWNER)
             box.sql("insert into public.workspaces (id, name, owner_id) values (%s, 'Test', %s)", WORKSPACE, OWNER)

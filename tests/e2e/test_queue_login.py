@@ -4,7 +4,7 @@ import psycopg2
 import pytest
 
 from support.cluster import Cluster, shared_cluster
-from support.errand import Errand
+from support.errand import RUNNER_LOGIN, Errand
 from support.wait import QueueDatabase
 
 
@@ -55,6 +55,23 @@ def test_member_of_the_runners_role_is_enough(db, login):
         log = runner.log()
     assert "permission denied" not in log and "level=error" in log and "upkeep failed" not in log
     assert db.one("select count(*) from errand.kind where name in ('probe.run', 'probe.claim')") == 2
+
+
+@pytest.mark.skipif(not RUNNER_LOGIN, reason="ctest names the login")
+def test_all_tests_of_runners_use_such_a_login(db):
+    """So what is missing in the grants is found by the test of the feature that needs it."""
+    with Errand(db.dsn) as errand:
+        runner = errand.start().wait_ready()
+        db.wait_ended(db.enqueue())
+        users = db.sql("select distinct usename from pg_stat_activity where application_name like 'errand %%'"
+                       " and datname = current_database()")
+        assert users == [(RUNNER_LOGIN,)]
+        assert runner.terminate() == 0
+    roles = db.sql("select g.rolname from pg_auth_members m join pg_roles g on g.oid = m.roleid"
+                   " join pg_roles r on r.oid = m.member where r.rolname = %s", RUNNER_LOGIN)
+    assert roles == [("errand_runner",)]
+    [flags] = db.sql("select rolsuper, rolbypassrls, rolcreatedb, rolcreaterole from pg_roles where rolname = %s", RUNNER_LOGIN)
+    assert not any(flags)
 
 
 def test_login_without_grants(login):

@@ -7,6 +7,7 @@ from pathlib import Path
 import psycopg2.extensions
 
 from support.cluster import server_account
+from support.errand import RUNNER_LOGIN
 from support.tempdir import make_tempdir
 from support.wait import until
 
@@ -21,7 +22,7 @@ class Bouncer:
         account = server_account()
         self.dir = make_tempdir("bouncer")
         self.process = None
-        (self.dir / "users").write_text("".join(f'"{user}" ""\n' for user in ("postgres", *users)))
+        (self.dir / "users").write_text("".join(f'"{user}" ""\n' for user in ("postgres", RUNNER_LOGIN or "nobody", *users)))
         (self.dir / "ini").write_text(f"""[databases]
 * = host={cluster.dir} port={cluster.port}
 [pgbouncer]

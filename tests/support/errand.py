@@ -4,6 +4,7 @@ Its environment holds only what is said here, so that nothing of the machine's l
 sanitizer fails the test that met it, whatever the exit status was expected to be.
 """
 
+import contextlib
 import ctypes
 import os
 import re
@@ -12,6 +13,8 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+
+import psycopg2
 
 from support.tempdir import make_tempdir
 
@@ -23,6 +26,8 @@ SANITIZER_ENV = {
 }
 SANITIZER_REPORT = re.compile(r"ERROR: (Address|Leak)Sanitizer|runtime error: |AddressSanitizer:DEADLYSIGNAL")
 PR_SET_PDEATHSIG = 1
+RUNNER_LOGIN = os.environ.get("ERRAND_TEST_LOGIN")  # runners come as this role, and not as the superuser
+runner_login_made = set()
 LIBC = ctypes.CDLL(None)
 
 
@@ -31,6 +36,22 @@ def binary():
     if not path.exists():
         raise RuntimeError(f"there is no {path}: build it with ./dev build, or set ERRAND_BIN")
     return path
+
+
+def make_runner_login(dsn):
+    """The role of the runners, where the environment names one. Tables that a test makes in public later are its, too.
+    Where that cannot be done, the runner itself will say what is wrong."""
+    if not RUNNER_LOGIN or dsn in runner_login_made:
+        return
+    with contextlib.suppress(psycopg2.Error), contextlib.closing(psycopg2.connect(dsn, connect_timeout=3)) as connection:
+        cursor = connection.cursor()
+        cursor.execute("select pg_advisory_xact_lock(0)")
+        cursor.execute("select from pg_roles where rolname = %s", (RUNNER_LOGIN,))
+        if not cursor.rowcount:
+            cursor.execute(f"create role {RUNNER_LOGIN} login in role errand_runner")
+        cursor.execute(f"alter default privileges in schema public grant all on tables to {RUNNER_LOGIN}")
+        connection.commit()
+        runner_login_made.add(dsn)
 
 
 def check_sanitizers(status, text):
@@ -78,7 +99,11 @@ class Errand:
     def start(self, *args, env=None, program=None):
         """`errand run` in the background, of the real binary or another program; returns its Runner."""
         log = self.dir / f"runner-{len(self.runners) + 1}.log"
-        runner = Runner([program or binary(), "run", *args], {**self.env, **(env or {})}, log)
+        env = {**self.env, **(env or {})}
+        if RUNNER_LOGIN and "user=postgres" in env["ERRAND_DATABASE_URL"]:
+            make_runner_login(self.env["ERRAND_DATABASE_URL"])
+            env["ERRAND_DATABASE_URL"] = env["ERRAND_DATABASE_URL"].replace("user=postgres", f"user={RUNNER_LOGIN}")
+        runner = Runner([program or binary(), "run", *args], env, log)
         self.runners.append(runner)
         return runner
 
@@ -90,6 +115,7 @@ class Errand:
             if check:
                 for runner in self.runners:
                     check_sanitizers(runner.process.returncode, runner.log())
+                    assert not RUNNER_LOGIN or "permission denied" not in runner.log(), runner.log()[-8000:]
         finally:
             shutil.rmtree(self.dir, ignore_errors=True)
 

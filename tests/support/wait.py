@@ -7,7 +7,7 @@ import time
 import psycopg2
 import psycopg2.extras
 
-from support.errand import Errand
+from support.errand import Errand, make_runner_login
 
 templates = {}
 
@@ -42,6 +42,7 @@ def make_template(cluster):
         dsn = cluster.create_database("queue_template")
         with Errand(dsn) as errand:
             errand.run("migrate", "up", "--only", "queue")
+        make_runner_login(dsn)
         templates[cluster] = dsn.split("///")[1].split("?")[0]
     return templates[cluster]
 
