@@ -26,7 +26,8 @@
 
 enum {
     LANE_CAUTIOUS_ROWS = 8192, /* no runner holds more of a lane */
-    NOTIFY_MAX_PER_SECOND = 100
+    /* Commits with NOTIFY go one after the other: too many of a busy lane's would hold all up. */
+    NOTIFY_MAX_PER_SECOND = 20
 };
 
 static void lane_rewind(struct lane *lane)

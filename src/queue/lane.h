@@ -42,6 +42,7 @@ struct lane {
     int64_t pass_at_us,
         pass_every_us; /* a full pass looks from the beginning, for what was committed late */
     int64_t poll_us;   /* while disarmed: the present interval */
+    int64_t busy_us;   /* monotonic: when a read last found something, or the lane was disarmed */
     int64_t look_us;   /* while reading: the earliest time that lane_look was asked for; INT64_MAX:
                           none */
     int64_t later_us;  /* database's clock: the first job behind the last horizon; INT64_MAX: none,

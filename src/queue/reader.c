@@ -82,7 +82,7 @@ static void lane_begin_pass(struct lane *lane)
 static bool lane_may_poll(const struct lane *lane, int64_t horizon_us)
 {
     return !lane->armed && !lane->pass && !lane_wants_more(lane) && lane->later_us > horizon_us &&
-           lane->poll_us <= READER_POLL_ARM_US && !lane->queue->limits.config.key_ordered;
+           lane->poll_us <= READER_LEAD_US / 2 && !lane->queue->limits.config.key_ordered;
 }
 
 static void lane_add_poll(struct lane *lane, struct db_unit *unit, int64_t horizon_us)
@@ -361,19 +361,23 @@ static void lane_plan_pass(struct lane *lane, const struct found *found, int64_t
     lane->pass_at_us = mono_us + lane->pass_every_us;
 }
 
-/* Intervals double while nothing is found. A lane that is quiet is armed; looks at growing
- * intervals follow that, because who enqueued before the arming was seen does not notify and may
- * commit after the first look. */
-static void lane_plan_poll(struct lane *lane, const struct found *found)
+/* Intervals double while nothing is found, up to a bound that an enqueue does not feel; where there
+ * are notifications, a lane that is quiet is armed instead. Looks at growing intervals follow that,
+ * because who enqueued before the arming was seen does not notify and may commit after the first
+ * look. */
+static void lane_plan_poll(struct lane *lane, const struct found *found, int64_t mono_us)
 {
+    bool listens = lane->runner->listen;
+    int64_t most_us = listens && !lane->armed ? READER_POLL_BUSY_US : READER_POLL_MAX_US;
+    lane->busy_us = found->fresh ? mono_us : lane->busy_us;
     lane->poll_us = found->fresh && !lane->armed ? READER_POLL_FIRST_US : lane->poll_us * 2;
     if (lane->poll_us < READER_POLL_FIRST_US)
         lane->poll_us = READER_POLL_FIRST_US;
-    if (lane->poll_us > READER_POLL_MAX_US)
-        lane->poll_us = READER_POLL_MAX_US;
+    if (lane->poll_us > most_us)
+        lane->poll_us = most_us;
     if (lane->armed)
         lane->settling = lane->poll_us < READER_POLL_MAX_US;
-    else if (lane->runner->listen && lane->poll_us > READER_POLL_ARM_US)
+    else if (listens && mono_us - lane->busy_us > READER_POLL_ARM_US)
         reader_arm(lane, true);
 }
 
@@ -386,7 +390,7 @@ static void lane_plan_next(struct lane *lane, const struct found *found, int64_t
             next_us = mono_us;
         lane->poll_us = READER_POLL_FIRST_US;
     } else if (!lane->armed || lane->settling) {
-        lane_plan_poll(lane, found);
+        lane_plan_poll(lane, found, mono_us);
         if (mono_us + lane->poll_us < next_us)
             next_us = mono_us + lane->poll_us;
     }
@@ -467,6 +471,7 @@ static void arming_on_done(struct db_unit *unit, void *owner)
     lane->armed = arming->armed;
     lane->poll_us = READER_POLL_FIRST_US;
     lane->settling = lane->armed;
+    lane->busy_us = clock_mono_us();
     /* What was enqueued before the arming was seen did not notify: the last look comes after it,
      * and a full pass soon. */
     lane->pass_every_us = READER_PASS_FIRST_US;

@@ -7,8 +7,8 @@
  * from where on to look, and without one by the full pass, which begins at the beginning. Jobs of
  * the near future are read ahead of their time and wait in memory.
  *
- * A lane that polls and is caught up is mostly asked by lane_poll, a read of all classes at once that
- * tells nothing of what comes behind the horizon. */
+ * A lane that polls and is caught up is mostly asked by lane_poll, a read of all classes at once
+ * that tells nothing of what comes behind the horizon. */
 #ifndef QUEUE_READER_H
 #define QUEUE_READER_H
 
@@ -28,7 +28,8 @@ enum {
     READER_PASS_BUSY_US = 2000000,  /* between full passes of a lane that polls */
     READER_PASS_IDLE_US = 30000000, /* of one that is notified */
     READER_POLL_FIRST_US = 1000,
-    READER_POLL_ARM_US = 64000,   /* quiet for so long: arm */
+    READER_POLL_BUSY_US = 4000,   /* at most, while it may be armed */
+    READER_POLL_ARM_US = 128000,  /* quiet for so long: arm */
     READER_POLL_MAX_US = 1000000, /* without LISTEN */
     READER_LIMIT_FIRST = 128,
     READER_LIMIT_MAX = 1000 /* rows a lane, class and read */
