@@ -53,6 +53,8 @@ struct errand_job {
     void *owner;             /* the queue's */
     struct errand_job *next; /* the queue's lists */
     bool alone;              /* the queue's: commits in a transaction of its own */
+    bool sent_before;        /* the queue's: its completion was, and the answer lost */
+    bool uncounted;          /* the queue's: its outcome changed nothing */
 };
 
 struct attempt_host;

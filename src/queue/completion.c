@@ -240,6 +240,8 @@ static void lane_add_statement(struct lane *lane, struct db_unit *unit, int stat
     if (add)
         add(&params, list);
     size_t i = completing->check_count++;
+    for (struct entry *entry = list; entry; entry = entry->next)
+        entry->check = i;
     completing->checks[i].statement = unit->count;
     completing->checks[i].rows = count;
     completing->checks[i].lane = lane;
@@ -380,20 +382,39 @@ static void completion_flush(void *owner)
 
 /* ---- The answer ---- */
 
+/* Whether the id stands in the list, whose ids are separated by blanks. */
+static bool ids_have(const char *ids, int64_t id)
+{
+    for (const char *at = ids; *at;) {
+        char *end;
+        if (strtoll(at, &end, 10) == id)
+            return true;
+        at = end + (*end == ' ');
+    }
+    return false;
+}
+
+/* Those of a statement whose rows were not as they were seen did not end here, unless they did so
+ * when the statement was sent before and its answer was lost. */
+static void completing_leave_uncounted(struct completing *completing, size_t check, const char *ids)
+{
+    for (struct errand_job *job = completing->jobs; job; job = job->next)
+        job->uncounted |=
+            job_entry(job)->check == check && !job->sent_before && !ids_have(ids, job->id);
+}
+
 /* Fewer rows than jobs: somebody changed one meanwhile, or the lane is another's. */
 static void completing_check(struct completing *completing, const struct db_unit *unit)
 {
-    for (size_t i = 0; i < completing->check_count; i++)
-        completing->checks[i].lane->refused = true;
     for (size_t i = 0; i < completing->check_count; i++) {
         struct lane *lane = completing->checks[i].lane;
         const PGresult *result = db_unit_result(unit, completing->checks[i].statement);
         if (strcmp(PQgetvalue(result, 0, 1), "0") != 0)
             dependents_release(completing->runner, lane->number);
         size_t rows = strtoull(PQgetvalue(result, 0, 0), NULL, 10);
-        lane->refused &= rows == 0;
         if (rows >= completing->checks[i].rows)
             continue;
+        completing_leave_uncounted(completing, i, PQgetvalue(result, 0, 2));
         log_event(LOG_INFO, "jobs were changed while they ran", "lane", log_int(lane->number),
                   NULL);
         lane->pass_at_us = clock_mono_us();
@@ -436,7 +457,7 @@ static void jobs_leave(struct runner *runner, struct errand_job *jobs, int64_t f
 {
     while (jobs) {
         struct errand_job *next = jobs->next;
-        if (!job_entry(jobs)->lane->refused)
+        if (!jobs->uncounted)
             statistic_count(runner, jobs, finished_us);
         job_log(jobs);
         job_leave(runner, jobs);
@@ -516,6 +537,8 @@ static void completing_on_done(struct db_unit *unit, void *owner)
                err->code == ERR_CANCELLED) {
         log_event(LOG_WARN, "committing failed, trying again", "jobs",
                   log_int((long long)completing->count), "error", err->text, NULL);
+        for (struct errand_job *job = completing->jobs; job; job = job->next)
+            job->sent_before |= err->code == ERR_UNKNOWN_OUTCOME;
         jobs_put_back(completion, completing->jobs, completing->jobs->alone);
         loop_timer_set(&completion->again, clock_mono_us() + COMPLETION_AGAIN_US);
         return;

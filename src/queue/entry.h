@@ -70,6 +70,7 @@ struct entry {
     bool gone;              /* ended; kept until the read under way returns */
     struct errand_job *job; /* CLAIMING and later */
     struct entry *next;     /* of its lane's list in use */
+    size_t check;           /* of its completion's statements, which one */
     char args[];
 };
 

@@ -61,7 +61,6 @@ struct lane {
                                 none */
     bool yielding;           /* a runner that knows it is looked for */
     int64_t yield_to;        /* leaving: the runner that is to have it; 0: whoever comes */
-    bool refused; /* of the completion that is looked at nothing counted: it is another's by now */
     bool lost; /* another runner has it: nothing is started, and it goes when its last entry ends */
     size_t cautious_left;     /* rows still to be run cautiously after a takeover */
     int64_t notify_window_us; /* start of the second in which notifications are counted */

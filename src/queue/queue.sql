@@ -304,11 +304,13 @@ with gone as (
     on conflict (lane, id) do update set outcome = excluded.outcome
     returning 1
 )
-select errand.completion_check($3::integer, (select pg_catalog.count(*) from gone)), (select pg_catalog.count(*) from ended)
+select errand.completion_check($3::integer, (select pg_catalog.count(*) from gone)), (select pg_catalog.count(*) from ended),
+    case when (select pg_catalog.count(*) from gone) < pg_catalog.cardinality($4::bigint[]) then (select pg_catalog.string_agg(x.id::text, ' ') from gone x) end
 
 -- name: job_done
 -- Jobs that are done (written down as ours, or in a lane that is still ours): $2 epoch, $3 expected number (-1: no check), $4 ids, $5 attempts, $6 revisions, $7 start times in us, $8
--- runner, $9 days that the history keeps them. Tells how many were done, and how many of them others wait for.
+-- runner, $9 days that the history keeps them. Tells how many were done, how many of them others wait
+-- for, and where some were not done, which were (ids; null: all, or none).
 with gone as (
     delete from errand.job j
     using unnest($4::bigint[], $5::smallint[], $6::integer[], $7::bigint[]) d(id, attempt, revision, started_us)
@@ -330,7 +332,8 @@ with gone as (
     on conflict (lane, id) do update set outcome = excluded.outcome
     returning 1
 )
-select errand.completion_check($3::integer, (select pg_catalog.count(*) from gone)), (select pg_catalog.count(*) from ended)
+select errand.completion_check($3::integer, (select pg_catalog.count(*) from gone)), (select pg_catalog.count(*) from ended),
+    case when (select pg_catalog.count(*) from gone) < pg_catalog.cardinality($4::bigint[]) then (select pg_catalog.string_agg(x.id::text, ' ') from gone x) end
 
 -- name: job_done_unkept
 -- As job_done, of kinds whose done jobs the history does not keep.
@@ -347,7 +350,8 @@ with gone as (
     on conflict (lane, id) do update set outcome = excluded.outcome
     returning 1
 )
-select errand.completion_check($3::integer, (select pg_catalog.count(*) from gone)), (select pg_catalog.count(*) from ended)
+select errand.completion_check($3::integer, (select pg_catalog.count(*) from gone)), (select pg_catalog.count(*) from ended),
+    case when (select pg_catalog.count(*) from gone) < pg_catalog.cardinality($4::bigint[]) then (select pg_catalog.string_agg(x.id::text, ' ') from gone x) end
 from (select $7::bigint[], $9::integer) unused
 
 -- name: job_end
@@ -386,7 +390,8 @@ with gone as (
     on conflict (lane, id) do update set outcome = excluded.outcome
     returning 1
 )
-select errand.completion_check($3::integer, (select pg_catalog.count(*) from gone)), (select pg_catalog.count(*) from ended)
+select errand.completion_check($3::integer, (select pg_catalog.count(*) from gone)), (select pg_catalog.count(*) from ended),
+    case when (select pg_catalog.count(*) from gone) < pg_catalog.cardinality($4::bigint[]) then (select pg_catalog.string_agg(x.id::text, ' ') from gone x) end
 
 -- name: job_again
 -- Jobs that run again: as job_done, and $10 the attempts to be written down, $11 the next run_at in us, $12 reasons, $13 whether the attempt failed (a
@@ -412,7 +417,8 @@ with again as (
         pg_catalog.timezone('UTC', pg_catalog.now())::date + $9::integer, $8::bigint, a.error_class, coalesce(a.error, '')
     from again a where a.failed
 )
-select errand.completion_check($3::integer, (select pg_catalog.count(*) from again)), 0::bigint
+select errand.completion_check($3::integer, (select pg_catalog.count(*) from again)), 0::bigint,
+    case when (select pg_catalog.count(*) from again) < pg_catalog.cardinality($4::bigint[]) then (select pg_catalog.string_agg(x.id::text, ' ') from again x) end
 
 -- name: dependents_release
 -- Tells what waits for jobs of the lane that were marked as ended.

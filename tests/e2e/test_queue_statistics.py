@@ -68,6 +68,18 @@ def test_each_outcome_is_counted(db, errand):
     assert counted(db) == wanted
 
 
+def test_what_was_called_off_meanwhile_is_not_counted_as_done(db, errand):
+    """Called off in SQL while they wait or run, and nobody knows which: the history and the statistics agree."""
+    errand.start("--concurrency", "50").wait_ready()
+    ids = db.enqueue_many(2000, {"sleep_ms": 5})
+    db.wait("select count(*) > 100 from errand.history where outcome = 'done'")
+    db.sql("select errand.cancel(id) from unnest(%s) id", [id for id in ids if id % 2])
+    db.wait_empty()
+    done = db.one("select count(*) from errand.history where outcome = 'done'")
+    assert 1000 < done < 2000
+    until(lambda: counted(db).get(("default", "probe.run", "done")) == done, lambda: (done, counted(db)), timeout=4)
+
+
 def test_times(db, errand):
     errand.start("--concurrency", "1").wait_ready()
     db.wait_ended(db.enqueue(queue="single")) # no waiting for its first read
