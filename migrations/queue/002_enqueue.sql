@@ -191,6 +191,8 @@ create function errand.enqueue_waiting(
 ) returns setof bigint
 language plpgsql set search_path = '' as $$
 declare
+    waits constant integer := pg_catalog.cardinality((enqueue_waiting.parents).ids);
+    holds constant boolean := errand.parents_hold(enqueue_waiting.parents);
     ids bigint[];
 begin
     with made as (
@@ -198,8 +200,8 @@ begin
             expires_at, tags, waiting_for, wanted_at, held)
         select c.lane, enqueue_waiting.kind, c.args, 'infinity', coalesce(enqueue_waiting.priority, 2), c.key, c.key is not null,
             enqueue_waiting.max_attempts, enqueue_waiting.timeout_ms, enqueue_waiting.trace, enqueue_waiting.now_at,
-            enqueue_waiting.expires_at, enqueue_waiting.tags, pg_catalog.cardinality((enqueue_waiting.parents).ids),
-            greatest(c.run_at, enqueue_waiting.now_at), errand.parents_hold(enqueue_waiting.parents)
+            enqueue_waiting.expires_at, enqueue_waiting.tags, waits,
+            greatest(c.run_at, enqueue_waiting.now_at), holds
         from rows from (pg_catalog.unnest(enqueue_waiting.chosen), pg_catalog.unnest(enqueue_waiting.args),
             pg_catalog.unnest(enqueue_waiting.run_at), pg_catalog.unnest(enqueue_waiting.keys)) c(lane, args, run_at, key)
         returning job.id
@@ -401,6 +403,7 @@ language plpgsql set search_path = '' as $$
 declare
     wanted constant bigint[] := array(select distinct a.id from pg_catalog.unnest(parents_find.after) a(id) order by a.id);
     found_parents errand.parents;
+    missing bigint[];
     ended record;
 begin
     if wanted = '{}' then
@@ -412,15 +415,15 @@ begin
     select parents_find.on_parent, coalesce(pg_catalog.array_agg(p.lane), '{}'), coalesce(pg_catalog.array_agg(p.id), '{}'),
         coalesce(pg_catalog.array_agg(null::text), '{}')
     into found_parents from errand.parents_lock(wanted) p;
+    missing := array(select w.id from pg_catalog.unnest(wanted) w(id) except select p.id from pg_catalog.unnest(found_parents.ids) p(id));
     for ended in
         select w.id, coalesce(h.lane, d.lane) as lane, coalesce(h.outcome, case when d.id is not null then 'dead' end) as outcome
-        from pg_catalog.unnest(wanted) w(id)
+        from pg_catalog.unnest(missing) w(id)
         left join lateral (
             select x.lane, x.outcome from errand.history x where x.id = w.id order by x.finished_at desc limit 1) h on true
         left join lateral (
             select x.lane, x.id from errand.lane l join errand.dead_letter x on x.lane = l.lane and x.id = w.id
             where h.outcome is null) d on true
-        where w.id <> all (found_parents.ids)
         order by w.id
     loop
         if ended.outcome is null then
@@ -437,9 +440,10 @@ end
 $$;
 
 -- Locks those of the jobs that have not ended, marked as having dependents. It does not wait for one while it holds others, because
--- a completion may hold that one and want these: it lets all go and begins anew (and in the end it waits all the same).
+-- a completion may hold that one and want these: it lets all go and begins anew (and in the end it waits all the same). The planner is
+-- to see how many they are.
 create function errand.parents_lock(ids bigint[]) returns table (lane integer, id bigint)
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = '' set plan_cache_mode = 'force_custom_plan' as $$
 #variable_conflict use_column
 declare
     tries integer := case when pg_catalog.cardinality(parents_lock.ids) = 1 then 100 else 0 end;
@@ -455,11 +459,7 @@ begin
                 missing := 0;
                 held_lanes := '{}';
                 held_ids := '{}';
-                for part in
-                    select j.lane, pg_catalog.array_agg(j.id order by j.id) as ids
-                    from errand.lane l join errand.job j on j.lane = l.lane and j.id = any (parents_lock.ids)
-                    group by j.lane order by j.lane
-                loop
+                for part in select f.lane, f.ids from errand.parents_owed(parents_lock.ids) f loop
                     locked := errand.parents_lock_lane(part.lane, part.ids, tries >= 100);
                     missing := missing + pg_catalog.cardinality(part.ids) - pg_catalog.cardinality(locked);
                     held_ids := held_ids || locked;
@@ -485,9 +485,45 @@ begin
 end
 $$;
 
+-- Those of the jobs that have not ended, by lane. Ids that lie close together, as those of a set do, are read in one go; others are looked
+-- for in every lane.
+create function errand.parents_owed(wanted bigint[]) returns table (lane integer, ids bigint[])
+language plpgsql set search_path = '' as $$
+#variable_conflict use_column
+declare
+    first bigint;
+    last bigint;
+begin
+    select pg_catalog.min(w.id), pg_catalog.max(w.id) into first, last from pg_catalog.unnest(parents_owed.wanted) w(id);
+    if last - first < 1000 + 4::bigint * pg_catalog.cardinality(parents_owed.wanted) then
+        return query
+        select f.lane, pg_catalog.array_agg(f.id order by f.id)
+        from (
+            select pg_catalog.max(a.lane) as lane, a.id
+            from (
+                select j.lane, j.id from errand.lane l
+                cross join lateral (select x.lane, x.id from errand.job x where x.lane = l.lane and x.id between first and last offset 0) j
+                union all
+                select null, w.id from pg_catalog.unnest(parents_owed.wanted) w(id)
+            ) a
+            group by a.id having pg_catalog.count(*) = 2
+        ) f
+        group by f.lane order by f.lane;
+    else
+        return query
+        select l.lane, pg_catalog.array_agg(j.id order by j.id)
+        from errand.lane l
+        cross join lateral (select x.id from errand.job x where x.lane = l.lane and x.id = any (parents_owed.wanted) offset 0) j
+        group by l.lane order by l.lane;
+    end if;
+end
+$$;
+
 -- Returns those that are locked now. One that is marked already needs the weaker lock only: others may bind to it meanwhile.
 create function errand.parents_lock_lane(lane integer, ids bigint[], wait boolean) returns bigint[]
 language plpgsql set search_path = '' as $$
+declare
+    free bigint[];
 begin
     if parents_lock_lane.wait then
         perform from errand.job j
@@ -499,12 +535,11 @@ begin
             select j.id from errand.job j where j.lane = parents_lock_lane.lane and j.id = any (parents_lock_lane.ids)
             order by j.id for key share);
     end if;
-    with free as materialized (
+    free := array(
         select j.id from errand.job j
         where j.lane = parents_lock_lane.lane and j.id = any (parents_lock_lane.ids) and not j.dependents
-        order by j.id for no key update skip locked
-    )
-    update errand.job j set dependents = true from free f where j.lane = parents_lock_lane.lane and j.id = f.id;
+        order by j.id for no key update skip locked);
+    update errand.job j set dependents = true where j.lane = parents_lock_lane.lane and j.id = any (free);
     return array(
         select j.id from errand.job j
         where j.lane = parents_lock_lane.lane and j.id = any (parents_lock_lane.ids) and j.dependents
@@ -557,8 +592,7 @@ begin
         select c.lane, pg_catalog.array_agg(c.id) as ids
         from unnest(parents_bind.child_lanes, parents_bind.child_ids) c(lane, id) group by c.lane order by c.lane
     loop
-        perform errand.jobs_cancel(part.lane, part.ids,
-            pg_catalog.array_fill(errand.dependency_reason(bad.id, bad.outcome), array[pg_catalog.cardinality(part.ids)]));
+        perform errand.jobs_cancel(part.lane, part.ids, errand.dependency_reason(bad.id, bad.outcome));
     end loop;
 end
 $$;

@@ -54,9 +54,9 @@ begin
         return 'not found';
     end if;
     select c.cancelled, c.parents into ended
-    from errand.jobs_cancel(at_lane, array[cancel.id], array[coalesce(cancel.reason, 'cancelled by errand.cancel')]) c;
+    from errand.jobs_cancel(at_lane, array[cancel.id], coalesce(cancel.reason, 'cancelled by errand.cancel')) c;
     if ended.cancelled > 0 then
-        perform errand.dependents_tell(array[at_lane], array[cancel.id], array['cancelled']) where ended.parents <> '{}';
+        perform errand.dependents_tell(at_lane, array[cancel.id], array['cancelled']) where ended.parents <> '{}';
         return 'cancelled';
     end if;
     update errand.job j set cancel_requested = true, cancel_reason = coalesce(cancel.reason, j.cancel_reason)
@@ -178,29 +178,28 @@ begin
     perform errand.dependencies_drop(array[delete.id]);
     perform errand.job_tell(at_lane, delete.id, 'cancel');
     if dependents then
-        perform errand.dependents_tell(array[at_lane], array[delete.id], array['deleted']);
+        perform errand.dependents_tell(at_lane, array[delete.id], array['deleted']);
     end if;
     return 'deleted';
 end
 $$;
 
--- Those of a lane's jobs that have not started go to the history, each for its reason. How many they were, and which of them
--- others wait for: the caller tells those.
-create function errand.jobs_cancel(lane integer, ids bigint[], reasons text[], out cancelled integer, out parents bigint[])
+-- Those of a lane's jobs that have not started go to the history. How many they were, and which of them others wait for: the caller
+-- tells those.
+create function errand.jobs_cancel(lane integer, ids bigint[], reason text, out cancelled integer, out parents bigint[])
 language plpgsql set search_path = '' as $$
 declare
     bound bigint[];
     seen bigint[];
 begin
     with gone as (
-        delete from errand.job j using unnest(jobs_cancel.ids, jobs_cancel.reasons) c(id, reason)
-        where j.lane = jobs_cancel.lane and j.id = c.id and j.claimed_by is null
-        returning j.*, c.reason
+        delete from errand.job j where j.lane = jobs_cancel.lane and j.id = any (jobs_cancel.ids) and j.claimed_by is null
+        returning j.*
     ), told as (
         insert into errand.history (lane, attempt, priority, id, run_at, created_at, finished_at, keep_until, outcome, kind, key,
             args, error, trace, tags)
         select g.lane, g.attempt, g.priority, g.id, case when g.waiting_for > 0 then g.wanted_at else g.run_at end, g.created_at, n.at,
-            n.until, 'cancelled', g.kind, g.key, g.args, g.reason, g.trace, g.tags
+            n.until, 'cancelled', g.kind, g.key, g.args, jobs_cancel.reason, g.trace, g.tags
         from gone g, (select pg_catalog.clock_timestamp(),
             errand.keep_until((select l.queue from errand.lane l where l.lane = jobs_cancel.lane))) n(at, until)
         where not exists (select from errand.kind_setting s where s.name = g.kind and s.keep = 'none')
@@ -216,6 +215,8 @@ end
 $$;
 
 -- ---- Jobs after jobs. Whoever changes both locks a job before the dependencies that it is the child of. ----
+-- There may be very many of them at once, and statistics that know of none: so rows are named by `= any (ids)` and not by a join with a
+-- set, which may become a loop in a loop; and where there are many, the planner is to see how many.
 
 -- The jobs wait for nothing any more.
 create function errand.dependencies_drop(child_ids bigint[]) returns void
@@ -255,35 +256,50 @@ begin
     if ids is null then
         return 0;
     end if;
-    return errand.dependents_tell(pg_catalog.array_fill(dependents_release.lane, array[pg_catalog.cardinality(ids)]), ids, outcomes);
+    return errand.dependents_tell(dependents_release.lane, ids, outcomes);
 end
 $$;
 
--- Those jobs have ended so. Works through all that follows, a lane of parents and a lane of children at a time.
-create function errand.dependents_tell(lanes integer[], ids bigint[], outcomes text[]) returns integer
+-- Those jobs of a lane have ended so. Works through all that follows, a lane of parents, an outcome and a lane of children at a time.
+create function errand.dependents_tell(lane integer, ids bigint[], outcomes text[]) returns integer
 language plpgsql set search_path = '' as $$
 declare
     told integer := 0;
+    lanes integer[] := pg_catalog.array_fill(dependents_tell.lane, array[pg_catalog.cardinality(dependents_tell.ids)]);
     at_lane integer;
+    at_outcome text;
     parents bigint[];
-    parents_outcomes text[];
     part record;
     step record;
 begin
+    -- All in one order first: others may tell the same ones at this moment.
+    for part in
+        select d.child_lane as lane, pg_catalog.array_agg(distinct d.child_id order by d.child_id) as ids
+        from errand.dependency d where d.lane = dependents_tell.lane and d.parent_id = any (dependents_tell.ids)
+        group by d.child_lane order by d.child_lane
+    loop
+        perform from errand.job j where j.lane = part.lane and j.id = any (part.ids) order by j.id for update;
+    end loop;
     while lanes <> '{}' loop
         at_lane := lanes[1];
-        select pg_catalog.array_agg(w.id) filter (where w.lane = at_lane), pg_catalog.array_agg(w.outcome) filter (where w.lane = at_lane),
-            coalesce(pg_catalog.array_agg(w.lane) filter (where w.lane <> at_lane), '{}'),
-            pg_catalog.array_agg(w.id) filter (where w.lane <> at_lane), pg_catalog.array_agg(w.outcome) filter (where w.lane <> at_lane)
-        into parents, parents_outcomes, lanes, ids, outcomes
-        from rows from (pg_catalog.unnest(lanes), pg_catalog.unnest(ids), pg_catalog.unnest(outcomes)) w(lane, id, outcome);
+        at_outcome := outcomes[1];
+        select pg_catalog.array_agg(w.id) filter (where w.now), coalesce(pg_catalog.array_agg(w.lane) filter (where not w.now), '{}'),
+            pg_catalog.array_agg(w.id) filter (where not w.now), pg_catalog.array_agg(w.outcome) filter (where not w.now)
+        into parents, lanes, ids, outcomes
+        from (select x.lane, x.id, x.outcome, x.lane = at_lane and x.outcome = at_outcome as now
+            from rows from (pg_catalog.unnest(lanes), pg_catalog.unnest(ids), pg_catalog.unnest(outcomes)) x(lane, id, outcome)) w;
         for part in
             select d.child_lane as lane, pg_catalog.array_agg(distinct d.child_id order by d.child_id) as ids
             from errand.dependency d where d.lane = at_lane and d.parent_id = any (parents)
             group by d.child_lane order by d.child_lane
         loop
-            select t.told, t.cancelled into step
-            from errand.dependents_tell_lane(at_lane, parents, parents_outcomes, part.lane, part.ids) t;
+            if pg_catalog.cardinality(part.ids) < 500 then
+                select t.told, t.cancelled into step
+                from errand.dependents_tell_lane(at_lane, parents, at_outcome, part.lane, part.ids) t;
+            else
+                select t.told, t.cancelled into step
+                from errand.dependents_tell_many(at_lane, parents, at_outcome, part.lane, part.ids) t;
+            end if;
             told := told + step.told;
             lanes := lanes || pg_catalog.array_fill(part.lane, array[pg_catalog.cardinality(step.cancelled)]);
             ids := ids || step.cancelled;
@@ -296,58 +312,74 @@ $$;
 
 -- Of one lane's parents to one lane's children. How many were told, and which of these were cancelled and have dependents themselves.
 create function errand.dependents_tell_lane(
-    lane integer, parents bigint[], outcomes text[], child_lane integer, child_ids bigint[], out told integer, out cancelled bigint[]
+    lane integer, parents bigint[], outcome text, child_lane integer, child_ids bigint[], out told integer, out cancelled bigint[]
 ) language plpgsql set search_path = '' as $$
 declare
+    bad constant boolean := dependents_tell_lane.outcome <> 'done';
+    now_at constant timestamptz := pg_catalog.clock_timestamp();
     held_ids bigint[];
-    freed bigint[];
-    counts integer[];
-    ended bigint[];
-    reasons text[];
+    part record;
     due timestamptz[];
+    more bigint[];
 begin
     perform from errand.job j where j.lane = dependents_tell_lane.child_lane and j.id = any (dependents_tell_lane.child_ids)
     order by j.id for update;
-    with kept as (
-        update errand.dependency d set outcome = e.outcome, held = true
-        from unnest(dependents_tell_lane.parents, dependents_tell_lane.outcomes) e(id, outcome)
-        where d.lane = dependents_tell_lane.lane and d.parent_id = e.id and d.child_lane = dependents_tell_lane.child_lane
-            and d.on_parent = 'hold' and e.outcome <> 'done' and not d.held
-        returning d.child_id
-    )
-    select coalesce(pg_catalog.array_agg(distinct k.child_id), '{}') into held_ids from kept k;
-    update errand.job j set held = true where j.lane = dependents_tell_lane.child_lane and j.id = any (held_ids);
-    with gone as (
-        delete from errand.dependency d
-        using unnest(dependents_tell_lane.parents, dependents_tell_lane.outcomes) e(id, outcome)
-        where d.lane = dependents_tell_lane.lane and d.parent_id = e.id and d.child_lane = dependents_tell_lane.child_lane and not d.held
-        returning d.child_id, case when d.on_parent = 'cancel' and e.outcome <> 'done' then e.id end as bad_id, e.outcome
-    ), child as (
-        select g.child_id, pg_catalog.count(*)::integer as n, pg_catalog.min(g.bad_id) as bad_id,
-            pg_catalog.min(g.outcome) filter (where g.bad_id is not null) as outcome
-        from gone g group by g.child_id
-    )
-    select pg_catalog.array_agg(c.child_id order by c.child_id) filter (where c.bad_id is null),
-        pg_catalog.array_agg(c.n order by c.child_id) filter (where c.bad_id is null),
-        pg_catalog.array_agg(c.child_id order by c.child_id) filter (where c.bad_id is not null),
-        pg_catalog.array_agg(errand.dependency_reason(c.bad_id, c.outcome) order by c.child_id) filter (where c.bad_id is not null)
-    into freed, counts, ended, reasons from child c;
-    told := pg_catalog.cardinality(held_ids) + coalesce(pg_catalog.cardinality(freed), 0) + coalesce(pg_catalog.cardinality(ended), 0);
+    told := 0;
     cancelled := '{}';
-    if freed is not null then
-        with free as (
-            update errand.job j set waiting_for = j.waiting_for - c.n,
-                run_at = case when j.waiting_for > c.n then j.run_at when j.wanted_at > c.at then j.wanted_at else c.at end
-            from (select u.id, u.n, pg_catalog.clock_timestamp() as at from unnest(freed, counts) u(id, n)) c
-            where j.lane = dependents_tell_lane.child_lane and j.id = c.id
-            returning j.waiting_for, j.run_at
+    if bad then
+        with kept as (
+            update errand.dependency d set outcome = dependents_tell_lane.outcome, held = true
+            where d.lane = dependents_tell_lane.lane and d.parent_id = any (dependents_tell_lane.parents)
+                and d.child_lane = dependents_tell_lane.child_lane and d.on_parent = 'hold' and not d.held
+            returning d.child_id
         )
-        select pg_catalog.array_agg(f.run_at) into due from free f where f.waiting_for = 0;
-        perform errand.lanes_wake(array[dependents_tell_lane.child_lane], due) where due is not null;
+        select pg_catalog.array_agg(distinct k.child_id) into held_ids from kept k;
+        if held_ids is not null then
+            update errand.job j set held = true where j.lane = dependents_tell_lane.child_lane and j.id = any (held_ids);
+            told := pg_catalog.cardinality(held_ids);
+        end if;
     end if;
-    if ended is not null then
-        select c.parents into cancelled from errand.jobs_cancel(dependents_tell_lane.child_lane, ended, reasons) c;
-    end if;
+    -- Children by what becomes of them: cancelled because of that parent (bad_id), or so many (n) fewer to wait for.
+    for part in
+        with gone as (
+            delete from errand.dependency d
+            where d.lane = dependents_tell_lane.lane and d.parent_id = any (dependents_tell_lane.parents)
+                and d.child_lane = dependents_tell_lane.child_lane and not d.held
+            returning d.child_id, case when bad and d.on_parent = 'cancel' then d.parent_id end as bad_id
+        ), child as (
+            select g.child_id, pg_catalog.min(g.bad_id) as bad_id,
+                case when pg_catalog.count(g.bad_id) = 0 then pg_catalog.count(*) end::integer as n
+            from gone g group by g.child_id
+        )
+        select c.bad_id, c.n, pg_catalog.array_agg(c.child_id order by c.child_id) as ids from child c group by c.bad_id, c.n
+    loop
+        told := told + pg_catalog.cardinality(part.ids);
+        if part.bad_id is not null then
+            select c.parents into more from errand.jobs_cancel(dependents_tell_lane.child_lane, part.ids,
+                errand.dependency_reason(part.bad_id, dependents_tell_lane.outcome)) c;
+            cancelled := cancelled || more;
+        else
+            with free as (
+                update errand.job j set waiting_for = j.waiting_for - part.n,
+                    run_at = case when j.waiting_for > part.n then j.run_at when j.wanted_at > now_at then j.wanted_at else now_at end
+                where j.lane = dependents_tell_lane.child_lane and j.id = any (part.ids)
+                returning j.waiting_for, j.run_at
+            )
+            select pg_catalog.array_agg(f.run_at) into due from free f where f.waiting_for = 0;
+            perform errand.lanes_wake(array[dependents_tell_lane.child_lane], due) where due is not null;
+        end if;
+    end loop;
+end
+$$;
+
+-- The same for very many.
+create function errand.dependents_tell_many(
+    lane integer, parents bigint[], outcome text, child_lane integer, child_ids bigint[], out told integer, out cancelled bigint[]
+) language plpgsql set search_path = '' set plan_cache_mode = 'force_custom_plan' as $$
+begin
+    select t.told, t.cancelled into told, cancelled
+    from errand.dependents_tell_lane(dependents_tell_many.lane, dependents_tell_many.parents, dependents_tell_many.outcome,
+        dependents_tell_many.child_lane, dependents_tell_many.child_ids) t;
 end
 $$;
 

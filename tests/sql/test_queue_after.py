@@ -108,6 +108,32 @@ def test_fan_in(db):
     is_free(db, batch)
 
 
+def test_parents_that_are_far_apart(db):
+    near = db.enqueue_many(30)
+    db.sql("alter table errand.job alter id restart with 1000000000")
+    far = [db.enqueue(queue="single"), *db.enqueue_many(30)]
+    child = after(db, [near[0], *near[10:20], *far])
+    is_waiting(db, child, 42)
+    assert sorted(row.id for row in db.sql("select id from errand.job where dependents")) == [near[0], *near[10:20], *far]
+    end(db, near + far)
+    is_free(db, child)
+
+
+def test_nothing_is_scanned_to_find_the_parents(db):
+    db.sql("insert into errand.job (lane, kind, args, run_at) select 1 + n % 8, 'a', '{}', now() from generate_series(1, 50000) n")
+    db.sql("vacuum analyze errand.job")
+    ids = [row.id for row in db.sql("select id from errand.job order by id")]
+
+    def scans():
+        db.sql("select pg_stat_force_next_flush()")
+        return db.one("select seq_scan from pg_stat_user_tables where relid = 'errand.job'::regclass")
+    for parents in (ids[:1], ids[:10], ids[::5000], ids[100:300], ids[::500]):
+        before = scans()
+        child = after(db, parents)
+        db.sql("select errand.why(%s), errand.retry(%s), errand.reprioritize(%s, 1), errand.cancel(%s)", child, child, child, child)
+        assert scans() == before, len(parents)
+
+
 def test_fan_out(db):
     parent = db.enqueue()
     ids = [row[0] for row in db.sql("select errand.enqueue_many('child', (select array_agg(jsonb_build_object('n', n) order by n)"
