@@ -70,7 +70,8 @@ enum err_code db_sqlstate_code(const char *sqlstate);
 
 /* Values of a binary result. A timestamptz comes as microseconds since 1970 (infinities as
  * INT64_MIN/MAX). */
-int64_t db_get_int(const PGresult *result, int row, int column); /* int2, int4, int8, bool */
+/* int2, int4, int8, bool; 0 for null. */
+int64_t db_get_int(const PGresult *result, int row, int column);
 int64_t db_get_time_us(const PGresult *result, int row, int column);
 
 /* Microseconds since 1970 as text that PostgreSQL reads as a timestamptz. */

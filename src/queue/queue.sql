@@ -178,9 +178,11 @@ select errand.lanes_wake(array[$1::integer], array[pg_catalog.to_timestamp($2::d
 -- name: lane_read
 -- What a lane holds after the cursors, one priority class at a time, due by the horizon: $2 classes, $3 and $4 cursors (run_at, id), $5
 -- limits, $6 horizon, $7 kinds: only theirs come with args, $8 whether the order of a key counts: then with the job that goes before. And of each
--- class the next one after the horizon (later true; it is told, not held).
-select c.priority, j.run_at, j.id, j.attempt, j.revision, j.max_attempts, j.timeout_ms, j.claimed_by, j.cancel_requested,
-    j.kind, case when j.kind = any ($7::text[]) then j.args::text end, false as later,
+-- class the next one after the horizon (later true; it is told, not held). Nought and false come as null: most rows have little else, and a null
+-- costs next to nothing on either side.
+select c.priority, j.run_at, j.id, nullif(j.attempt, 0::smallint) as attempt, nullif(j.revision, 0) as revision, j.max_attempts, j.timeout_ms, j.claimed_by,
+    nullif(j.cancel_requested, false) as cancel_requested,
+    j.kind, case when j.kind = any ($7::text[]) then j.args::text end, null::boolean as later,
     case when j.claimed_by is not null then errand.runner_alive(j.claimed_by) end as claimer_alive, j.expires_at, j.key,
     case when $8::boolean then j.created_at end,
     case when $8::boolean and j.key is not null then errand.job_before(j.lane, j.key, j.created_at, j.id) end as after_id
@@ -203,8 +205,9 @@ cross join lateral (
 -- name: lane_poll
 -- lane_read for a lane that was read to its end a moment ago, at a fraction of its cost: all classes from one time ($2) to the horizon ($3), $4
 -- limit, $5 kinds, in no order, and nothing of what comes later. With as many rows as the limit there may be more.
-select j.priority, j.run_at, j.id, j.attempt, j.revision, j.max_attempts, j.timeout_ms, j.claimed_by, j.cancel_requested,
-    j.kind, case when j.kind = any ($5::text[]) then j.args::text end, false as later,
+select j.priority, j.run_at, j.id, nullif(j.attempt, 0::smallint) as attempt, nullif(j.revision, 0) as revision, j.max_attempts, j.timeout_ms, j.claimed_by,
+    nullif(j.cancel_requested, false) as cancel_requested,
+    j.kind, case when j.kind = any ($5::text[]) then j.args::text end, null::boolean as later,
     case when j.claimed_by is not null then errand.runner_alive(j.claimed_by) end as claimer_alive, j.expires_at, j.key,
     null::timestamptz, null::bigint as after_id
 from errand.job j
@@ -213,8 +216,9 @@ limit $4::integer
 
 -- name: lane_read_key
 -- The first jobs of a key, in the form of lane_read: $2 key, $3 limit, $4 horizon, $5 kinds, $6 whether its order counts.
-select j.priority, j.run_at, j.id, j.attempt, j.revision, j.max_attempts, j.timeout_ms, j.claimed_by, j.cancel_requested,
-    j.kind, case when j.kind = any ($5::text[]) then j.args::text end, false as later,
+select j.priority, j.run_at, j.id, nullif(j.attempt, 0::smallint) as attempt, nullif(j.revision, 0) as revision, j.max_attempts, j.timeout_ms, j.claimed_by,
+    nullif(j.cancel_requested, false) as cancel_requested,
+    j.kind, case when j.kind = any ($5::text[]) then j.args::text end, null::boolean as later,
     case when j.claimed_by is not null then errand.runner_alive(j.claimed_by) end as claimer_alive, j.expires_at, j.key,
     case when $6::boolean then j.created_at end,
     case when $6::boolean then errand.job_before(j.lane, j.key, j.created_at, j.id) end as after_id
@@ -230,8 +234,9 @@ limit $3::integer
 -- name: lane_read_kind
 -- The first jobs of a kind that are due from a time on, in the form of lane_read: $2 kind, $3 from, $4 limit, $5 horizon, $6 kinds, $7 whether the
 -- order of keys counts.
-select j.priority, j.run_at, j.id, j.attempt, j.revision, j.max_attempts, j.timeout_ms, j.claimed_by, j.cancel_requested,
-    j.kind, case when j.kind = any ($6::text[]) then j.args::text end, false as later,
+select j.priority, j.run_at, j.id, nullif(j.attempt, 0::smallint) as attempt, nullif(j.revision, 0) as revision, j.max_attempts, j.timeout_ms, j.claimed_by,
+    nullif(j.cancel_requested, false) as cancel_requested,
+    j.kind, case when j.kind = any ($6::text[]) then j.args::text end, null::boolean as later,
     case when j.claimed_by is not null then errand.runner_alive(j.claimed_by) end as claimer_alive, j.expires_at, j.key,
     case when $7::boolean then j.created_at end,
     case when $7::boolean and j.key is not null then errand.job_before(j.lane, j.key, j.created_at, j.id) end as after_id

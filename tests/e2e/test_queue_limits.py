@@ -3,6 +3,7 @@ probe's ledger: when each handler really ran."""
 
 import json
 import signal
+import time
 
 import psycopg2
 import pytest
@@ -139,7 +140,8 @@ def test_paused_kind(queue):
     queue.wait_empty()
     assert {run.job for run in queue.runs()} >= set(paused)
     # By itself at its time.
-    queue.sql("select errand.kind_pause('probe.claim', 'not long', clock_timestamp() + interval '1 second')")
+    queue.sql("select errand.kind_pause('probe.claim', 'not long', clock_timestamp() + interval '2 seconds')")
+    time.sleep(0.5)  # the runner hears of it a moment later
     id = queue.add(1, kind="probe.claim")[0]
     job = queue.wait_ended(id, timeout=5)
     assert (job.started_at - job.created_at).total_seconds() > 0.8
