@@ -422,8 +422,8 @@ begin
         left join lateral (
             select x.lane, x.outcome from errand.history x where x.id = w.id order by x.finished_at desc limit 1) h on true
         left join lateral (
-            select x.lane, x.id from errand.lane l join errand.dead_letter x on x.lane = l.lane and x.id = w.id
-            where h.outcome is null) d on true
+            select x.lane, x.id from errand.dead_letter x
+            where h.outcome is null and x.lane = errand.dead_letter_lane(w.id) and x.id = w.id) d on true
         order by w.id
     loop
         if ended.outcome is null then

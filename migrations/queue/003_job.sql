@@ -1,13 +1,27 @@
 -- What is done to a job that stands, and what becomes of those that wait for it.
 
--- The lane of a job that is owed, or null.
+-- The lane of a job that is owed, or null. Every lane is asked by its key, whatever the planner thinks of their number (offset 0).
 create function errand.job_lane(id bigint) returns integer
 language plpgsql stable security definer set search_path = '' as $$
 declare
     found_lane integer;
 begin
-    select j.lane into found_lane
-    from errand.lane l join errand.job j on j.lane = l.lane and j.id = job_lane.id;
+    select l.lane into found_lane
+    from errand.lane l
+    cross join lateral (select from errand.job j where j.lane = l.lane and j.id = job_lane.id offset 0) j;
+    return found_lane;
+end
+$$;
+
+-- The same of a dead letter.
+create function errand.dead_letter_lane(id bigint) returns integer
+language plpgsql stable set search_path = '' as $$
+declare
+    found_lane integer;
+begin
+    select l.lane into found_lane
+    from errand.lane l
+    cross join lateral (select from errand.dead_letter d where d.lane = l.lane and d.id = dead_letter_lane.id offset 0) d;
     return found_lane;
 end
 $$;
@@ -106,10 +120,9 @@ $$;
 create function errand.redrive(id bigint) returns text
 language plpgsql security definer set search_path = '' as $$
 declare
-    at_lane integer;
+    at_lane constant integer := errand.dead_letter_lane(redrive.id);
     now_at constant timestamptz := pg_catalog.clock_timestamp();
 begin
-    select d.lane into at_lane from errand.lane l join errand.dead_letter d on d.lane = l.lane and d.id = redrive.id;
     perform from errand.dead_letter d where d.lane = at_lane and d.id = redrive.id for update;
     if not found then
         return 'not found';
@@ -165,7 +178,7 @@ declare
     dependents boolean;
 begin
     if at_lane is null then
-        select d.lane into at_lane from errand.lane l join errand.dead_letter d on d.lane = l.lane and d.id = delete.id;
+        at_lane := errand.dead_letter_lane(delete.id);
         delete from errand.dead_letter d where d.lane = at_lane and d.id = delete.id;
         return case when found then 'deleted' else 'not found' end;
     end if;

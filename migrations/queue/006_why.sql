@@ -46,7 +46,8 @@ begin
     select e.outcome, e.finished_at, e.error into h from (
         select x.outcome, x.finished_at, x.error from errand.history x where x.id = why_ended.id
         union all
-        select 'dead', d.died_at, d.error from errand.lane l join errand.dead_letter d on d.lane = l.lane and d.id = why_ended.id
+        select 'dead', d.died_at, d.error from errand.dead_letter d
+        where d.lane = errand.dead_letter_lane(why_ended.id) and d.id = why_ended.id
     ) e order by e.finished_at desc limit 1;
     if h.outcome is null then
         return pg_catalog.format('There is no job %s: it never was, its enqueue was rolled back, or its history is not kept (any more).',
@@ -249,13 +250,14 @@ $$;
 create function errand.why(id bigint) returns text
 language plpgsql stable security definer set search_path = '' as $$
 declare
+    at_lane constant integer := errand.job_lane(why.id);
     j record;
     runner_name text;
 begin
     select x.lane, x.id, x.kind, x.key, x.priority, x.run_at, x.attempt, x.claimed_by, x.started_at, x.last_error, x.cancel_requested,
         x.cancel_reason, x.held, x.waiting_for, x.expires_at, coalesce(x.max_attempts, k.max_attempts, 20) as max_attempts
     into j
-    from errand.lane l join errand.job x on x.lane = l.lane and x.id = why.id left join errand.kind k on k.name = x.kind;
+    from errand.job x left join errand.kind k on k.name = x.kind where x.lane = at_lane and x.id = why.id;
     if j.lane is null then
         return errand.why_ended(why.id);
     end if;

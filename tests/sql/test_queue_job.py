@@ -235,7 +235,7 @@ def test_completion_after_reprioritize(db):
     id = db.enqueue(queue="single")
     lane = job(db, id).lane
     db.sql("select errand.reprioritize(%s, 0)", id)
-    [[done, _]] = run_statement(db.connection, "job_done", lane, 1, 1, [id], [0], [0], [1], RUNNER, 14)
+    [[done, *_]] = run_statement(db.connection, "job_done", lane, 1, 1, [id], [0], [0], [1], RUNNER, 14)
     assert done == 1 and history(db, id).outcome == "done"
 
 
@@ -275,7 +275,7 @@ def test_completion_of_a_job_that_is_gone(db, call):
     id = db.enqueue(queue="single")
     lane = job(db, id).lane
     db.sql(f"select errand.{call}", id)
-    [[done, _]] = run_statement(db.connection, "job_done", lane, 1, -1, [id], [0], [0], [1], RUNNER, 14)
+    [[done, *_]] = run_statement(db.connection, "job_done", lane, 1, -1, [id], [0], [0], [1], RUNNER, 14)
     assert done == 0
     assert db.one("select count(*) from errand.history") == (1 if "cancel" in call else 0)
 

@@ -57,7 +57,7 @@ INTERNAL = [
     "errand.why_waiting(1, false)", "errand.why_nobody(1, 'a')", "errand.why_running('default', null, null)",
     "errand.why_limit(1, 1, 'a', 'k')", "errand.why_due(1, 1, 'a', 'k', 2, now())",
     "errand.enqueue_check('a', array['{}'::jsonb], null, null, 'keep')",
-    "errand.queue_changed('default')", "errand.kind_changed()", "errand.queue_lanes('default')", "errand.job_lane(1)",
+    "errand.queue_changed('default')", "errand.kind_changed()", "errand.queue_lanes('default')", "errand.job_lane(1)", "errand.dead_letter_lane(1)",
 ]
 WRITES = {
     "insert into errand.job (lane, run_at, kind, args) values (1, now(), 'a', '{}')": {"errand_runner"},
