@@ -362,8 +362,7 @@ static void completion_flush(void *owner)
     completing->checks = arena_alloc(&unit->arena, LANE_STATEMENTS * runner->lane_count *
                                                        sizeof completing->checks[0]);
     unit->owner = completing;
-    if (jobs->outcome.effects)
-        db_unit_add(unit, &queue_sql[QUEUE_SQL_EFFECTS_PATIENCE], 0, NULL);
+    db_unit_add(unit, &queue_sql[QUEUE_SQL_COMPLETION_PATIENCE], 0, NULL);
     for (struct errand_job *job = jobs; job; job = job->next)
         lane_list(job_entry(job)->lane, job_entry(job));
     for (struct lane *lane = runner->lanes; lane; lane = lane->next)

@@ -448,8 +448,9 @@ set jobs = excluded.jobs, wait_us = excluded.wait_us, run_us = excluded.run_us, 
 update errand.job j set claimed_by = null, started_at = null, attempt = j.attempt - 1::smallint
 where j.lane = $1::integer and j.id = any ($2::bigint[]) and j.claimed_by = $3::bigint
 
--- name: effects_patience
--- An effect must not wait long for somebody's open transaction: others wait behind it.
+-- name: completion_patience
+-- Neither an effect nor a job that somebody is just binding another one to (errand.enqueue, after) may wait long for an open transaction: others
+-- wait behind it.
 select pg_catalog.set_config('lock_timeout', '2s', true)
 
 -- name: queue_pause

@@ -1,12 +1,13 @@
 """Jobs after jobs: what a runner's completions set free, cancel or leave held, whoever owns the lanes."""
 
+import contextlib
 import json
 
 import pytest
 
 from support.cluster import shared_cluster
 from support.errand import Errand
-from support.wait import QueueDatabase
+from support.wait import QueueDatabase, ask, connect
 
 
 @pytest.fixture(scope="module")
@@ -182,3 +183,20 @@ def test_stop_right_after_the_end(scratch):
     assert db.job(parent).state == "done"
     check_nothing_left(db)
     assert db.row("select waiting_for, run_at < 'infinity' from errand.job where id = %s", child) == (0, True)
+
+
+def test_open_transaction_that_binds_a_job_holds_up_that_parent_only(scratch):
+    """Its parent cannot end before the transaction does; all else goes on."""
+    db, errand = scratch
+    errand.start().wait_ready()
+    parents = [db.enqueue(args={"sleep_ms": 300}) for _ in range(20)]
+    with contextlib.closing(connect(db.dsn)) as other:
+        ask(other, "begin")
+        [[child]] = ask(other, "select errand.enqueue('probe.run', after => array[%s::bigint])", parents[0])
+        for id in parents[1:]:
+            assert db.wait_ended(id, timeout=10).state == "done"
+        assert db.wait_ended(db.enqueue(), timeout=10).state == "done"
+        assert db.job(parents[0]).state != "done"
+        ask(other, "commit")
+    assert db.wait_ended(child).state == "done"
+    check_order(db, parents[0], child)
