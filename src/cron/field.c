@@ -78,6 +78,8 @@ bool field_refuse(enum field field, struct piece value, struct piece item, struc
 {
     const struct field_kind *kind = &kinds[field];
     struct quote one, other;
+    if (value.length == 0)
+        value = item;
     if (value.length == item.length)
         return err_set(err, ERR_CONFIG, "cron: %s %s is not %s", kind->name,
                        quote_text(&one, value.at, value.length), kind->allowed);

