@@ -47,12 +47,17 @@ begin
 end
 $$;
 
--- Tells the owner of a lane what was done to a job of it: 'cancel' or 'changed'.
+-- Tells the owner of a lane what was done to a job of it: 'cancel' or 'changed'; and the runner that runs it, which may have handed the
+-- lane over meanwhile.
 create function errand.job_tell(lane integer, id bigint, what text) returns void
 language plpgsql set search_path = '' as $$
 begin
-    perform pg_catalog.pg_notify('errand.' || l.owner, job_tell.what || ' ' || job_tell.lane || ' ' || job_tell.id)
-    from errand.lane l where l.lane = job_tell.lane and l.owner is not null;
+    perform pg_catalog.pg_notify('errand.' || r.id, job_tell.what || ' ' || job_tell.lane || ' ' || job_tell.id)
+    from (
+        select l.owner as id from errand.lane l where l.lane = job_tell.lane
+        union select j.claimed_by from errand.job j where j.lane = job_tell.lane and j.id = job_tell.id
+    ) r
+    where r.id is not null;
 end
 $$;
 

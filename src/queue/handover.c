@@ -1,5 +1,6 @@
 #include "queue/handover.h"
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "queue/dispatch.h"
@@ -108,4 +109,64 @@ void handover_check_whole(struct workqueue *queue)
         return;
     queue_leave(queue);
     handover_check(queue->runner);
+}
+
+/* ---- What runs on in lanes of others ---- */
+
+void handover_cancel(struct runner *runner, int number, int64_t id)
+{
+    for (struct lane *lane = runner->lanes; lane; lane = lane->next) {
+        struct entry *entry = lane->number == number && lane->lost ? lane_find(lane, id) : NULL;
+        if (entry && entry->state == ENTRY_RUNNING && !entry->gone && !entry->job->cancelled)
+            dispatch_cancel(entry->job);
+    }
+}
+
+static void on_cancelled(struct db_unit *unit, void *owner)
+{
+    struct runner *runner = owner;
+    runner->asking_cancelled = false;
+    if (unit->err.code != ERR_NONE)
+        return; /* asked again with the next beat */
+    for (size_t i = 0; i < unit->count; i++) {
+        const PGresult *rows = db_unit_result(unit, i);
+        int count = PQntuples(rows);
+        for (int row = 0; row < count; row++)
+            handover_cancel(runner, (int)db_get_int(rows, row, 0), db_get_int(rows, row, 1));
+    }
+}
+
+static void unit_add_asked(struct db_unit *unit, const struct lane *lane)
+{
+    char number[16];
+    struct buf ids;
+    bool any = false;
+    buf_init(&ids, 0);
+    buf_array_open(&ids);
+    for (const struct entry *entry = lane->held; entry; entry = entry->hh.next)
+        if (entry->state == ENTRY_RUNNING && !entry->gone && !entry->job->cancelled) {
+            buf_array_int(&ids, entry->id);
+            any = true;
+        }
+    buf_array_close(&ids);
+    snprintf(number, sizeof number, "%d", lane->number);
+    const char *params[] = {number, buf_text(&ids)};
+    if (any)
+        db_unit_add_binary(unit, &queue_sql[QUEUE_SQL_LANE_CANCELLED], 2, params);
+    buf_clear(&ids);
+}
+
+void handover_ask_cancelled(struct runner *runner)
+{
+    if (runner->asking_cancelled)
+        return;
+    struct db_unit *unit = db_unit_new(DB_PLAIN, on_cancelled, runner);
+    for (const struct lane *lane = runner->lanes; lane; lane = lane->next)
+        if (lane->lost)
+            unit_add_asked(unit, lane);
+    runner->asking_cancelled = unit->count > 0;
+    if (unit->count > 0)
+        db_pool_submit(&runner->control, unit, HANDOVER_TIMEOUT_MS);
+    else
+        db_unit_free(unit);
 }

@@ -4,6 +4,8 @@
 #ifndef QUEUE_HANDOVER_H
 #define QUEUE_HANDOVER_H
 
+#include <stdint.h>
+
 struct db_unit;
 struct lane;
 struct runner;
@@ -15,6 +17,11 @@ void handover_start(struct lane *lane);
 void handover_check_whole(struct workqueue *queue);
 /* The statement that lets go of the lane, with what is left of the queue's rate. */
 void handover_add_release(const struct lane *lane, struct db_unit *unit);
+/* Cancels a job that runs on in a lane that was handed over. */
+void handover_cancel(struct runner *runner, int number, int64_t id);
+/* Asks which of those are to be cancelled: nobody here reads their lanes any more, and a
+ * notification may be lost, or impossible. */
+void handover_ask_cancelled(struct runner *runner);
 /* Something ended or was written down: releases the lanes that are ready. */
 void handover_check(struct runner *runner);
 

@@ -310,6 +310,7 @@ static void on_beat(struct db_unit *unit, void *owner)
     else
         acquire_tell_ready(runner);
     spread_check(runner);
+    handover_ask_cancelled(runner);
     if (lease->again)
         lease_beat(runner);
 }

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "queue/dispatch.h"
+#include "queue/handover.h"
 #include "queue/lease.h"
 #include "queue/runner_state.h"
 
@@ -61,6 +62,7 @@ void notify_on_message(const char *channel, const char *payload, void *owner)
     } else if (sscanf(payload, "cancel %" SCNd64 " %" SCNd64, &number, &what) == 2) {
         if ((lane = runner_lane(runner, (int)number)))
             notify_cancel(lane, what);
+        handover_cancel(runner, (int)number, what);
     } else if (sscanf(payload, "ended %" SCNd64 " %" SCNd64, &number, &what) == 2) {
         if ((lane = runner_lane(runner, (int)number)))
             notify_ended(lane, what);

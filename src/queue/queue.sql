@@ -250,6 +250,10 @@ cross join lateral (
 order by j.priority, j.run_at, j.id
 limit $4::integer
 
+-- name: lane_cancelled
+-- Which of these jobs ($2), which run on after the lane was handed over, somebody wants to end.
+select j.lane, j.id from errand.job j where j.lane = $1::integer and j.id = any ($2::bigint[]) and j.cancel_requested
+
 -- name: lane_claimed
 -- What other runners that live still run of a lane: $2 this runner.
 select j.id, j.kind, j.key

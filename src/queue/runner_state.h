@@ -75,7 +75,7 @@ struct runner {
     struct loop_timer cutoff;
     struct ev_signal on_term, on_int;
     struct loop_timer grace, upkeep;
-    bool acquiring, acquire_more, checking, ready;
+    bool acquiring, acquire_more, checking, asking_cancelled, ready;
     int64_t crash_seen_us; /* monotonic: a lane whose owner is gone, first seen; 0: none */
     struct loop_timer acquire_again;
     int64_t away_since_us; /* monotonic: the control connection is down; 0: it is up */

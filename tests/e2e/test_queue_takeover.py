@@ -127,6 +127,26 @@ def test_cancel_of_a_job_whose_runner_is_lost(db, errand):
 
 # ---- Two runners ----
 
+@pytest.mark.parametrize("listen", ["true", "false"])
+def test_cancel_of_a_job_that_runs_on_after_its_lane_was_handed_over(db, errand, listen):
+    """Its runner reads the lane no more, and the lane's owner does not run it; also where nobody can be told."""
+    env = {"ERRAND_LISTEN": listen}
+    first = errand.start(env=env).wait_ready()
+    ids = [db.enqueue("probe.claim", {"sleep_ms": 60000}, key=str(n)) for n in range(40)]
+    db.wait("select count(*) = 40 from errand.jobs where state = 'running'")
+    second = errand.start(env=env).wait_ready()
+    astray = ("select count(*) from errand.job j join errand.lane l using (lane)"
+              " where j.claimed_by is not null and j.claimed_by <> l.owner")
+    db.wait(f"select ({astray}) >= 10")
+    for id in ids:
+        assert db.one("select errand.cancel(%s)", id) == "requested"
+    begun = time.monotonic()
+    db.wait("select count(*) = 40 from errand.jobs where id = any (%s) and state = 'cancelled'", ids, timeout=6)
+    print(f"cancelled within {time.monotonic() - begun:.2f} s")
+    assert listen == "false" or time.monotonic() - begun < 2
+    assert first.terminate() == 0 and second.terminate() == 0
+
+
 def test_two_runners_never_share_a_job(db, errand):
     ids = db.enqueue_many(1000)
     runners = [errand.start("--name", name) for name in ("first", "second")]
