@@ -9,6 +9,7 @@ import psycopg2.extensions
 import pytest
 
 from email_support import OWNER, WORKSPACE, MailBox
+from schema_support import Installation
 from support.cluster import shared_cluster
 from support.errand import Errand
 from support.provider import ResendProvider
@@ -16,28 +17,6 @@ from support.wait import QueueDatabase, connect
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "jobs_of_app"
-
-
-def in_schema(schema, text):
-    return re.sub(r"(?<![\w.])errand\.", f"{schema}.", text)
-
-
-class Installation(QueueDatabase):
-    """One errand of a database that may hold others: what is asked of `errand` goes to its schema."""
-
-    def __init__(self, dsn, schema, *sets):
-        self.dsn = dsn
-        self.schema = schema
-        self.connection = connect(dsn)
-        self.errand = Errand(dsn, ERRAND_SCHEMA=schema)
-        self.errand.run("migrate", "up", "--only", ",".join(sets or ["queue"]))
-
-    def __exit__(self, *_):
-        self.connection.close()
-        self.errand.close()
-
-    def sql(self, text, *params):
-        return super().sql(in_schema(self.schema, text), *params)
 
 
 @pytest.fixture
