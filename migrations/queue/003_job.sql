@@ -221,6 +221,14 @@ begin
         from gone g, (select pg_catalog.clock_timestamp(),
             errand.keep_until((select l.queue from errand.lane l where l.lane = jobs_cancel.lane))) n(at, until)
         where not exists (select from errand.kind_setting s where s.name = g.kind and s.keep = 'none')
+    ), counted as (
+        -- In a row of this session's own, so that nobody waits for its transaction.
+        insert into errand.statistic as s (minute, queue, kind, outcome, runner, keep_until, jobs, wait_us, run_us, waits, runs)
+        select n.minute, l.queue, g.kind, 'cancelled', -pg_catalog.pg_backend_pid(), pg_catalog.timezone('UTC', n.minute)::date + 35,
+            pg_catalog.count(*), 0, 0, pg_catalog.array_fill(0, array[32]), pg_catalog.array_fill(0, array[32])
+        from gone g join errand.lane l on l.lane = g.lane, (select pg_catalog.date_trunc('minute', pg_catalog.now())) n(minute)
+        group by n.minute, l.queue, g.kind
+        on conflict (keep_until, minute, queue, kind, outcome, runner) do update set jobs = s.jobs + excluded.jobs
     )
     select pg_catalog.count(*), coalesce(pg_catalog.array_agg(g.id order by g.id) filter (where g.dependents), '{}'),
         pg_catalog.array_agg(g.id order by g.id) filter (where g.waiting_for > 0),
