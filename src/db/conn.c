@@ -55,6 +55,7 @@ struct db_conn *conn_new(struct db_pool *pool)
     conn->pool = pool;
     conn->exchange.texts = &pool->texts;
     conn->exchange.statement_ms = pool->statement_ms;
+    conn->exchange.lock_ms = pool->lock_ms;
     ev_init(&conn->io, on_io);
     conn->io.data = conn;
     loop_timer_init(&conn->timer, pool->loop, conn_on_timer, conn);
@@ -285,7 +286,7 @@ static void conn_enter_idle(struct db_conn *conn, bool fresh)
 
 static void conn_on_own_done(struct db_conn *conn, struct db_unit *unit)
 {
-    const char *const settings[] = {conn->pool->statement_ms, "false"};
+    const char *const settings[] = {conn->pool->statement_ms, "false", conn->pool->lock_ms};
     struct err err = unit->err;
     bool failed = err.code != ERR_NONE;
     if (!failed && conn->state == CONN_PROBING)
@@ -294,7 +295,7 @@ static void conn_on_own_done(struct db_conn *conn, struct db_unit *unit)
     if (failed)
         conn_fail(conn, &err);
     else if (conn->state == CONN_PROBING && !conn->pooled)
-        conn_send_own(conn, CONN_SETTING, DB_SQL_SESSION_SETTINGS, 2, settings);
+        conn_send_own(conn, CONN_SETTING, DB_SQL_SESSION_SETTINGS, 3, settings);
     else
         conn_enter_idle(conn, conn->state != CONN_ROLLING_BACK);
 }

@@ -16,14 +16,15 @@ rollback
 select pg_catalog.pg_backend_pid()
 
 -- name: session_settings
--- What a role or a database may have set otherwise, for this session or ($2) this transaction: $1 is how long a statement may take, in ms. It ends
+-- What a role or a database may have set otherwise, for this session or ($2) this transaction: $1 is how long a statement may take, in ms, $3 how long it
+-- waits for a lock. It ends
 -- after the client has given it up, so that what waits for a lock does not pile up on the server.
 -- The queue's statements are made for index scans; statistics that are old must not talk the planner out of them. Where there is no index the
 -- planner then reckons with absurd costs, and must not compile the statement for them.
 -- A search_path that names pg_catalog behind other schemas lets their functions, types and operators stand before PostgreSQL's own; left out,
 -- it comes first.
 select pg_catalog.set_config('enable_seqscan', 'off', $2::boolean), pg_catalog.set_config('jit', 'off', $2::boolean),
-    pg_catalog.set_config('statement_timeout', $1, $2::boolean), pg_catalog.set_config('lock_timeout', '0', $2::boolean),
+    pg_catalog.set_config('statement_timeout', $1, $2::boolean), pg_catalog.set_config('lock_timeout', $3, $2::boolean),
     pg_catalog.set_config('idle_in_transaction_session_timeout', '60000', $2::boolean),
     pg_catalog.set_config('idle_session_timeout', '0', $2::boolean),
     case when pg_catalog.current_setting('transaction_timeout', true) is not null -- since 17

@@ -93,11 +93,11 @@ static bool exchange_send_framing(struct db_exchange *exchange, PGconn *pg, int 
 
 static bool exchange_begin(struct db_exchange *exchange, PGconn *pg, bool pooled)
 {
-    const char *params[] = {exchange->statement_ms, "true"};
+    const char *params[] = {exchange->statement_ms, "true", exchange->lock_ms};
     if (!pooled)
         return exchange_send_framing(exchange, pg, DB_SQL_BEGIN, 0, NULL);
     return exchange_send_framing(exchange, pg, DB_SQL_BEGIN_POOLED, 0, NULL) &&
-           exchange_send_framing(exchange, pg, DB_SQL_SESSION_SETTINGS, 2, params);
+           exchange_send_framing(exchange, pg, DB_SQL_SESSION_SETTINGS, 3, params);
 }
 
 bool db_exchange_start(struct db_exchange *exchange, PGconn *pg, struct db_unit *unit,

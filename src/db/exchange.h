@@ -20,9 +20,9 @@ enum db_exchange_mode {
 };
 
 struct db_exchange {
-    struct statement_texts *texts; /* borrowed */
-    const char *statement_ms;      /* borrowed: of a statement, DB_EXCHANGE_POOLED */
-    struct db_unit *unit;          /* NULL: none under way */
+    struct statement_texts *texts;      /* borrowed */
+    const char *statement_ms, *lock_ms; /* borrowed: of a statement, DB_EXCHANGE_POOLED */
+    struct db_unit *unit;               /* NULL: none under way */
     int *slots; /* what each answer to come belongs to, in the order of sending */
     size_t slot_count, slot_capacity, answered;
     struct db_prepared

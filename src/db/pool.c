@@ -15,6 +15,7 @@ void db_pool_init(struct db_pool *pool, struct loop *loop, const struct db_pool_
     *pool = (struct db_pool){.loop = loop, .options = *options};
     pool->last = &pool->first;
     snprintf(pool->statement_ms, sizeof pool->statement_ms, "%d", options->statement_ms);
+    snprintf(pool->lock_ms, sizeof pool->lock_ms, "%d", options->lock_ms);
     statement_texts_init(&pool->texts, options->schema);
     pool->conns = mem_zalloc(options->size * sizeof(struct db_conn *));
     for (size_t i = 0; i < options->size; i++)

@@ -18,6 +18,7 @@ struct db_pool_options {
     const char *schema;   /* of errand; NULL: errand. Borrowed */
     size_t size;          /* connections at most */
     int statement_ms;     /* how long the server lets a statement run; 0: no limit */
+    int lock_ms;          /* how long a statement waits for a lock; 0: no limit */
     bool keep;            /* the first connection is opened at once and kept */
     /* For a pool that keeps: it is up (again; units may be submitted), it is down (why), it was
      * told something. */
@@ -32,7 +33,7 @@ struct db_pool {
     struct db_pool_options options;
     struct db_conn **conns;
     struct statement_texts texts;
-    char statement_ms[16];
+    char statement_ms[16], lock_ms[16];
     struct db_unit *first, **last; /* waiting */
     size_t waiting;
     bool closed;

@@ -13,7 +13,12 @@
 
 #include <string.h>
 
-enum { CLAIM_TIMEOUT_MS = 10000, LAZY_EVERY_US = 250000, LAZY_AFTER_US = 1000000 };
+enum {
+    CLAIM_TIMEOUT_MS = 10000,
+    LAZY_EVERY_US = 250000,
+    LAZY_AFTER_US = 1000000,
+    REFUSED_US = 50000
+};
 
 static void claim_flush(void *owner);
 static void claim_lazily(void *owner);
@@ -106,13 +111,15 @@ static void claiming_mark(struct lane *lane, const PGresult *rows)
 
 /* ---- First ---- */
 
-/* The row is not what was read: looked at again from where it stood. */
+/* The row is not what was read, or somebody has locked it: looked at again from where it stood,
+ * soon.
+ */
 static void entry_refuse(struct entry *entry)
 {
     struct lane *lane = entry->lane;
     int64_t run_at_us = entry->run_at_us;
     lane_drop(lane, entry);
-    lane_look(lane, run_at_us);
+    lane_look_after(lane, run_at_us, clock_mono_us() + REFUSED_US);
 }
 
 static void claiming_begin(struct runner *runner, struct attempt *attempt)
@@ -147,7 +154,9 @@ static void claim_on_done(struct db_unit *unit, void *owner)
     struct runner *runner = claiming->runner;
     runner->claim.under_way = false;
     bool again = unit->err.code == ERR_TEMPORARY || unit->err.code == ERR_UNKNOWN_OUTCOME;
-    if (unit->err.code != ERR_NONE)
+    if (strcmp(unit->err.sqlstate, "55P03") == 0)
+        log_event(LOG_DEBUG, "claims wait for a lock", NULL);
+    else if (unit->err.code != ERR_NONE)
         log_event(LOG_WARN, "claiming jobs failed", "error", unit->err.text, NULL);
     for (size_t i = 0; i < claiming->count; i++) {
         struct lane *lane = claiming->lanes[i].lane;

@@ -71,6 +71,12 @@ void completion_add(struct runner *runner, struct errand_job *job)
     completion_schedule(runner);
 }
 
+void completion_add_again(struct runner *runner, struct errand_job *job)
+{
+    completion_append(&runner->completion, job);
+    completion_schedule(runner);
+}
+
 /* ---- Putting a unit together ---- */
 
 struct completing {
@@ -362,13 +368,14 @@ static void completion_flush(void *owner)
     completing->checks = arena_alloc(&unit->arena, LANE_STATEMENTS * runner->lane_count *
                                                        sizeof completing->checks[0]);
     unit->owner = completing;
-    db_unit_add(unit, &queue_sql[QUEUE_SQL_COMPLETION_PATIENCE], 0, NULL);
     for (struct errand_job *job = jobs; job; job = job->next)
         lane_list(job_entry(job)->lane, job_entry(job));
     for (struct lane *lane = runner->lanes; lane; lane = lane->next)
         if (lane->listed)
             lane_add_completions(lane, unit);
     unit_add_wakes(unit, jobs);
+    if (jobs->outcome.effects)
+        db_unit_add(unit, &queue_sql[QUEUE_SQL_EFFECTS_PATIENCE], 0, NULL);
     unit_add_effects(unit, jobs);
     if (!jobs->outcome.effects && !jobs->alone)
         completing->with_statistic = statistic_join(runner, unit);
@@ -416,6 +423,8 @@ static void completing_check(struct completing *completing, const struct db_unit
         completing_leave_uncounted(completing, i, PQgetvalue(result, 0, 2));
         log_event(LOG_INFO, "jobs were changed while they ran", "lane", log_int(lane->number),
                   NULL);
+        /* Or it was done already, by a unit whose answer was lost. */
+        dependents_release(completing->runner, lane->number);
         lane->pass_at_us = clock_mono_us();
         lane_read_at_least(lane, lane->pass_at_us);
         acquire_check_owned(completing->runner);
@@ -511,6 +520,20 @@ static void job_on_refused(struct runner *runner, struct errand_job *job, const 
     jobs_put_back(&runner->completion, job, true);
 }
 
+/* Somebody holds a row. One of a job: the others go on without it. One that an effect needs: by
+ * themselves the others are free of it. */
+static void completing_on_locked(struct completing *completing, const struct err *err)
+{
+    struct runner *runner = completing->runner;
+    if (!completing->jobs->outcome.effects || completing->jobs->alone) {
+        blocked_add(runner, completing->jobs);
+        return;
+    }
+    log_event(LOG_WARN, "committing failed, trying again", "jobs",
+              log_int((long long)completing->count), "error", err->text, NULL);
+    jobs_put_last(&runner->completion, completing->jobs);
+}
+
 static void completing_on_done(struct db_unit *unit, void *owner)
 {
     struct completing *completing = owner;
@@ -526,12 +549,7 @@ static void completing_on_done(struct db_unit *unit, void *owner)
         completing_check(completing, unit);
         jobs_leave(runner, completing->jobs, completing->finished_us);
     } else if (strcmp(err->sqlstate, "55P03") == 0) {
-        /* Somebody holds a row that one of them needs: by themselves the others are free of it. */
-        log_event(LOG_WARN, "committing failed, trying again", "jobs",
-                  log_int((long long)completing->count), "error", err->text, NULL);
-        jobs_put_last(completion, completing->jobs);
-        loop_timer_set(&completion->again, clock_mono_us() + COMPLETION_AGAIN_US);
-        return;
+        completing_on_locked(completing, err);
     } else if (err->code == ERR_TEMPORARY || err->code == ERR_UNKNOWN_OUTCOME ||
                err->code == ERR_CANCELLED) {
         log_event(LOG_WARN, "committing failed, trying again", "jobs",

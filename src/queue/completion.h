@@ -27,6 +27,8 @@ struct completion {
 
 void completion_init(struct runner *runner);
 void completion_add(struct runner *runner, struct errand_job *job);
+/* One that was put aside: its row is free again. */
+void completion_add_again(struct runner *runner, struct errand_job *job);
 void completion_schedule(struct runner *runner);
 
 #endif

@@ -181,6 +181,11 @@ void lane_read_at_least(struct lane *lane, int64_t mono_us)
 
 void lane_look(struct lane *lane, int64_t run_at_us)
 {
+    lane_look_after(lane, run_at_us, clock_mono_us());
+}
+
+void lane_look_after(struct lane *lane, int64_t run_at_us, int64_t mono_us)
+{
     /* The read under way moves the cursors when it returns: asked again then. */
     if (lane->reading && run_at_us < lane->look_us)
         lane->look_us = run_at_us;
@@ -191,11 +196,10 @@ void lane_look(struct lane *lane, int64_t run_at_us)
             class->cursor_id = INT64_MIN;
         }
     }
-    int64_t now_us = clock_mono_us();
     int64_t due_us = run_at_us == INT64_MIN /* from the beginning */
-                         ? now_us
+                         ? mono_us
                          : clock_database_to_mono_us(&lane->runner->clock, run_at_us);
-    lane_read_at_least(lane, due_us - READER_LEAD_US > now_us ? due_us - READER_LEAD_US : now_us);
+    lane_read_at_least(lane, due_us - READER_LEAD_US > mono_us ? due_us - READER_LEAD_US : mono_us);
 }
 
 void lane_on_notify(struct lane *lane, int64_t run_at_us)

@@ -84,6 +84,8 @@ void lane_drop_gone(struct lane *lane); /* after a read */
 /* Something was or may have been committed that runs at run_at_us: reads from there on, now or when
  * it nears. */
 void lane_look(struct lane *lane, int64_t run_at_us);
+/* The same, but not before mono_us. */
+void lane_look_after(struct lane *lane, int64_t run_at_us, int64_t mono_us);
 void lane_on_notify(struct lane *lane, int64_t run_at_us);
 void lane_read_at_least(struct lane *lane, int64_t mono_us);
 /* Another runner has it, or it is given back: what waits is dropped. */

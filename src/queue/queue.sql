@@ -272,7 +272,7 @@ where j.lane = $1::integer and j.id = d.id and j.attempt = d.attempt and j.revis
 
 -- name: job_claim
 -- Writes jobs down as running: $2 epoch, $3 runner, $4 ids, $5 attempts seen, $6 revisions seen, $7 start times in us. Of those that a cancel was asked
--- for it changes none. One whose answer was lost may be sent again as it is.
+-- for it changes none, nor of those that somebody has locked. One whose answer was lost may be sent again as it is.
 update errand.job j set attempt = d.attempt + 1::smallint, claimed_by = $3::bigint, started_at = d.started_at
 from (
     select d.id, d.attempt, d.revision, pg_catalog.to_timestamp(d.started_us::double precision / 1000000) as started_at
@@ -282,6 +282,8 @@ where j.lane = $1::integer and j.id = d.id and j.revision = d.revision and not j
     and (j.attempt = d.attempt
         or (j.attempt = d.attempt + 1 and j.claimed_by = $3::bigint and j.started_at = d.started_at))
     and exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint)
+    and j.id = any (array(
+        select x.id from errand.job x where x.lane = $1::integer and x.id = any ($4::bigint[]) for no key update skip locked))
 returning j.id
 
 -- name: job_progress
@@ -452,9 +454,17 @@ set jobs = excluded.jobs, wait_us = excluded.wait_us, run_us = excluded.run_us, 
 update errand.job j set claimed_by = null, started_at = null, attempt = j.attempt - 1::smallint
 where j.lane = $1::integer and j.id = any ($2::bigint[]) and j.claimed_by = $3::bigint
 
--- name: completion_patience
--- Neither an effect nor a job that somebody is just binding another one to (errand.enqueue, after) may wait long for an open transaction: others
--- wait behind it.
+-- name: jobs_locked
+-- Of jobs that are to end, those whose rows somebody else has locked, in the order of their ids: $3 ids. It waits for none.
+with free as materialized (
+    select j.id from errand.job j where j.lane = $1::integer and j.id = any ($3::bigint[]) for update skip locked
+)
+select j.id from errand.job j
+where j.lane = $1::integer and j.id = any ($3::bigint[]) and $2::bigint is not null and not exists (select from free f where f.id = j.id)
+order by j.id
+
+-- name: effects_patience
+-- An effect must not wait long for somebody's open transaction: others wait behind it.
 select pg_catalog.set_config('lock_timeout', '2s', true)
 
 -- name: queue_pause

@@ -231,6 +231,7 @@ static void runner_open_pool(struct runner *runner, struct db_pool *pool, const 
         .schema = settings_text(runner->settings, "errand", "schema"),
         .size = size,
         .statement_ms = statement_ms,
+        .lock_ms = pool == &runner->writes ? WRITE_LOCK_MS : 0,
         .keep = keep,
         .on_up = keep ? on_up : NULL,
         .on_down = keep ? on_down : NULL,
@@ -274,6 +275,7 @@ static void runner_init(struct runner *runner, const struct settings *settings)
     cutoff_init(runner);
     statistic_init(runner);
     dependents_init(runner);
+    blocked_init(runner);
     completion_init(runner);
     lease_init(runner, settings_integer(settings, "errand", "lease_ttl_ms"));
     loop_timer_init(&runner->acquire_again, &runner->loop, on_acquire_again, runner);

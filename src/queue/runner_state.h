@@ -6,6 +6,7 @@
 #include "db/pool.h"
 #include "loop/loop.h"
 #include "module/attempt.h"
+#include "queue/blocked.h"
 #include "queue/claim.h"
 #include "queue/completion.h"
 #include "queue/dependents.h"
@@ -61,6 +62,7 @@ struct runner {
     struct progress progress;
     struct statistic statistic;
     struct dependents dependents;
+    struct blocked blocked;
     struct {
         struct loop_timer timer;
         bool under_way;
