@@ -3,8 +3,8 @@
  *   START_S <tab> COUNT <tab> ZONE <tab> EXPRESSION
  *
  * One line of stdout for each: the fires after START_S in seconds since 1970, with blanks between
- * them; or "error TEXT". With the argument "spans" the lines are START_S <tab> END_S <tab> ZONE, and
- * the answer is the zone's offsets in between: "FROM_S:OFFSET_S ...". */
+ * them; or "error TEXT". With the argument "spans" the lines are START_S <tab> END_S <tab> ZONE,
+ * and the answer is the zone's offsets in between: "FROM_S:OFFSET_S ...". */
 #include "cron/cron.h"
 
 #include <inttypes.h>

@@ -18,6 +18,7 @@ from support.errand import binary
 from support.npm import Missing, npm_install, npm_version
 
 VERSION = "11.0.1"
+NODE_LEAST = 18
 ZONES = ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Sao_Paulo", "Africa/Casablanca", "Asia/Tehran",
          "Pacific/Apia"]
 ZONES_EACH, FIRES = 5, 20
@@ -138,14 +139,17 @@ def zones_read(node):
 def croner():
     """The command of croner's side; Missing says why there is none."""
     if not shutil.which("node"):
-        raise Missing("node is not installed")
+        raise Missing("node is not installed (on Debian and Ubuntu: the package nodejs)")
+    version = subprocess.run(["node", "--version"], capture_output=True, text=True).stdout.strip()
+    if int(re.match(r"v?(\d*)", version)[1] or 0) < NODE_LEAST:
+        raise Missing(f"croner needs Node {NODE_LEAST}, this is {version}")
     directory = cache_dir() / "croner"
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Missing(f"{directory}: {error}") from error
     if npm_version(directory, "croner") != VERSION:
-        npm_install(directory, f"croner@{VERSION}")
+        npm_install(directory, f"croner@{VERSION}", "--fetch-retries=0", "--fetch-timeout=20000")  # offline: soon
     shutil.copy(SCRIPT, directory)
     return ["node", str(directory / SCRIPT.name)]
 

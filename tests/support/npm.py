@@ -21,7 +21,7 @@ def npm_install(directory, *packages):
         raise Missing("npm is not installed (on Debian and Ubuntu: the package npm)")
     if not (directory / "package.json").exists():
         (directory / "package.json").write_text('{"private": true}\n')
-    done = subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--save-exact", *packages],
+    done = subprocess.run(["npm", "install", "--loglevel=error", "--no-audit", "--no-fund", "--save-exact", *packages],
                           cwd=directory, capture_output=True, text=True)
     if done.returncode != 0:
-        raise Missing(f"npm install {' '.join(packages)} failed: {done.stderr[-500:]}")
+        raise Missing(f"npm install {' '.join(packages)} failed: {' '.join(done.stderr.split())[:300]}")

@@ -380,6 +380,19 @@ static int64_t random_moment(const struct zone *zone)
     return random_number(3) && span.until_s < time_s("2090-01-01 00:00") ? span.until_s : at_s;
 }
 
+/* Asked from a moment between fires, not only from the fire before. */
+static void check_between(const struct cron *cron, const struct zone *zone, int64_t from_s,
+                          const int64_t *naive, size_t count)
+{
+    size_t next = 0;
+    for (int64_t at_s = from_s; at_s < from_s + WINDOW_DAYS * DAY_S; at_s += 17 * 60) {
+        while (next < count && naive[next] <= at_s)
+            next++;
+        if (next < count)
+            assert_int_equal(cron_next(cron, zone, at_s * US), naive[next] * US);
+    }
+}
+
 static void test_next_is_minimal(void **state)
 {
     (void)state;
@@ -400,6 +413,7 @@ static void test_next_is_minimal(void **state)
         if (count != expected || memcmp(found, naive, count * sizeof *found) != 0)
             fail_msg("'%s' in %s from %lld on: %zu fires, expected %zu", text, zone_name(zone),
                      (long long)from_s, count, expected);
+        check_between(&cron, zone, from_s, naive, expected);
         total += count;
     }
     assert_true(total > ROUNDS);
