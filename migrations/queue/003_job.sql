@@ -222,10 +222,11 @@ begin
             errand.keep_until((select l.queue from errand.lane l where l.lane = jobs_cancel.lane))) n(at, until)
         where not exists (select from errand.kind_setting s where s.name = g.kind and s.keep = 'none')
     ), counted as (
-        -- In a row of this session's own, so that nobody waits for its transaction.
+        -- In rows of this session's own, so that nobody waits for its transaction; many, so that none of them has very many versions when one
+        -- transaction cancels very many jobs.
         insert into errand.statistic as s (minute, queue, kind, outcome, runner, keep_until, jobs, wait_us, run_us, waits, runs)
-        select n.minute, l.queue, g.kind, 'cancelled', -pg_catalog.pg_backend_pid(), pg_catalog.timezone('UTC', n.minute)::date + 35,
-            pg_catalog.count(*), 0, 0, pg_catalog.array_fill(0, array[32]), pg_catalog.array_fill(0, array[32])
+        select n.minute, l.queue, g.kind, 'cancelled', -(pg_catalog.pg_backend_pid()::bigint * 1000 + jobs_cancel.ids[1] % 1000),
+            pg_catalog.timezone('UTC', n.minute)::date + 35, pg_catalog.count(*), 0, 0, pg_catalog.array_fill(0, array[32]), pg_catalog.array_fill(0, array[32])
         from gone g join errand.lane l on l.lane = g.lane, (select pg_catalog.date_trunc('minute', pg_catalog.now())) n(minute)
         group by n.minute, l.queue, g.kind
         on conflict (keep_until, minute, queue, kind, outcome, runner) do update set jobs = s.jobs + excluded.jobs

@@ -45,7 +45,8 @@ create table errand.attempt_rest partition of errand.attempt default;
 
 -- Per minute, counted as the completions are committed: how many ended how (or failed and are tried again: 'retry'), how long they had waited since
 -- run_at, how long they ran. waits and runs are histograms of 32: bucket n counts what took less than 2^n * 64 us (n from 1; the last one: all
--- that took longer). Each runner writes rows of its own, and each session that cancels (runner: its server process, negative).
+-- that took longer). Each runner writes rows of its own, and so does each session that cancels jobs
+-- which had not started (runner: negative; they neither waited for their turn nor ran).
 create table errand.statistic (
     minute timestamptz not null,
     queue text not null,

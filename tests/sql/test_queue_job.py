@@ -25,7 +25,7 @@ def database():
 def db(database):
     database.sql("update errand.lane set armed = false")
     yield database
-    database.sql("truncate errand.job, errand.dead_letter, errand.history, errand.kind_setting")
+    database.sql("truncate errand.job, errand.dead_letter, errand.history, errand.kind_setting, errand.dependency")
 
 
 @pytest.fixture
@@ -93,6 +93,23 @@ def test_cancel_keeps_what_the_kind_says(db, keep, rows):
     db.sql("select errand.kind_keep('probe.run', %s)", keep)
     assert db.one("select errand.cancel(%s)", db.enqueue()) == "cancelled"
     assert db.one("select count(*) from errand.history") == rows
+
+
+def test_cancelled_jobs_are_counted(db):
+    db.sql("truncate errand.statistic")
+    top = db.enqueue("a", queue="single")
+    for kind in ("a", "b", "b"):
+        db.sql("select errand.enqueue(%s, after => array[%s::bigint], queue => 'single')", kind, top)
+    kept = db.enqueue("a", queue="single")
+    db.sql("select errand.kind_keep('b', 'none')")
+    db.sql("select errand.cancel(%s)", top)
+    with contextlib.closing(connect(db.dsn)) as other:
+        ask(other, "select errand.cancel(%s)", kept)
+    found = db.sql("select kind, outcome, sum(jobs) as jobs, sum(wait_us + run_us), bool_and(waits = array_fill(0::bigint, array[32])) from"
+                   " errand.statistics where queue = 'single' group by 1, 2 order by 1")
+    assert [tuple(row) for row in found] == [("a", "cancelled", 3, 0, True), ("b", "cancelled", 2, 0, True)]
+    assert db.one("select count(distinct runner) = 2 and max(runner) < 0 from errand.statistic")
+    assert db.one("select bool_and(keep_until = timezone('UTC', minute)::date + 35 and minute > now() - interval '2 minutes') from errand.statistic")
 
 
 # ---- Retry ----
