@@ -72,7 +72,7 @@ begin
 end
 $$;
 
--- One day's partition of history, attempt or statistic. Rows of that day that fell into the rest, because nobody made it in time, move over.
+-- One day's partition of history, attempt, statistic or schedule_fire. Rows of that day that fell into the rest, because nobody made it in time, move over.
 create function errand.history_make_day(parent text, day date) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -88,7 +88,7 @@ end
 $$;
 
 -- Makes the partitions that the next days' rows go to, for every retention that there is, drops those whose day is over, and forgets the
--- keys whose unique_for is over. The runner calls it; it may be called at any time. Statistics are kept for 35 days.
+-- keys whose unique_for is over. The runner calls it; it may be called at any time. Statistics and the fires of schedules are kept for 35 days.
 create function errand.history_maintain(wait boolean default false) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -104,10 +104,11 @@ begin
     elsif not pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtextextended('errand.history_maintain', 0)) then
         return;
     end if;
-    foreach parent in array array['history', 'attempt', 'statistic'] loop
+    foreach parent in array array['history', 'attempt', 'statistic', 'schedule_fire'] loop
         for day in
             select distinct today + d.days + a.ahead
-            from (select q.history_days from errand.queue q where parent <> 'statistic' union select 35 where parent = 'statistic') d(days),
+            from (select q.history_days from errand.queue q where parent in ('history', 'attempt')
+                union select 35 where parent in ('statistic', 'schedule_fire')) d(days),
                 pg_catalog.generate_series(0, 3) a(ahead)
         loop
             if pg_catalog.to_regclass(pg_catalog.format('errand.%I', parent || pg_catalog.to_char(day, '_YYYYMMDD'))) is null then

@@ -189,7 +189,9 @@ enum {
     BEAT_KEY_CONCURRENCY,
     BEAT_KEY_RATE,
     BEAT_KEY_BURST,
-    BEAT_KEY_ORDERED
+    BEAT_KEY_ORDERED,
+    BEAT_CLOCK,
+    BEAT_SCHEDULE_AT
 };
 
 static double beat_double(const PGresult *rows, int row, int column)
@@ -303,6 +305,10 @@ static void on_beat(struct db_unit *unit, void *owner)
     lease_confirm(runner, unit, db_get_time_us(rows, 0, BEAT_NOW));
     lease_count_runners(runner);
     kind_settings_check(runner, db_get_int(rows, 0, BEAT_KINDS_MARKER));
+    schedule_on_beat(runner, db_get_int(rows, 0, BEAT_CLOCK) != 0,
+                     PQgetisnull(rows, 0, BEAT_SCHEDULE_AT)
+                         ? INT64_MAX
+                         : db_get_time_us(rows, 0, BEAT_SCHEDULE_AT));
     if (lease->unchecked)
         acquire_check_owned(runner);
     if (free_lanes)
@@ -379,8 +385,9 @@ static void on_told(struct db_unit *unit, void *owner)
 void lease_tell_stopping(struct runner *runner)
 {
     const char *params[] = {runner->id_text};
-    struct db_unit *unit = db_unit_new(DB_PLAIN, on_told, NULL);
+    struct db_unit *unit = db_unit_new(DB_TRANSACTION, on_told, NULL);
     db_unit_add(unit, &queue_sql[QUEUE_SQL_RUNNER_STOPPING], 1, params);
+    db_unit_add(unit, &queue_sql[QUEUE_SQL_RUNNERS_TELL_FREE], 1, params); /* the clock, too */
     db_pool_submit(&runner->control, unit, LEASE_TIMEOUT_MS);
 }
 

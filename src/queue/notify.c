@@ -56,6 +56,8 @@ void notify_on_message(const char *channel, const char *payload, void *owner)
     if (strcmp(payload, "queue") == 0 || strcmp(payload, "wanted") == 0 ||
         strcmp(payload, "free") == 0) {
         lease_beat(runner);
+    } else if (strcmp(payload, "schedule") == 0) {
+        schedule_on_notify(runner);
     } else if (sscanf(payload, "lane %" SCNd64 " %" SCNd64, &number, &what) == 2) {
         if ((lane = runner_lane(runner, (int)number)))
             lane_on_notify(lane, what);

@@ -16,7 +16,8 @@ select errand.runner_listen($1::bigint)
 -- $7 what runs and waits, by queue. A row per queue (one without a
 -- name when there is none), with the time,
 -- whether the lease still stood, whether a lane is free, the runners that serve it, its lanes, how many of them one runner owns at most,
--- whether another has no free slot, those of ours that others want, and a marker that changes with the settings of kinds.
+-- whether another has no free slot, those of ours that others want, a marker that changes with the settings of kinds, its limits, whether the clock of
+-- schedules is ours, and their first fire time.
 with t as materialized (
     select pg_catalog.clock_timestamp() as now,
         pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $2::double precision / 1000) as lease_until
@@ -48,7 +49,8 @@ select t.now, (select pg_catalog.count(*) from beat) as alive, q.name, q.paused_
     coalesce((select pg_catalog.bit_xor(pg_catalog.hashtextextended(x.line, 0)) from (
         select s::text as line from errand.kind_setting s union all select r::text from errand.kind_retry r) x), 0) as kinds_marker,
     errand.queue_is_whole(q.name) as whole, q.concurrency, q.rate::text, q.burst::text, q.key_concurrency, q.key_rate::text, q.key_burst::text,
-    q.key_ordered
+    q.key_ordered, coalesce((select pg_catalog.min(a.id) from alive a where not a.stopping) = $1::bigint, false) as clock,
+    (select s.next_at from errand.schedule s where s.enabled and s.problem is null order by s.next_at limit 1) as schedule_at
 from t left join errand.queue q on $5::text[] is null or q.name = any ($5::text[])
 
 -- name: runner_stopping
@@ -448,6 +450,35 @@ from (
 ) c
 on conflict (keep_until, minute, queue, kind, outcome, runner) do update
 set jobs = excluded.jobs, wait_us = excluded.wait_us, run_us = excluded.run_us, waits = excluded.waits, runs = excluded.runs
+
+-- name: schedules_due
+-- Schedules whose fire time has come, and those whose next one is not known ('-infinity'): of each at most $1. And in a last row without a name
+-- the first fire time after them. With the database's time.
+with t as materialized (select pg_catalog.clock_timestamp() as now)
+select t.now, s.next_at, s.name, s.revision, s.cron, s.timezone, s.missed,
+    (pg_catalog.date_part('epoch', s.missed_max) * 1000000)::bigint as missed_max, s.starts_at, s.ends_at, s.last_at
+from t cross join lateral (
+    select x.* from errand.schedule x
+    where x.enabled and x.problem is null and x.next_at > '-infinity' and x.next_at <= t.now
+    order by x.next_at limit $1::integer
+) s
+union all
+select t.now, s.next_at, s.name, s.revision, s.cron, s.timezone, s.missed, (pg_catalog.date_part('epoch', s.missed_max) * 1000000)::bigint,
+    s.starts_at, s.ends_at, s.last_at
+from t cross join lateral (
+    select x.* from errand.schedule x where x.enabled and x.problem is null and x.next_at = '-infinity' limit $1::integer
+) s
+union all
+select t.now, (select x.next_at from errand.schedule x
+        where x.enabled and x.problem is null and x.next_at > t.now order by x.next_at limit 1),
+    null, null, null, null, null, null, null, null, null
+from t
+
+-- name: schedules_fire
+-- $1 names, $2 revisions, $3 next_at as they were seen, $4 next_at to be, $5 problems, $6 passed over before, $7 and $8 where in the fire times $9 the
+-- schedule's own stand, and how many. Tells how many were moved on.
+select errand.schedules_fire($1::text[], $2::bigint[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::timestamptz[], $7::integer[],
+    $8::integer[], $9::timestamptz[])
 
 -- name: job_hand_back
 -- Jobs whose handler did not end in time while the runner stops: free for the next runner, the attempt not counted. $2 ids, $3 runner.

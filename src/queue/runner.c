@@ -276,6 +276,7 @@ static void runner_init(struct runner *runner, const struct settings *settings)
     statistic_init(runner);
     dependents_init(runner);
     blocked_init(runner);
+    schedule_init(runner);
     completion_init(runner);
     lease_init(runner, settings_integer(settings, "errand", "lease_ttl_ms"));
     loop_timer_init(&runner->acquire_again, &runner->loop, on_acquire_again, runner);
@@ -310,6 +311,7 @@ static void runner_clear(struct runner *runner)
     }
     statistic_clear(runner);
     dependents_clear(runner);
+    schedule_clear(runner);
     attempt_host_clear(&runner->host);
     kind_settings_clear(&runner->kind_settings);
     registry_clear(&runner->registry);

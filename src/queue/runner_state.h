@@ -14,6 +14,7 @@
 #include "queue/lane.h"
 #include "queue/limit_read.h"
 #include "queue/progress.h"
+#include "queue/schedule.h"
 #include "queue/statistic.h"
 #include "queue/workqueue.h"
 
@@ -63,6 +64,7 @@ struct runner {
     struct statistic statistic;
     struct dependents dependents;
     struct blocked blocked;
+    struct schedule_clock schedule;
     struct {
         struct loop_timer timer;
         bool under_way;

@@ -35,6 +35,8 @@ def runner(db):
     """Asleep for so long that its looks from the beginning are far apart: the last two by 7 seconds or more."""
     with Errand(db.dsn) as errand:
         runner = errand.start().wait_ready()
+        db.sql("select errand.schedule_set('s' || n, '0 0 1 1 *', 'probe.run', starts_at => now() + interval '1 year')"
+               " from generate_series(1, 100) n")
         db.wait_ended(db.enqueue())
         db.wait("select bool_and(armed) from errand.lane")
         with contextlib.closing(connect(db.dsn)) as watch:

@@ -11,8 +11,8 @@ ROLES = ["errand_viewer", "errand_enqueue", "errand_operator", "errand_runner"]
 NOBODY = "nobody"
 DENIED = "42501"
 TABLES = ["queue", "lane", "runner", "kind", "kind_setting", "kind_retry", "job", "dependency", "parent_ended", "recent_key", "history",
-          "attempt", "statistic", "dead_letter"]
-VIEWS = ["jobs", "queues", "runners", "kinds", "statistics"]
+          "attempt", "statistic", "dead_letter", "schedule", "schedule_fire"]
+VIEWS = ["jobs", "queues", "runners", "kinds", "statistics", "schedules"]
 
 # What may be called, and by whom. errand's other functions are its own.
 CALLS = {
@@ -25,7 +25,10 @@ CALLS = {
     **{f"errand.{call}": {"errand_operator", "errand_runner"} for call in (
         "cancel(1)", "cancel(1, 'why')", "retry(1)", "redrive(1)", "reprioritize(1, 0)", "delete(1)",
         "queue_limit('default', 3)", "queue_retention('default', 7)", "kind_pause('a')", "kind_resume('a')", "kind_limit('a', 2)",
-        "kind_keep('a', 'none')", "kind_retry_set('a', 'never')", "kind_retry_reset('a')")},
+        "kind_keep('a', 'none')", "kind_retry_set('a', 'never')", "kind_retry_reset('a')",
+        "schedule_set('new', '@hourly', 'a')", "schedule_enable('standing')", "schedule_disable('standing')",
+        "schedule_run_now('standing')", "schedule_remove('standing')")},
+    "errand.schedules_fire('{standing}', '{1}', '{-infinity}', '{2100-01-01}', '{null}', '{null}', '{1}', '{0}', '{}')": {"errand_runner"},
     "errand.dependents_release(1)": {"errand_runner"},
     "errand.queue_create('made', 1)": {"errand_operator", "errand_runner"},
     "errand.queue_pause('default')": {"errand_operator", "errand_runner"},
@@ -57,13 +60,21 @@ INTERNAL = [
     "errand.why_waiting(1, false)", "errand.why_nobody(1, 'a')", "errand.why_running('default', null, null)",
     "errand.why_limit(1, 1, 'a', 'k')", "errand.why_due(1, 1, 'a', 'k', 2, now())",
     "errand.enqueue_check('a', array['{}'::jsonb], null, null, 'keep')",
-    "errand.queue_changed('default')", "errand.kind_changed()", "errand.queue_lanes('default')", "errand.job_lane(1)", "errand.dead_letter_lane(1)",
+    "errand.schedule_check('a', '@hourly', 'UTC', 'skip', '1 day', 'allow', '0', null, null)", "errand.schedule_check_cron('@hourly')",
+    "errand.schedule_changed()", "errand.schedule_missing('a')", "errand.schedule_lane(null)", "errand.schedule_time(now(), 'UTC')",
+    "errand.schedule_job(null, now(), now(), null)", "errand.schedule_fire_one(null, 1, now(), '{}', now())",
+    "errand.schedule_owed(1, 'a', false)",
+    "errand.queue_changed('default')", "errand.kind_changed()", "errand.queue_lanes('default')", "errand.job_lane(1)",
+    "errand.dead_letter_lane(1)",
 ]
 WRITES = {
     "insert into errand.job (lane, run_at, kind, args) values (1, now(), 'a', '{}')": {"errand_runner"},
     "update errand.job set priority = 0": {"errand_runner"},
     "delete from errand.job": {"errand_runner"},
     "update errand.lane set armed = true": {"errand_runner"},
+    "update errand.schedule set enabled = false": set(),
+    "delete from errand.schedule": set(),
+    "delete from errand.schedule_fire": set(),
     "insert into errand.history (lane, attempt, priority, id, run_at, created_at, finished_at, keep_until, outcome, kind, args)"
     " values (1, 1, 1, 1, now(), now(), now(), now(), 'done', 'a', '{}')": {"errand_runner"},
     "delete from errand.history": set(),
@@ -88,6 +99,7 @@ def db():
         for name in ROLES:
             db.sql(f"create role login_{name} login in role {name}")
         db.sql(f"create role login_{NOBODY} login")
+        db.sql("select errand.schedule_set('standing', '@hourly', 'a')")
         yield db
         for name in [*ROLES, NOBODY]:
             db.sql(f"drop owned by login_{name}")

@@ -113,6 +113,7 @@ def test_bad_files_are_refused(text):
 LANE_TABLES = "job|lane|dead_letter|history|attempt|dependency|parent_ended|recent_key"
 PINNED = re.compile(r"\blane = (\$\d+|[a-z_]+\.(child_)?lane\b|at_lane\b)")
 TARGET = re.compile(rf"\b(update|delete from)\s+errand\.({LANE_TABLES})\b")
+LOCK = re.compile(r"\bfor (no key )?(update|share|key share)\b")
 # What is not immutable, as far as anybody might want it here.
 UNSTEADY = re.compile(r"\b(now|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday|random|gen_random_uuid|nextval"
                       r"|currval|lastval|timezone|date_trunc|to_timestamp|make_interval|set_config|current_setting|txid_current"
@@ -148,7 +149,7 @@ def lint_lane(name, text):
     pinned = len(re.findall(PINNED, text))
     if len(TARGET.findall(text)) > pinned:
         faults.append(f"{name}: a write without lane = $1")
-    if re.search(r"\bfor (no key )?(update|share|key share)\b", text) and not pinned:
+    if LOCK.search(text) and re.search(rf"\berrand\.({LANE_TABLES})\b", text) and not pinned:
         faults.append(f"{name}: a lock without lane = $1")
     if re.search(r"\blane = any\b", text) and re.search(r"\b(update|delete|for share)\b", text):
         faults.append(f"{name}: lane = any beside a write or lock")

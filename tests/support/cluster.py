@@ -92,7 +92,8 @@ class Cluster:
     extra_conf  {setting: value}, appended to postgresql.conf
     """
 
-    def __init__(self, bindir=None, tcp=False, fsync=True, extra_conf=None, vector=True):
+    def __init__(self, bindir=None, tcp=False, fsync=True, extra_conf=None, vector=True, env=None):
+        self.env = env or {}  # of the server
         self.bindir = Path(bindir or find_bindir(vector))
         self.account = server_account()
         self.process = None
@@ -121,9 +122,9 @@ class Cluster:
     def __exit__(self, *_):
         self.destroy()
 
-    def _as_server(self):
+    def _as_server(self, env=None):
         options = {"cwd": str(self.dir), "stdin": subprocess.DEVNULL, "start_new_session": True}
-        options["env"] = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+        options["env"] = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "TZ": "UTC", **(env or {})}
         if self.account:
             options.update(user=self.account.pw_uid, group=self.account.pw_gid, extra_groups=[])
         return options
@@ -155,7 +156,7 @@ class Cluster:
         """Starts the server and waits until it takes connections."""
         log = open(self.log, "ab")
         self.process = subprocess.Popen([self.bindir / "postgres", "-D", self.data],
-                                        stdout=log, stderr=log, **self._as_server())
+                                        stdout=log, stderr=log, **self._as_server(self.env))
         log.close()
         deadline = time.monotonic() + timeout
         while True:
