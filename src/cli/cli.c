@@ -223,6 +223,8 @@ static bool cli_take(struct cli *cli, struct cli_scan *scan, int *status)
     }
     if (word[1] == '-')
         return cli_take_flag(cli, scan, word + 2, status);
+    if (word[2] == '\0' && cli->command && command_flag_index(cli->command, word + 1) >= 0)
+        return cli_take_flag(cli, scan, word + 1, status);
     return cli_unknown_flag(cli, word + 1, status);
 }
 

@@ -569,3 +569,96 @@ select pg_catalog.json_build_object(
         ) n
     )
 )
+
+-- name: schedule_list
+-- $1: one schedule, or null for all.
+select s.name, s.cron, s.timezone, s.kind, case when s.enabled then 'on' else 'off' end,
+    pg_catalog.to_char(s.next_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+    pg_catalog.to_char(s.last_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), s.last_state, s.problem, pg_catalog.row_to_json(s)
+from errand.schedules s
+where $1::text is null or s.name = $1
+order by s.name
+
+-- name: schedule_show
+-- One, with all there is to it: fields for people, and all as JSON.
+select s.name, s.cron, s.timezone, s.kind, s.args, s.queue, s.priority, s.max_attempts, s.timeout, pg_catalog.array_to_string(s.tags, ', '),
+    s.missed || ', up to ' || s.missed_max, s.overlap, case when s.jitter > interval '0' then s.jitter end,
+    case when s.enabled then 'yes' else 'no' end, s.starts_at, s.ends_at, s.next_at, s.last_at,
+    s.last_job || coalesce(' (' || s.last_state || ')', ''), s.problem, pg_catalog.row_to_json(s)
+from errand.schedules s
+where s.name = $1
+
+-- name: schedule_times
+-- What its fire times follow from: starts_at and ends_at, last_at in us.
+select s.cron, s.timezone, (extract(epoch from s.starts_at) * 1000000)::bigint, (extract(epoch from s.ends_at) * 1000000)::bigint,
+    (extract(epoch from s.last_at) * 1000000)::bigint, (extract(epoch from pg_catalog.clock_timestamp()) * 1000000)::bigint
+from errand.schedule s
+where s.name = $1
+
+-- name: schedule_history
+-- The last $2 fire times of $1, the newest first.
+select pg_catalog.to_char(f.fire_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), f.outcome, f.job_id, h.state,
+    case when f.outcome in ('made', 'skipped') then pg_catalog.round(extract(epoch from f.decided_at - f.fire_at), 3) || 's' end,
+    pg_catalog.to_char(f.until_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+    pg_catalog.json_build_object('fire_at', f.fire_at, 'outcome', f.outcome, 'job', f.job_id, 'state', h.state, 'decided_at', f.decided_at,
+        'until_at', f.until_at)
+from (
+    select x.* from errand.schedule_fire x where x.schedule = $1 order by x.fire_at desc, x.decided_at desc limit $2::integer
+) f
+left join lateral (select errand_job.state from errand.jobs errand_job where errand_job.id = f.job_id) h on true
+order by f.fire_at desc, f.decided_at desc
+
+-- name: schedule_exists
+select from errand.schedule s where s.name = $1
+
+-- name: schedule_run_now
+select errand.schedule_run_now($1)
+
+-- name: schedule_enable
+select errand.schedule_enable($1)
+
+-- name: schedule_disable
+select errand.schedule_disable($1)
+
+-- name: schedule_remove
+select errand.schedule_remove($1)
+
+-- name: schedule_set
+-- Arrays of the same length, an element a schedule; null: the default.
+select errand.schedule_set(n.name, n.cron, n.kind, coalesce(n.args, '{}')::jsonb, coalesce(n.timezone, 'UTC'), n.queue,
+    coalesce(n.missed, 'once'), coalesce(n.missed_max, '1 day')::interval, coalesce(n.overlap, 'allow'), coalesce(n.jitter, '0')::interval,
+    coalesce(n.enabled, 'true')::boolean, n.starts_at::timestamptz, n.ends_at::timestamptz, coalesce(n.priority, '2')::integer,
+    n.max_attempts::integer, n.timeout::interval, coalesce(n.tags, '{}')::text[])
+from (
+    select x.* from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
+        $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[])
+        x(name, cron, kind, args, timezone, queue, missed, missed_max, overlap, jitter, enabled, starts_at, ends_at, priority, max_attempts,
+            timeout, tags)
+    order by x.name
+) n
+
+-- name: schedule_before
+-- The schedules $1, and if $2 all others, too: as one JSON object.
+select coalesce(pg_catalog.jsonb_object_agg(s.name, pg_catalog.to_jsonb(s)), '{}') from errand.schedule s where s.name = any ($1::text[]) or $2::boolean
+
+-- name: schedule_prune
+-- All but $1.
+select errand.schedule_remove(s.name) from errand.schedule s where s.name <> all ($1::text[])
+
+-- name: schedule_changes
+-- What became of the schedules $1 and of those of $2, as schedule_before told them.
+select case when b.value is null then 'create' when n.name is null then 'remove' else 'change' end, coalesce(n.name, b.key),
+    case when b.value is null then n.cron || ' ' || n.timezone || ' ' || n.kind when n.name is null then b.value ->> 'cron' else d.text end,
+    pg_catalog.json_build_object('action', case when b.value is null then 'create' when n.name is null then 'remove' else 'change' end,
+        'name', coalesce(n.name, b.key), 'changes', d.changes)
+from (select s.* from errand.schedule s where s.name = any ($1::text[])) n
+full join pg_catalog.jsonb_each($2::jsonb) b on b.key = n.name
+left join lateral (
+    select pg_catalog.string_agg(x.key || ': ' || coalesce(x.value #>> '{}', '-') || ' -> ' || coalesce(y.value #>> '{}', '-'), ', '
+            order by x.key) as text,
+        pg_catalog.json_object_agg(x.key, pg_catalog.json_build_array(x.value, y.value)) as changes
+    from pg_catalog.jsonb_each(b.value) x join pg_catalog.jsonb_each(pg_catalog.to_jsonb(n)) y on y.key = x.key
+    where x.value <> y.value and x.key not in ('revision', 'next_at', 'problem')
+) d on n.name is not null and b.value is not null
+where b.value is null or n.name is null or n.revision <> (b.value ->> 'revision')::bigint
+order by 2

@@ -52,6 +52,19 @@ int cmd_kind_limit(struct cli *cli);
 int cmd_kind_keep(struct cli *cli);
 int cmd_kind_retry(struct cli *cli);
 
+extern const struct command_flag cmd_schedule_history_flags[], cmd_schedule_next_flags[],
+    cmd_schedule_set_flags[], cmd_schedule_apply_flags[];
+int cmd_schedule_list(struct cli *cli);
+int cmd_schedule_show(struct cli *cli);
+int cmd_schedule_next(struct cli *cli);
+int cmd_schedule_history(struct cli *cli);
+int cmd_schedule_run_now(struct cli *cli);
+int cmd_schedule_enable(struct cli *cli);
+int cmd_schedule_disable(struct cli *cli);
+int cmd_schedule_remove(struct cli *cli);
+int cmd_schedule_set(struct cli *cli);
+int cmd_schedule_apply(struct cli *cli);
+
 extern const struct command_flag cmd_stats_flags[];
 int cmd_stats(struct cli *cli);
 

@@ -12,8 +12,8 @@ static void help_flags(const char *title, const struct command_flag *flags)
     printf("\n%s\n", title);
     for (; flags && flags->name; flags++) {
         char left[64];
-        snprintf(left, sizeof left, "--%s%s%s", flags->name, flags->value ? " " : "",
-                 flags->value ? flags->value : "");
+        snprintf(left, sizeof left, "%s%s%s%s", flags->name[1] ? "--" : "-", flags->name,
+                 flags->value ? " " : "", flags->value ? flags->value : "");
         printf("  %-26s  %s\n", left, flags->help);
     }
 }
