@@ -258,7 +258,7 @@ static void workqueue_start_one(struct workqueue *queue)
 
 static bool dispatch_has_room(const struct runner *runner)
 {
-    return runner->dispatch.in_flight < (size_t)runner->concurrency &&
+    return !runner->lease.stale && runner->dispatch.in_flight < (size_t)runner->concurrency &&
            runner->completion.count < UNCOMMITTED_MAX;
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "queue/dispatch.h"
+#include "queue/lease.h"
 #include "queue/runner_state.h"
 #include "queue_sql.h"
 
@@ -130,6 +131,7 @@ static void on_loaded(struct db_unit *unit, void *owner)
     }
     load->runner->kind_settings.marker = load->marker;
     kind_settings_take(load->runner, db_unit_result(unit, 0));
+    lease_settings_read(load->runner);
 }
 
 void kind_settings_check(struct runner *runner, int64_t marker)

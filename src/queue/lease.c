@@ -39,6 +39,20 @@ bool lease_holds(const struct runner *runner)
     return !runner->lease.unchecked && clock_mono_us() < runner->lease.valid_until_us;
 }
 
+void lease_settings_read(struct runner *runner)
+{
+    if (!runner->lease.stale || runner->lease.again || runner->kind_settings.loading)
+        return;
+    runner->lease.stale = false;
+    dispatch_schedule(runner);
+}
+
+void lease_on_settings(struct runner *runner)
+{
+    runner->lease.stale = true;
+    lease_beat(runner);
+}
+
 void lease_doubt(struct runner *runner)
 {
     if (!runner->id || db_pool_is_pooled(&runner->control))
@@ -305,6 +319,7 @@ static void on_beat(struct db_unit *unit, void *owner)
     lease_confirm(runner, unit, db_get_time_us(rows, 0, BEAT_NOW));
     lease_count_runners(runner);
     kind_settings_check(runner, db_get_int(rows, 0, BEAT_KINDS_MARKER));
+    lease_settings_read(runner);
     schedule_on_beat(runner, db_get_int(rows, 0, BEAT_CLOCK) != 0,
                      PQgetisnull(rows, 0, BEAT_SCHEDULE_AT)
                          ? INT64_MAX

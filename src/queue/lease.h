@@ -14,6 +14,10 @@ void lease_register(struct runner *runner); /* on the control connection: runner
 void lease_on_reconnect(struct runner *runner);
 void lease_beat(struct runner *runner);
 bool lease_holds(const struct runner *runner);
+/* Settings of a queue or a kind have changed: nothing starts until they are read. */
+void lease_on_settings(struct runner *runner);
+/* A part of them has been read. */
+void lease_settings_read(struct runner *runner);
 /* The control connection is lost: with its backend gone, others may take the lanes, whatever the
  * lease says. Nothing starts until it is known which are still ours. */
 void lease_doubt(struct runner *runner);

@@ -53,8 +53,9 @@ void notify_on_message(const char *channel, const char *payload, void *owner)
     int64_t number, what;
     struct lane *lane;
     (void)channel;
-    if (strcmp(payload, "queue") == 0 || strcmp(payload, "wanted") == 0 ||
-        strcmp(payload, "free") == 0) {
+    if (strcmp(payload, "queue") == 0) {
+        lease_on_settings(runner);
+    } else if (strcmp(payload, "wanted") == 0 || strcmp(payload, "free") == 0) {
         lease_beat(runner);
     } else if (strcmp(payload, "schedule") == 0) {
         schedule_on_notify(runner);

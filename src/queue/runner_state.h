@@ -32,6 +32,7 @@ struct lease {
                                margin */
     bool again;             /* a renewal was asked for while one was under way */
     int64_t doubt_since_us; /* monotonic: unchecked because its connection was lost; 0: not so */
+    bool stale;      /* settings have changed: nothing starts until they are read */
     bool unchecked;  /* others may have taken lanes meanwhile: nothing starts until it is known */
     int64_t sent_us; /* of the renewal under way; 0: none */
     struct loop_timer timer;
