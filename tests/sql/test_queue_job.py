@@ -108,7 +108,7 @@ def test_cancelled_jobs_are_counted(db):
     found = db.sql("select kind, outcome, sum(jobs) as jobs, sum(wait_us + run_us), bool_and(waits = array_fill(0::bigint, array[32])) from"
                    " errand.statistics where queue = 'single' group by 1, 2 order by 1")
     assert [tuple(row) for row in found] == [("a", "cancelled", 3, 0, True), ("b", "cancelled", 2, 0, True)]
-    assert db.one("select count(distinct runner) = 2 and max(runner) < 0 from errand.statistic")
+    assert db.one("select count(distinct runner) >= 2 and max(runner) < 0 from errand.statistic")
     assert db.one("select bool_and(keep_until = timezone('UTC', minute)::date + 35 and minute > now() - interval '2 minutes') from errand.statistic")
 
 
