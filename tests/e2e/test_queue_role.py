@@ -88,7 +88,7 @@ def errand(request, db):
 
 def complaints(runner):
     return [line for line in runner.log().splitlines()
-            if any(word in line for word in ("timeout", "read-only", "a trap", "does not exist", "failed", "already exists",
+            if any(word in line for word in ("timeout", "read-only", "a trap", "does not exist", "upkeep failed", "already exists",
                                              "serialize", "row-level"))]
 
 
