@@ -329,9 +329,8 @@ declare
     s errand.schedule;
     at_lane integer;
     ended record;
-    told errand.schedule_fire[] := '{}';
     lanes integer[] := '{}';
-    times timestamptz[] := '{}';
+    least_at timestamptz;
     moved integer := 0;
     until date := pg_catalog.timezone('UTC', pg_catalog.now())::date + 35;
     now_at constant timestamptz := pg_catalog.clock_timestamp();
@@ -341,7 +340,8 @@ begin
         from unnest(schedules_fire.names, schedules_fire.revisions, schedules_fire.seen, schedules_fire.nexts, schedules_fire.problems,
             schedules_fire.passed, schedules_fire.firsts, schedules_fire.counts)
             g(name, revision, seen_at, next_at, problem, passed_at, first, fires)
-        join errand.schedule x on x.name = g.name and x.revision = g.revision and x.next_at = g.seen_at
+        -- Not by the index of next_at, in which all that are due together are the same.
+        join errand.schedule x on x.name = g.name and x.revision = g.revision and x.next_at is not distinct from g.seen_at
         where x.enabled and x.problem is null and g.next_at > g.seen_at
         order by x.name
         for no key update of x
@@ -356,21 +356,22 @@ begin
             continue;
         end if;
         if d.passed_at is not null then
-            told := told || row(s.name, s.next_at, now_at, until, 'missed', null, d.passed_at)::errand.schedule_fire;
+            insert into errand.schedule_fire (schedule, fire_at, decided_at, keep_until, outcome, until_at)
+            values (s.name, s.next_at, now_at, until, 'missed', d.passed_at);
         end if;
-        select f.next_at, f.last_at, f.last_job, f.told, f.times into ended
+        select f.next_at, f.last_at, f.last_job, f.least_at into ended
         from errand.schedule_fire_one(s, at_lane, d.next_at, schedules_fire.fires[d.first : d.first + d.fires - 1], now_at) f;
         update errand.schedule x set next_at = ended.next_at, last_at = ended.last_at, last_job = coalesce(ended.last_job, x.last_job),
             last_lane = case when ended.last_job is null then x.last_lane else at_lane end
         where x.name = s.name;
-        told := told || ended.told;
-        times := times || ended.times;
-        lanes := lanes || at_lane;
+        if ended.least_at is not null then
+            lanes := lanes || at_lane;
+            least_at := least(least_at, ended.least_at);
+        end if;
         moved := moved + case when ended.next_at = d.next_at then 1 else 0 end;
     end loop;
-    insert into errand.schedule_fire select t.* from pg_catalog.unnest(told) t;
-    if times <> '{}' then
-        perform errand.lanes_wake(lanes, times);
+    if lanes <> '{}' then
+        perform errand.lanes_wake(lanes, array[least_at]);
     end if;
     return moved;
 end
@@ -379,7 +380,7 @@ $$;
 -- The fire times of one schedule, in order. Stops before one whose turn is not sure: somebody is just dealing with the job that it is to wait for.
 create function errand.schedule_fire_one(
     schedule errand.schedule, at_lane integer, next_to timestamptz, fires timestamptz[], now_at timestamptz,
-    out next_at timestamptz, out last_at timestamptz, out last_job bigint, out told errand.schedule_fire[], out times timestamptz[]
+    out next_at timestamptz, out last_at timestamptz, out last_job bigint, out least_at timestamptz
 ) language plpgsql set search_path = '' as $$
 declare
     s constant errand.schedule := schedule_fire_one.schedule;
@@ -387,9 +388,8 @@ declare
     fire_at timestamptz;
     run_at timestamptz;
     owed_id bigint;
+    made boolean;
 begin
-    told := '{}';
-    times := '{}';
     last_at := s.last_at;
     foreach fire_at in array schedule_fire_one.fires loop
         owed_id := null;
@@ -400,18 +400,19 @@ begin
             next_at := fire_at;
             return;
         end if;
-        if s.overlap = 'skip' and owed_id is not null then
-            told := told || row(s.name, fire_at, schedule_fire_one.now_at, until, 'skipped', owed_id, null)::errand.schedule_fire;
-        else
+        made := s.overlap <> 'skip' or owed_id is null;
+        if made then
             run_at := fire_at;
             if s.jitter > interval '0' then
                 run_at := fire_at + s.jitter
                     * ((pg_catalog.hashtextextended(s.name || pg_catalog.date_part('epoch', fire_at), 0) & 1048575) / 1048576.0);
             end if;
             last_job := errand.schedule_job(s, fire_at, run_at, owed_id);
-            told := told || row(s.name, fire_at, schedule_fire_one.now_at, until, 'made', last_job, null)::errand.schedule_fire;
-            times := times || run_at;
+            least_at := least(least_at, run_at);
         end if;
+        insert into errand.schedule_fire (schedule, fire_at, decided_at, keep_until, outcome, job_id)
+        values (s.name, fire_at, schedule_fire_one.now_at, until, case when made then 'made' else 'skipped' end,
+            case when made then last_job else owed_id end);
         last_at := fire_at;
     end loop;
     next_at := schedule_fire_one.next_to;
