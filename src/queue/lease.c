@@ -20,7 +20,7 @@ enum {
     LEASE_TIMEOUT_MS = 5000,
     LEASE_BEATS = 5,
     LEASE_MARGIN_PERCENT = 10,
-    BEAT_AMONG_OTHERS_US = 1500000
+    BEAT_AMONG_OTHERS_US = 1300000
 };
 
 static void on_timer(void *owner)
