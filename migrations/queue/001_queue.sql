@@ -139,7 +139,8 @@ create table errand.job (
     autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 50000,
     autovacuum_vacuum_cost_delay = 1
 );
-create index job_ready on errand.job (lane, priority, run_at, id);
+-- Not led by lane, so that no plan takes it for what the primary key is for, whatever the statistics say.
+create index job_ready on errand.job (priority, lane, run_at, id);
 create index job_claimed on errand.job (lane) where claimed_by is not null;
 create unique index job_key on errand.job (lane, key) where key is not null and not key_shared;
 create index job_key_shared on errand.job (lane, key, created_at, id) where key_shared;

@@ -1,5 +1,8 @@
 -- Statements of the runner. $1 is the lane wherever one is read or written, so that each goes to one place.
 
+-- Where jobs are found by ids, the least and the greatest of them are named as well: a planner that believes a lane to be all but empty reads it whole
+-- for `id = any`, and then reads no more than what stands between these.
+
 -- name: runner_register
 -- $1 name, $2 version, $3 queues, $4 concurrency, $5 lease in ms, $6 true on a direct connection: the backend is named too, $7 kinds.
 insert into errand.runner (name, version, queues, kinds, concurrency, lease_until, backend_pid, backend_start)
@@ -268,7 +271,9 @@ insert into errand.attempt (lane, attempt, id, started_at, finished_at, keep_unt
 select j.lane, j.attempt, j.id, j.started_at, pg_catalog.now(), pg_catalog.timezone('UTC', pg_catalog.now())::date + $8::integer, j.claimed_by,
     'lost', 'the runner ended during the attempt'
 from unnest($4::bigint[], $5::smallint[], $6::integer[], $7::bigint[]) d(id, attempt, revision, started_us), errand.job j
-where j.lane = $1::integer and j.id = d.id and j.attempt = d.attempt and j.revision = d.revision and not j.cancel_requested
+where j.lane = $1::integer and j.id = any ($4::bigint[])
+    and j.id between (select pg_catalog.min(b.id) from unnest($4::bigint[]) b(id)) and (select pg_catalog.max(b.id) from unnest($4::bigint[]) b(id))
+    and j.id = d.id and j.attempt = d.attempt and j.revision = d.revision and not j.cancel_requested
     and j.claimed_by <> $3::bigint
     and exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint)
 
@@ -280,12 +285,17 @@ from (
     select d.id, d.attempt, d.revision, pg_catalog.to_timestamp(d.started_us::double precision / 1000000) as started_at
     from unnest($4::bigint[], $5::smallint[], $6::integer[], $7::bigint[]) d(id, attempt, revision, started_us)
 ) d
-where j.lane = $1::integer and j.id = d.id and j.revision = d.revision and not j.cancel_requested
+where j.lane = $1::integer and j.id = any ($4::bigint[])
+    and j.id between (select pg_catalog.min(b.id) from unnest($4::bigint[]) b(id)) and (select pg_catalog.max(b.id) from unnest($4::bigint[]) b(id))
+    and j.id = d.id and j.revision = d.revision and not j.cancel_requested
     and (j.attempt = d.attempt
         or (j.attempt = d.attempt + 1 and j.claimed_by = $3::bigint and j.started_at = d.started_at))
     and exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint)
     and j.id = any (array(
-        select x.id from errand.job x where x.lane = $1::integer and x.id = any ($4::bigint[]) for no key update skip locked))
+        select x.id from errand.job x
+        where x.lane = $1::integer and x.id = any ($4::bigint[])
+            and x.id between (select pg_catalog.min(b.id) from unnest($4::bigint[]) b(id)) and (select pg_catalog.max(b.id) from unnest($4::bigint[]) b(id))
+        for no key update skip locked))
 returning j.id
 
 -- name: job_progress
@@ -295,14 +305,18 @@ from (
     select d.id, d.attempt, d.progress::jsonb as progress
     from unnest($3::bigint[], $4::smallint[], $5::text[]) d(id, attempt, progress)
 ) d
-where j.lane = $1::integer and j.id = d.id and j.attempt = d.attempt and j.claimed_by = $2::bigint
+where j.lane = $1::integer and j.id = any ($3::bigint[])
+    and j.id between (select pg_catalog.min(b.id) from unnest($3::bigint[]) b(id)) and (select pg_catalog.max(b.id) from unnest($3::bigint[]) b(id))
+    and j.id = d.id and j.attempt = d.attempt and j.claimed_by = $2::bigint
 
 -- name: job_done_first
 -- Jobs that are done and were never written to since they were enqueued (attempt 0, revision 0, not claimed), in a lane that is still ours: $2
 -- epoch, $3 expected number (-1: no check), $4 ids, $5 start times, $6 runner, $7 days that the history keeps them. Tells as job_done.
 with gone as (
     delete from errand.job j
-    where j.lane = $1::integer and j.id = any ($4::bigint[]) and j.attempt = 0 and j.revision = 0
+    where j.lane = $1::integer and j.id = any ($4::bigint[])
+        and j.id between (select pg_catalog.min(b.id) from unnest($4::bigint[]) b(id)) and (select pg_catalog.max(b.id) from unnest($4::bigint[]) b(id))
+        and j.attempt = 0 and j.revision = 0
         and exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint)
     returning j.lane, j.priority, j.id, j.run_at, j.created_at, j.kind, j.key, j.args, j.trace, j.tags, j.dependents
 ), told as (
@@ -327,7 +341,9 @@ select errand.completion_check($3::integer, (select pg_catalog.count(*) from gon
 with gone as (
     delete from errand.job j
     using unnest($4::bigint[], $5::smallint[], $6::integer[], $7::bigint[]) d(id, attempt, revision, started_us)
-    where j.lane = $1::integer and j.id = d.id and j.attempt = d.attempt and j.revision = d.revision
+    where j.lane = $1::integer and j.id = any ($4::bigint[])
+        and j.id between (select pg_catalog.min(b.id) from unnest($4::bigint[]) b(id)) and (select pg_catalog.max(b.id) from unnest($4::bigint[]) b(id))
+        and j.id = d.id and j.attempt = d.attempt and j.revision = d.revision
         and (j.claimed_by = $8::bigint
             or exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint))
     returning j.lane, j.attempt, j.priority, j.id, j.run_at, j.created_at, j.claimed_by, d.started_us, j.kind, j.key, j.args, j.trace, j.tags,
@@ -353,7 +369,9 @@ select errand.completion_check($3::integer, (select pg_catalog.count(*) from gon
 with gone as (
     delete from errand.job j
     using unnest($4::bigint[], $5::smallint[], $6::integer[]) d(id, attempt, revision)
-    where j.lane = $1::integer and j.id = d.id and j.attempt = d.attempt and j.revision = d.revision
+    where j.lane = $1::integer and j.id = any ($4::bigint[])
+        and j.id between (select pg_catalog.min(b.id) from unnest($4::bigint[]) b(id)) and (select pg_catalog.max(b.id) from unnest($4::bigint[]) b(id))
+        and j.id = d.id and j.attempt = d.attempt and j.revision = d.revision
         and (j.claimed_by = $8::bigint
             or exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint))
     returning j.id, j.dependents
@@ -375,7 +393,9 @@ with gone as (
     using unnest($4::bigint[], $5::smallint[], $6::integer[], $7::bigint[], $10::text[], $11::text[], $12::text[],
             $13::boolean[], $14::text[])
         d(id, attempt, revision, started_us, outcome, error, error_class, kept, result)
-    where j.lane = $1::integer and j.id = d.id and j.attempt = d.attempt and j.revision = d.revision
+    where j.lane = $1::integer and j.id = any ($4::bigint[])
+        and j.id between (select pg_catalog.min(b.id) from unnest($4::bigint[]) b(id)) and (select pg_catalog.max(b.id) from unnest($4::bigint[]) b(id))
+        and j.id = d.id and j.attempt = d.attempt and j.revision = d.revision
         and (j.claimed_by = $8::bigint
             or exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint))
     returning j.lane, case when j.claimed_by is null and d.started_us is not null then j.attempt + 1 else j.attempt end as attempt,
@@ -418,7 +438,9 @@ with again as (
         from unnest($4::bigint[], $5::smallint[], $6::integer[], $7::bigint[], $10::smallint[], $11::bigint[], $12::text[],
             $13::boolean[], $14::text[]) d(id, attempt, revision, started_us, next_attempt, run_us, error, failed, error_class)
     ) d
-    where j.lane = $1::integer and j.id = d.id and j.attempt = d.attempt and j.revision = d.revision
+    where j.lane = $1::integer and j.id = any ($4::bigint[])
+        and j.id between (select pg_catalog.min(b.id) from unnest($4::bigint[]) b(id)) and (select pg_catalog.max(b.id) from unnest($4::bigint[]) b(id))
+        and j.id = d.id and j.attempt = d.attempt and j.revision = d.revision
         and (j.claimed_by = $8::bigint
             or exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint))
     returning j.lane, j.attempt, j.id, d.started_us, d.error, d.failed, d.error_class
