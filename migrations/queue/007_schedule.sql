@@ -269,12 +269,18 @@ begin
 end
 $$;
 
--- A fire time in RFC 3339 as it reads in a time zone.
+-- A fire time in RFC 3339 as it reads in a time zone (in UTC where this server does not know that one).
 create function errand.schedule_time(at timestamptz, timezone text) returns text language plpgsql stable set search_path = '' as $$
 declare
-    there constant timestamp := pg_catalog.timezone(schedule_time.timezone, schedule_time.at);
-    ahead constant integer := pg_catalog.date_part('epoch', there - pg_catalog.timezone('UTC', schedule_time.at)) / 60;
+    there timestamp := pg_catalog.timezone('UTC', schedule_time.at);
+    ahead integer;
 begin
+    begin
+        there := pg_catalog.timezone(schedule_time.timezone, schedule_time.at);
+    exception when invalid_parameter_value then
+        null;
+    end;
+    ahead := pg_catalog.date_part('epoch', there - pg_catalog.timezone('UTC', schedule_time.at)) / 60;
     return pg_catalog.to_char(there, 'YYYY-MM-DD"T"HH24:MI:SS') || case when ahead = 0 then 'Z' else
         case when ahead < 0 then '-' else '+' end || pg_catalog.lpad((pg_catalog.abs(ahead) / 60)::text, 2, '0')
         || ':' || pg_catalog.lpad((pg_catalog.abs(ahead) % 60)::text, 2, '0') end;

@@ -12,7 +12,8 @@
 enum {
     SCHEDULE_TIMEOUT_MS = 60000,
     SCHEDULE_FIRES_BATCH = 2000, /* of one transaction, about */
-    SCHEDULE_BUSY_US = 20000,    /* until one is tried again that could not be moved on */
+    SCHEDULE_BUSY_US = 20000,    /* until one is tried again that could not be moved on; doubles */
+    SCHEDULE_BUSY_MAX_US = 1000000,
     SCHEDULE_PAUSE_US = 100000,
     SCHEDULE_PAUSE_MAX_US = 5000000
 };
@@ -66,6 +67,11 @@ void schedule_clear(struct runner *runner)
     zone_set_clear(&runner->schedule.zones);
 }
 
+void schedule_forget_zones(struct runner *runner)
+{
+    zone_set_clear(&runner->schedule.zones);
+}
+
 /* ---- When ---- */
 
 static void schedule_set_timer(struct runner *runner)
@@ -80,8 +86,8 @@ static void schedule_set_timer(struct runner *runner)
     }
     if (clock->next_us != INT64_MIN)
         at_us = clock_database_to_mono_us(&runner->clock, clock->next_us);
-    if (at_us < now_us + clock->pause_us)
-        at_us = now_us + clock->pause_us;
+    if (at_us < clock->not_before_us)
+        at_us = clock->not_before_us;
     loop_timer_set(&clock->timer, at_us);
 }
 
@@ -95,9 +101,7 @@ void schedule_on_beat(struct runner *runner, bool ours, int64_t next_us)
     if (clock->under_way)
         return; /* its answer is newer */
     clock->next_us = next_us;
-    /* While a failure is paused for, the beat does not shorten it. */
-    if (!clock->pause_us || !ours)
-        schedule_set_timer(runner);
+    schedule_set_timer(runner);
 }
 
 void schedule_on_notify(struct runner *runner)
@@ -119,15 +123,21 @@ static void schedule_ended(struct runner *runner, int64_t next_us)
     schedule_set_timer(runner);
 }
 
+static void schedule_pause(struct schedule_clock *clock, int64_t first_us, int64_t most_us)
+{
+    clock->pause_us = clock->pause_us ? 2 * clock->pause_us : first_us;
+    if (clock->pause_us > most_us)
+        clock->pause_us = most_us;
+    clock->not_before_us = clock_mono_us() + clock->pause_us;
+}
+
 static void schedule_failed(struct runner *runner, const struct err *err)
 {
     struct schedule_clock *clock = &runner->schedule;
     if (err->code != ERR_CANCELLED)
         log_event(runner->away_since_us ? LOG_DEBUG : LOG_WARN,
                   "schedules could not be fired, trying again", "error", err->text, NULL);
-    clock->pause_us = clock->pause_us ? 2 * clock->pause_us : SCHEDULE_PAUSE_US;
-    if (clock->pause_us > SCHEDULE_PAUSE_MAX_US)
-        clock->pause_us = SCHEDULE_PAUSE_MAX_US;
+    schedule_pause(clock, SCHEDULE_PAUSE_US, SCHEDULE_PAUSE_MAX_US);
     schedule_ended(runner, INT64_MIN);
 }
 
@@ -201,17 +211,19 @@ static void fire_add(struct schedule_fire *fire, const PGresult *rows, int row,
         fire->next_us = plan->next_us;
 }
 
-static void fire_add_row(struct schedule_fire *fire, struct zone_set *zones, const PGresult *rows,
-                         int row)
+static void fire_add_row(struct schedule_fire *fire, struct schedule_clock *clock,
+                         const PGresult *rows, int row)
 {
     struct schedule_rule rule;
     struct schedule_plan plan;
     struct err err = {0};
-    if (fire->fires >= SCHEDULE_FIRES_BATCH) {
+    if (fire->fires >= SCHEDULE_FIRES_BATCH || (clock->alone && fire->schedules)) {
         fire->next_us = INT64_MIN; /* the others at once behind it */
         return;
     }
-    if (rule_take(&rule, zones, rows, row, &err)) {
+    if (strcmp(clock->refused, PQgetvalue(rows, row, DUE_NAME)) == 0) {
+        err_set(&err, ERR_PERMANENT, "%s", clock->refusal);
+    } else if (rule_take(&rule, &clock->zones, rows, row, &err)) {
         schedule_plan_make(&plan, &rule, db_get_time_us(rows, row, DUE_NEXT),
                            db_get_time_us(rows, row, DUE_NOW));
         fire_add(fire, rows, row, &plan, NULL);
@@ -230,13 +242,28 @@ struct schedule_firing {
     struct runner *runner;
     int64_t next_us;
     size_t schedules;
+    const char *name; /* of the first */
 };
+
+/* For good: which schedule is it for? Alone it shows. */
+static void schedule_refused(struct schedule_clock *clock, const struct schedule_firing *firing,
+                             const struct err *err)
+{
+    clock->alone = true;
+    if (firing->schedules > 1)
+        return;
+    snprintf(clock->refused, sizeof clock->refused, "%s", firing->name);
+    snprintf(clock->refusal, sizeof clock->refusal, "%s", err->text);
+}
 
 static void on_fired(struct db_unit *unit, void *owner)
 {
     const struct schedule_firing *firing = owner;
     struct runner *runner = firing->runner;
+    struct schedule_clock *clock = &runner->schedule;
     if (unit->err.code != ERR_NONE) {
+        if (unit->err.code == ERR_PERMANENT)
+            schedule_refused(clock, firing, &unit->err);
         schedule_failed(runner, &unit->err);
         return;
     }
@@ -244,16 +271,24 @@ static void on_fired(struct db_unit *unit, void *owner)
     /* Those that were not moved on were changed meanwhile, are another runner's by now, or wait for
      * a job that somebody is just ending. */
     bool all = db_get_int(db_unit_result(unit, 0), 0, 0) == (int64_t)firing->schedules;
-    runner->schedule.pause_us = all ? 0 : SCHEDULE_BUSY_US;
+    if (all)
+        clock->pause_us = 0;
+    else
+        schedule_pause(clock, SCHEDULE_BUSY_US, SCHEDULE_BUSY_MAX_US);
+    if (all && strcmp(clock->refused, firing->name) == 0) { /* it has its problem */
+        clock->refused[0] = '\0';
+        clock->alone = false;
+    }
     schedule_ended(runner, all ? firing->next_us : INT64_MIN);
 }
 
-static void schedule_fire(struct runner *runner, const struct schedule_fire *fire)
+static void schedule_fire(struct runner *runner, const struct schedule_fire *fire, const char *name)
 {
     const char *params[FIRE_PARAMS];
     struct db_unit *unit = db_unit_new(DB_PLAIN, on_fired, NULL);
     struct schedule_firing *firing = arena_alloc(&unit->arena, sizeof *firing);
-    *firing = (struct schedule_firing){runner, fire->next_us, fire->schedules};
+    *firing = (struct schedule_firing){runner, fire->next_us, fire->schedules,
+                                       arena_strdup(&unit->arena, name)};
     unit->owner = firing;
     for (size_t i = 0; i < FIRE_PARAMS; i++)
         params[i] = buf_text(&fire->params[i]);
@@ -265,6 +300,7 @@ static void schedule_fire(struct runner *runner, const struct schedule_fire *fir
 static void on_due(struct db_unit *unit, void *owner)
 {
     struct runner *runner = owner;
+    struct schedule_clock *clock = &runner->schedule;
     struct schedule_fire fire;
     if (unit->err.code != ERR_NONE) {
         schedule_failed(runner, &unit->err);
@@ -274,15 +310,17 @@ static void on_due(struct db_unit *unit, void *owner)
     int last = PQntuples(rows) - 1; /* which tells the first time after those that have come */
     fire_init(&fire, due_time_or(rows, last, DUE_NEXT, INT64_MAX));
     for (int row = 0; row < last; row++)
-        fire_add_row(&fire, &runner->schedule.zones, rows, row);
+        fire_add_row(&fire, clock, rows, row);
     for (size_t i = 0; i < FIRE_PARAMS; i++)
         buf_array_close(&fire.params[i]);
     if (last >= SCHEDULE_FIRES_BATCH)
         fire.next_us = INT64_MIN;
     if (fire.schedules && runner->phase == RUNNER_RUNNING) {
-        schedule_fire(runner, &fire);
+        schedule_fire(runner, &fire, PQgetvalue(rows, 0, DUE_NAME));
     } else {
-        runner->schedule.pause_us = 0;
+        clock->pause_us = 0;
+        clock->alone = false;
+        clock->refused[0] = '\0';
         schedule_ended(runner, fire.next_us);
     }
     fire_clear(&fire);

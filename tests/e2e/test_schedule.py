@@ -115,6 +115,23 @@ def test_kind_that_nobody_knows_says_so(db, errand):
     assert db.one("select errand.why(%s)", id) == "No runner here knows kind nobody.knows."
 
 
+def test_one_that_the_database_refuses_holds_up_no_others(db, errand):
+    """What that one is told, and the others fire on, also those that came after it."""
+    db.sql("alter table errand.job add constraint no_poison check (kind <> 'poison.kind')")
+    for n in range(10):
+        make(db, f"s{n}")
+    errand.start().wait_ready()
+    wait_fires(db, 2, "s9")
+    make(db, "bad", kind="poison.kind")
+    problem = db.wait("select problem from errand.schedule where name = 'bad'")
+    assert "no_poison" in problem
+    wait_fires(db, len(fires(db, "s9")) + 4, "s9")
+    db.sql("select errand.schedule_disable(name) from errand.schedule")
+    for n in range(10):
+        check_each_once(db, f"s{n}")
+    assert fires(db, "bad") == []
+
+
 def test_without_notifications(db):
     with Errand(db.dsn, ERRAND_LISTEN="false") as errand:
         errand.start().wait_ready()

@@ -177,7 +177,7 @@ def test_fire_makes_the_job_and_moves_on(db):
 
 
 @pytest.mark.parametrize("zone, text", [("UTC", "2026-05-01T12:00:00Z"), ("America/St_Johns", "2026-05-01T09:30:00-02:30"),
-                                        ("Europe/Berlin", "2026-05-01T14:00:00+02:00")])
+                                        ("Europe/Berlin", "2026-05-01T14:00:00+02:00"), ("Moon/Base", "2026-05-01T12:00:00Z")])
 def test_fire_time_as_text(db, zone, text):
     assert db.one("select errand.schedule_time(%s, %s)", at(0), zone) == text
 
