@@ -2,13 +2,15 @@
 there is nothing to say."""
 
 import datetime
+import re
 import threading
 import uuid
+from pathlib import Path
 
 import psycopg2
 import pytest
 
-from email_support import OWNER, MailBox, make_database
+from email_support import OWNER, WORKSPACE, MailBox, make_database
 from support.errand import Errand
 from support.provider import ResendProvider
 
@@ -165,3 +167,16 @@ def test_args_that_are_wrong(box, dsn):
             id = box.one("select errand.enqueue(%s, %s)", kind, args)
             box.wait_sql("select exists (select from errand.dead_letter where id = %s)", id)
             assert text in box.one("select error from errand.dead_letter where id = %s", id)
+
+
+def test_sql_of_the_documentation(dsn):
+    """docs/schedules.md: each statement runs, and the source that it makes makes a message."""
+    text = (Path(__file__).resolve().parents[2] / "docs" / "schedules.md").read_text(encoding="utf-8")
+    with MailBox(dsn) as box:
+        blocks = re.findall(r"```sql\n(.*?)```", text, re.DOTALL)
+        assert len(blocks) >= 3
+        for block in blocks:
+            box.sql(block.replace(":workspace", f"'{WORKSPACE}'").replace("%", "%%"))
+        box.sql("update public.workspaces set created_at = now() - interval '11 days 5 hours'")
+        assert make(box, box.one("select now()"), "trial.ending") == (1, 0)
+        assert box.sql("select subject, recipient_email from public.scheduled_messages") == [("Your trial ends soon", "owner@example.com")]
