@@ -73,6 +73,8 @@ def test_statements_a_second(db, runner):
     per_second = float(found.calls or 0) / (time.monotonic() - begun)
     print(f"idle: {per_second:.2f} statements a second")
     assert 0 < per_second <= 1, found.queries
+    assert db.one("select count(*) from pg_stat_statements where query like '%x.next_at <= t.now%'"
+                  " and query not like '%pg_stat_statements%'") == 0, "schedules of which none is due are not looked at"
 
 
 def test_resident_memory(runner):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from support.bouncer import PGBOUNCER, Bouncer
 from support.cluster import Cluster, shared_cluster
 from support.errand import Errand
 from support.tempdir import make_tempdir
@@ -139,6 +140,22 @@ def test_without_notifications(db):
         wait_fires(db, 4, timeout=15)
         db.sql("select errand.schedule_disable('s')")
         check_each_once(db, "s")
+
+
+@pytest.mark.skipif(not PGBOUNCER, reason="no pgbouncer here")
+def test_through_a_pooler(db):
+    bouncer = Bouncer(shared_cluster(vector=False), pool=3)
+    try:
+        with Errand(bouncer.dsn(db.dsn)) as errand:
+            errand.start().wait_ready()
+            for n in range(3):
+                make(db, f"s{n}", overlap="queue")
+            wait_fires(db, 5, "s2")
+            db.sql("select errand.schedule_disable(name) from errand.schedule")
+            for n in range(3):
+                check_each_once(db, f"s{n}")
+    finally:
+        bouncer.destroy()
 
 
 def test_overlap(db, errand):
