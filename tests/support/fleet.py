@@ -4,6 +4,7 @@ All is done by the thread that calls: runners end with the thread that started t
 
 import signal
 import time
+from pathlib import Path
 
 
 def now_us():
@@ -25,13 +26,16 @@ class Member:
         return self.runner.running
 
     def kill(self):
-        self.ended_us = now_us()
         self.runner.kill()
+        self.ended_us = now_us()
 
     def freeze(self):
-        self.stops.append(now_us())
         self.frozen = True
         self.runner.process.send_signal(signal.SIGSTOP)
+        # It goes on until the signal has reached it, and what it starts meanwhile is stopped, too.
+        while Path(f"/proc/{self.runner.pid}/stat").read_text().rpartition(")")[2].split()[0] not in "TZX":
+            time.sleep(0.001)
+        self.stops.append(now_us())
 
     def thaw(self):
         self.frozen = False
