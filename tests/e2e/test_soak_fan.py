@@ -6,7 +6,7 @@ from support.soak import run_soak
 
 
 def test_children_after_their_parents():
-    status, out = run_soak("queue_fan", "--jobs", "600", "--depth", "12", "--every", "1.5", "--together", "1")
+    status, out = run_soak("queue_fan", "--jobs", "600", "--depth", "12", "--every", "0.8", "--together", "1")
     assert status == 0, out
     assert re.search(r"600 jobs with \d+ parents on 12 levels, [1-9]\d* killed, .*, 0 too early; .*: ok$", out), out
 
