@@ -30,6 +30,7 @@ struct lane {
     int number, shard; /* shard: its place in the queue, from 0 */
     int64_t epoch;
     int64_t acquired_us; /* monotonic */
+    bool crashed;        /* its owner before did not let it go in order */
     struct lane_class classes[LANE_CLASSES];
     struct entry *held; /* hash by id: everything between read and commit */
     struct entry *gone; /* of the held, those that only wait for the read under way */

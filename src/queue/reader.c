@@ -16,6 +16,7 @@
 enum {
     READ_TIMEOUT_MS = 10000,
     READ_RETRY_US = 200000,
+    LATE_COMMIT_US = 60000000,
     WAITING_MAX = 4 * READER_LIMIT_MAX,
     READ_BYTES_MAX = 4 << 20 /* of args, about, a lane and read */
 };
@@ -343,6 +344,15 @@ static void lane_adapt_limit(struct lane *lane, const PGresult *rows, int64_t mo
         lane->limit = most > 0 ? most : 1;
 }
 
+/* What a lost runner had sent may be committed when the lane has been taken over already: for as
+ * long as the server may work on it, those that wait for jobs that ended there are looked for
+ * again. */
+static void lane_tell_late(const struct lane *lane, int64_t mono_us)
+{
+    if (lane->crashed && mono_us - lane->acquired_us < LATE_COMMIT_US)
+        dependents_release(lane->runner, lane->number);
+}
+
 static void lane_plan_pass(struct lane *lane, const struct found *found, int64_t mono_us,
                            int64_t took_us)
 {
@@ -352,6 +362,7 @@ static void lane_plan_pass(struct lane *lane, const struct found *found, int64_t
         lane->pass_at_us = mono_us + 2 * took_us;
         return;
     }
+    lane_tell_late(lane, mono_us);
     int64_t longest_us = lane->armed ? READER_PASS_IDLE_US : READER_PASS_BUSY_US;
     lane->pass_every_us = found->fresh ? READER_PASS_FIRST_US : lane->pass_every_us * 2;
     if (lane->pass_every_us > longest_us)

@@ -200,3 +200,21 @@ def test_open_transaction_that_binds_a_job_holds_up_that_parent_only(scratch):
         ask(other, "commit")
     assert db.wait_ended(child).state == "done"
     check_order(db, parents[0], child)
+
+
+def test_end_that_a_lost_runner_commits_after_its_lane_was_taken_over(scratch):
+    """As when the server was still busy with it: the mark of the end comes behind the new owner's first look."""
+    db, errand = scratch
+    first = errand.start().wait_ready()
+    parent = db.enqueue(args={"sleep_ms": 60000})
+    child = db.one("select errand.enqueue('probe.run', after => array[%s::bigint])", parent)
+    db.wait_state(parent, "running")
+    with contextlib.closing(connect(db.dsn)) as other:
+        ask(other, "begin")
+        ask(other, "with gone as (delete from errand.job j where j.id = %s returning j.lane, j.id)"
+                   " insert into errand.parent_ended (lane, id, outcome) select lane, id, 'done' from gone", parent)
+        first.kill()
+        errand.start().wait_ready().wait_log(r"lanes acquired.* taken_over=[1-9]", timeout=10)
+        assert db.job(child).state == "waiting"
+        ask(other, "commit")
+    assert db.wait_ended(child, timeout=15).state == "done"
