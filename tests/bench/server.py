@@ -7,6 +7,7 @@ from support.cluster import Cluster
 SETTINGS = {
     "shared_buffers": "1GB",
     "max_wal_size": "4GB",
+    "min_wal_size": "2GB",  # segments are used again, as on a server that has run for a while
     "synchronous_commit": "on",
     "max_connections": 400,
     "shared_preload_libraries": "pg_stat_statements",
@@ -21,6 +22,14 @@ class Server:
     def __init__(self, bindir=None):
         self.cluster = Cluster(bindir, vector=False, extra_conf=SETTINGS)
         self._databases = {}
+        self._fill_wal()
+
+    def _fill_wal(self):
+        """So many segments that none has to be made during a measurement, whoever comes first."""
+        with Database(self.cluster.dsn("postgres")) as database:
+            database.sql("create table filling as select n, repeat('x', 1000) from generate_series(1, 600000) n")
+            database.sql("drop table filling")
+            database.sql("checkpoint")
 
     def __enter__(self):
         return self
