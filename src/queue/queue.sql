@@ -457,7 +457,7 @@ select errand.completion_check($3::integer, (select pg_catalog.count(*) from aga
 
 -- name: dependents_release
 -- Tells what waits for jobs of the lane that were marked as ended.
-select errand.dependents_release($1::integer)
+select errand.dependents_release($1::integer) where exists (select from errand.parent_ended p where p.lane = $1::integer)
 
 -- name: statistic_write
 -- What this runner has counted in a minute so far: $1 minutes in s, $2 queues, $3 kinds, $4 outcomes, $5 runners, $6 jobs, $7 and $8 times in us, $9 and $10
