@@ -171,15 +171,16 @@ def test_two_schemas_side_by_side():
 def test_server_connections_that_come_and_go(settings):
     with Pooled(**settings) as db:
         runners = db.start(2)
-        backends = set()
+        seen = set()
 
-        def seen():
-            backends.update(row[0] for row in db.sql("select pid from pg_stat_activity where application_name like 'errand %%'"
-                                                     " and datname = current_database()"))
-            return len(backends)
-        db.wait_ended(db.enqueue())
-        before = seen()
-        until(lambda: seen() >= before + 3, lambda: f"{backends} live on")
+        def live():
+            found = {row[0] for row in db.sql("select pid from pg_stat_activity where application_name like 'errand %%'"
+                                              " and datname = current_database()")}
+            seen.update(found)
+            return found
+        db.enqueue_many(300, {"sleep_ms": 5})
+        until(lambda: live() and not db.one("select exists (select from errand.job)"), "jobs are left", timeout=30)
+        until(lambda: seen - live(), lambda: f"{seen} live on", timeout=40)
         ids = db.enqueue_many(500, {"sleep_ms": 5})
         db.wait_empty()
         assert db.one("select count(*) from errand.history where id = any (%s)", ids) == 500
