@@ -72,11 +72,6 @@ bool conn_is_pooled(const struct db_conn *conn)
     return conn->pooled;
 }
 
-int conn_backend_pid(const struct db_conn *conn)
-{
-    return conn->state >= CONN_IDLE ? PQbackendPID(conn->pg) : 0;
-}
-
 static void conn_watch(struct db_conn *conn, int events)
 {
     struct ev_loop *ev = conn->pool->loop->ev;

@@ -29,7 +29,6 @@ void conn_open(struct db_conn *conn);
 /* Sends the unit; the connection is IDLE. */
 void conn_submit(struct db_conn *conn, struct db_unit *unit);
 bool conn_is_pooled(const struct db_conn *conn);
-int conn_backend_pid(const struct db_conn *conn);
 
 /* What the pool is told. */
 void pool_on_conn_idle(struct db_pool *pool, struct db_conn *conn, bool fresh);

@@ -144,8 +144,3 @@ bool db_pool_is_pooled(const struct db_pool *pool)
 {
     return conn_is_pooled(pool->conns[0]);
 }
-
-int db_pool_backend_pid(const struct db_pool *pool)
-{
-    return conn_is_pooled(pool->conns[0]) ? 0 : conn_backend_pid(pool->conns[0]);
-}

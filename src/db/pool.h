@@ -54,7 +54,5 @@ bool db_pool_is_up(const struct db_pool *pool); /* any connection stands */
 /* Through a transaction pooler (the server process is not the one the greeting named): no LISTEN,
  * no session state. Known once a connection stood. */
 bool db_pool_is_pooled(const struct db_pool *pool);
-/* The kept connection's server process id; 0 when unknown or pooled. */
-int db_pool_backend_pid(const struct db_pool *pool);
 
 #endif
