@@ -204,6 +204,10 @@ struct errand_request {
     int timeout_ms;            /* for the whole exchange; default 30,000 */
     size_t max_response_bytes; /* body; default 1 MiB; past it the exchange is ended */
     const char *failpoint;     /* prefix of the failpoints of this exchange; NULL: none */
+    bool public_only; /* the url comes from somebody else: https only, past no proxy, and only to an
+                         address of the public internet (looked at when it connects, so what a name
+                         resolves to then counts); else ERRAND_HTTP_NOT_SENT, and the error says
+                         which address and why */
 };
 
 enum errand_http_result {
@@ -229,6 +233,21 @@ void errand_http(struct errand_job *job, const struct errand_request *request,
 /* The last value of a response header of the last errand_http, by name without case; NULL when
  * absent. */
 const char *errand_http_header(const struct errand_job *job, const char *name);
+
+/* What an exchange says of trying again. */
+enum errand_http_class {
+    ERRAND_HTTP_CLASS_OK,    /* 200 to 299 */
+    ERRAND_HTTP_CLASS_RETRY, /* no whole answer, 408, 425, and 500 to 599 but the next: later. What
+                                was sent may have been acted on: use an idempotency key */
+    ERRAND_HTTP_CLASS_SLOW,  /* 429, 502, 504: later, and less often from now on */
+    ERRAND_HTTP_CLASS_FAIL   /* anything else, and ERRAND_HTTP_TOO_LARGE: the same again would end
+                                the same way */
+};
+enum errand_http_class errand_http_class(const struct errand_response *response);
+/* How long the last errand_http's answer asks to wait (Retry-After, in seconds or as a date, which
+ * is taken against the answer's own Date), at most a day; -1 when it does not say: fit to be handed
+ * to errand_retry as it is. */
+int64_t errand_http_retry_after_ms(const struct errand_job *job);
 
 /* ---- Time and the queue ---- */
 

@@ -3,9 +3,12 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/mem.h"
+#include "http/guard.h"
+#include "http/retry_after.h"
 
 #include <assert.h>
 #include <curl/curl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +43,7 @@ struct http_call {
     struct buf body, header; /* header: lines as received, of the last response */
     struct http_answer answer;
     char curl_error[CURL_ERROR_SIZE];
+    struct guard guard;
     bool too_large, running, header_whole;
     void (*on_done)(struct http_call *call, void *owner);
     void *owner;
@@ -128,8 +132,10 @@ static void call_set_result(struct http_call *call, CURLcode code)
         answer->result = ERRAND_HTTP_NOT_SENT;
     else
         answer->result = code == CURLE_OPERATION_TIMEDOUT ? ERRAND_HTTP_TIMEOUT : ERRAND_HTTP_LOST;
+    const char *refusal = guard_refusal(&call->guard, code);
     snprintf(answer->error, sizeof answer->error, "%s",
              call->too_large       ? "the answer is larger than allowed"
+             : refusal             ? refusal
              : call->curl_error[0] ? call->curl_error
                                    : curl_easy_strerror(code));
 }
@@ -206,6 +212,16 @@ const char *http_call_header(const struct http_call *call, const char *name)
     return found ? value : NULL;
 }
 
+int64_t http_call_retry_after_ms(const struct http_call *call)
+{
+    char date[64] = "";
+    const char *value = http_call_header(call, "date");
+    if (value)
+        snprintf(date, sizeof date, "%s", value);
+    value = http_call_header(call, "retry-after");
+    return value ? retry_after_ms(value, date, clock_wall_us() / 1000000) : -1;
+}
+
 const struct http_answer *http_call_answer(const struct http_call *call)
 {
     return &call->answer;
@@ -273,6 +289,12 @@ static void call_set_body(struct http_call *call, const struct errand_request *r
     curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, request->method);
 }
 
+static bool request_is_public_only(const struct errand_request *request)
+{
+    return request->size >= offsetof(struct errand_request, public_only) + sizeof(bool) &&
+           request->public_only;
+}
+
 static void call_set_options(struct http_call *call, const struct errand_request *request)
 {
     CURL *easy = call->easy;
@@ -293,6 +315,8 @@ static void call_set_options(struct http_call *call, const struct errand_request
         curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
         curl_easy_setopt(easy, CURLOPT_XFERINFODATA, call);
     }
+    if (request_is_public_only(request))
+        guard_apply(&call->guard, easy);
     call_set_headers(call, request);
     call_set_body(call, request);
 }

@@ -7,6 +7,7 @@
 #include "loop/loop.h"
 
 #include <errand/errand.h>
+#include <stdint.h>
 
 struct http;
 struct http_call;
@@ -32,6 +33,8 @@ struct http_call *http_start(struct http *http, const struct errand_request *req
 const struct http_answer *http_call_answer(const struct http_call *call);
 /* The last value of a response header, by name without case; NULL when absent. */
 const char *http_call_header(const struct http_call *call, const char *name);
+/* What the answer's Retry-After asks for (see retry_after.h); -1: nothing. */
+int64_t http_call_retry_after_ms(const struct http_call *call);
 void http_call_free(struct http_call *call); /* also ends one that is under way, without on_done;
                                                 not inside on_done */
 

@@ -41,7 +41,7 @@ SYSTEM = {
                  "ucontext", "unistd"},
     "src/config": {"unistd"},
     "src/db": {"arpa/inet", "libpq-fe", "netdb", "netinet/*", "sys/*", "unistd"},
-    "src/http": {"curl/*"},
+    "src/http": {"arpa/inet", "curl/*", "netinet/in", "sys/socket"},
     "src/httpd": {"microhttpd", "netinet/*", "sys/*", "unistd"},
     "src/module": {"dlfcn", "jansson", "libpq-fe", "unistd"},
     "src/queue": {"libpq-fe", "signal", "unistd"},

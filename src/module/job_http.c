@@ -1,0 +1,73 @@
+/* The public job API of include/errand/errand.h for HTTP. */
+#include "module/attempt.h"
+
+#include "http/http.h"
+
+static void on_http_done(struct http_call *call, void *owner)
+{
+    (void)call;
+    attempt_wake(owner);
+}
+
+static void response_fill(struct attempt *attempt, struct errand_response *response)
+{
+    *response = (struct errand_response){
+        .result = ERRAND_HTTP_CANCELLED, .body = "", .error = "the job was asked to end"};
+    if (!attempt->call)
+        return;
+    const struct http_answer *answer = http_call_answer(attempt->call);
+    response->result = answer->result;
+    response->status = answer->status;
+    response->body = arena_strndup(&attempt->arena, answer->body, answer->body_bytes);
+    response->body_bytes = answer->body_bytes;
+    response->error = arena_strdup(&attempt->arena, answer->error);
+}
+
+void errand_http(struct errand_job *job, const struct errand_request *request,
+                 struct errand_response *response)
+{
+    struct attempt *attempt = job->attempt;
+    int64_t started_us = errand_now_us(job);
+    if (attempt->call) {
+        http_call_free(attempt->call);
+        attempt->call = NULL;
+    }
+    if (!attempt->cancelled) {
+        attempt->call = http_start(attempt->host->http, request, on_http_done, attempt);
+        attempt_sleep(attempt, WAIT_HTTP);
+    }
+    response_fill(attempt, response);
+    response->started_us = started_us;
+    response->ended_us = errand_now_us(job);
+}
+
+const char *errand_http_header(const struct errand_job *job, const char *name)
+{
+    struct attempt *attempt = job->attempt;
+    const char *value = attempt->call ? http_call_header(attempt->call, name) : NULL;
+    return value ? arena_strdup(&attempt->arena, value) : NULL;
+}
+
+enum errand_http_class errand_http_class(const struct errand_response *response)
+{
+    switch (response->result) {
+    case ERRAND_HTTP_OK:
+        break;
+    case ERRAND_HTTP_TOO_LARGE:
+        return ERRAND_HTTP_CLASS_FAIL;
+    default:
+        return ERRAND_HTTP_CLASS_RETRY;
+    }
+    int status = response->status;
+    if (status >= 200 && status <= 299)
+        return ERRAND_HTTP_CLASS_OK;
+    if (status == 429 || status == 502 || status == 504)
+        return ERRAND_HTTP_CLASS_SLOW;
+    bool retry = status == 408 || status == 425 || (status >= 500 && status <= 599);
+    return retry ? ERRAND_HTTP_CLASS_RETRY : ERRAND_HTTP_CLASS_FAIL;
+}
+
+int64_t errand_http_retry_after_ms(const struct errand_job *job)
+{
+    return job->attempt->call ? http_call_retry_after_ms(job->attempt->call) : -1;
+}
