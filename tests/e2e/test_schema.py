@@ -49,7 +49,7 @@ def foreign_bodies(db, schema):
 def test_nothing_is_called_errand(app):
     assert app.sql("select nspname from pg_namespace where nspname = 'errand'") == []
     assert foreign_bodies(app, NAME) == []
-    assert app.one("select count(*) from errand.migration") == 8
+    assert app.one("select count(*) from errand.migration") == len(list((ROOT / "migrations/queue").glob("*.sql")))
     states = {m["state"] for m in json.loads(app.errand.run("migrate", "status", "--json").stdout) if m["set"] == "queue"}
     assert states == {"applied"}
     assert "nothing to do" in app.errand.run("migrate", "up", "--only", "queue").stdout

@@ -1,0 +1,82 @@
+/* Signatures of requests: whether one was sent by who knows the secret, and those of our own. Pure:
+ * headers, body and time are handed in. Compares in constant time. */
+#ifndef WEB_SIGNATURE_H
+#define WEB_SIGNATURE_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum signature_scheme {
+    /* Standard Webhooks (Svix, Resend): the headers svix-id, svix-timestamp and svix-signature, or
+     * the same with webhook-. The secret is whsec_ and base64. */
+    SIGNATURE_STANDARD,
+    /* HMAC-SHA256 of the body as hex in one header (Lemon Squeezy). The secret is taken as it
+     * stands; no time is signed, so whoever stores the event must know a repeat. */
+    SIGNATURE_HEX
+};
+
+enum {
+    SIGNATURE_SECRETS_MAX = 2, /* a new one and the one before it, while both are in use */
+    SIGNATURE_KEY_BYTES = 512,
+    SIGNATURE_ID_BYTES_MAX = 256,
+    SIGNATURE_TOLERANCE_S = 300, /* either way */
+    SIGNATURE_HEX_BYTES = 65     /* SHA-256 as text, with its NUL */
+};
+
+/* Lives in place; signature_keys_clear wipes it. */
+struct signature_keys {
+    enum signature_scheme scheme;
+    const char *header; /* SIGNATURE_HEX: its name; borrowed */
+    size_t count;
+    size_t lengths[SIGNATURE_SECRETS_MAX];
+    unsigned char bytes[SIGNATURE_SECRETS_MAX][SIGNATURE_KEY_BYTES];
+};
+
+/* secrets: NULL and "" are none. With none at all the keys are well, and every request is refused.
+ * False: ERR_CONFIG, a secret is not of its form; what is in it is not told. */
+bool signature_keys_init(struct signature_keys *keys, enum signature_scheme scheme,
+                         const char *header, const char *const *secrets, size_t count,
+                         struct err *err);
+void signature_keys_clear(struct signature_keys *keys);
+
+struct signature_request {
+    /* The value of a header by its name in lower case (SIGNATURE_HEX: as keys->header has it);
+     * NULL: it is not there. */
+    const char *(*header)(const void *context, const char *name);
+    const void *context;
+    const void *body; /* as it was received */
+    size_t length;
+    int64_t now_s; /* since 1970 */
+};
+
+enum signature_verdict {
+    SIGNATURE_RIGHT,
+    SIGNATURE_NO_SECRET,
+    SIGNATURE_NO_HEADERS,
+    SIGNATURE_BAD_ID,
+    SIGNATURE_BAD_TIMESTAMP,
+    SIGNATURE_TOO_OLD,
+    SIGNATURE_TOO_NEW,
+    SIGNATURE_BAD_FORM, /* nothing in the header could be a signature */
+    SIGNATURE_WRONG
+};
+
+/* id: who sent the event says that it is this one; borrowed from the headers. NULL with
+ * SIGNATURE_HEX, and when the verdict is another than SIGNATURE_RIGHT. */
+enum signature_verdict signature_verify(const struct signature_keys *keys,
+                                        const struct signature_request *request, const char **id);
+const char *signature_verdict_text(enum signature_verdict verdict); /* a clause, for people */
+
+/* Adds the value of the signature's header, by every key (SIGNATURE_HEX: by the first). id and
+ * timestamp_s do not matter for SIGNATURE_HEX. False: there is no key, or id cannot be signed. */
+bool signature_sign(const struct signature_keys *keys, const char *id, int64_t timestamp_s,
+                    const void *body, size_t length, struct buf *value);
+
+/* SHA-256 as lower-case hex: the id of an event whose sender gives none. */
+void signature_body_id(const void *body, size_t length, char id[SIGNATURE_HEX_BYTES]);
+
+#endif
