@@ -2,11 +2,11 @@
  *
  * A plug-in serves one or more kinds. For each attempt of a job errand calls the kind's handler,
  * which is straight-line code on a small stack of its own (64 KiB: no large arrays): a call that
- * waits (errand_query, errand_http, errand_sleep, errand_rate_wait) lets other jobs run meanwhile.
- * A handler ends by exactly one finish call for its job: errand_done, errand_fail, errand_retry,
- * errand_snooze, errand_cancelled or errand_unknown; one that returns without any has done its job.
- * It may run more than once for a job; what it adds with errand_effect commits in the same
- * transaction as the job's completion, so it happens once.
+ * waits (errand_query, errand_http, errand_child, errand_sleep, errand_rate_wait) lets other jobs
+ * run meanwhile. A handler ends by exactly one finish call for its job: errand_done, errand_fail,
+ * errand_retry, errand_snooze, errand_cancelled or errand_unknown; one that returns without any has
+ * done its job. It may run more than once for a job; what it adds with errand_effect commits in the
+ * same transaction as the job's completion, so it happens once.
  *
  * All text is UTF-8. Times are microseconds since 1970 on the database's clock. Nothing here may be
  * called from another thread. The ABI only grows: structs begin with their size, and new members
@@ -248,6 +248,52 @@ enum errand_http_class errand_http_class(const struct errand_response *response)
  * is taken against the answer's own Date), at most a day; -1 when it does not say: fit to be handed
  * to errand_retry as it is. */
 int64_t errand_http_retry_after_ms(const struct errand_job *job);
+
+/* ---- Child processes ---- */
+
+/* A program to run. It has of errand's environment PATH, HOME, USER, LOGNAME, SHELL, TZ, TMPDIR and
+ * the locale, and no descriptor but its three; it leads a process group (and session) of its own.
+ * Zero means the default; a limit of 0 is errand's own. */
+struct errand_child {
+    size_t size;             /* sizeof(struct errand_child) */
+    const char *const *argv; /* program (found in PATH when it has no slash), arguments, NULL */
+    const void *input;       /* its stdin */
+    size_t input_bytes;
+    const char *const *env; /* "NAME=value" ..., NULL: beside those above, or instead of them */
+    const char *cwd;        /* default: errand's */
+    int timeout_ms;         /* default: none but the attempt's */
+    int grace_ms;           /* between SIGTERM and SIGKILL; default 2000 */
+    size_t max_out_bytes;   /* of its stdout; default 1 MiB; more is read, dropped and counted */
+    size_t max_err_bytes;   /* of its stderr; the same */
+    int64_t cpu_seconds, memory_bytes /* of address space */, file_bytes, open_files;
+};
+
+enum errand_child_end {
+    ERRAND_CHILD_EXITED,   /* status */
+    ERRAND_CHILD_SIGNALED, /* signal: its own fault, a limit, or somebody's kill */
+    ERRAND_CHILD_NOT_RUN,  /* the program could not be started: error */
+    ERRAND_CHILD_TIMEOUT,  /* it was ended when timeout_ms were up */
+    ERRAND_CHILD_CANCELLED /* it was ended (or not started) as the job is to end */
+};
+
+struct errand_child_result {
+    size_t size; /* sizeof(struct errand_child_result), set by the caller */
+    enum errand_child_end end;
+    bool is_temporary;     /* of NOT_RUN: for want of memory, processes or descriptors */
+    int status;            /* exit status; -1: it has none */
+    int signal;            /* that ended it; 0: none */
+    const char *error;     /* one line; NULL: it exited with status 0 */
+    const char *out, *err; /* NUL-terminated behind their bytes; until the attempt ends */
+    size_t out_bytes, err_bytes;
+    int64_t out_dropped_bytes, err_dropped_bytes;
+    int64_t started_us, ended_us; /* database's clock */
+};
+
+/* Runs it and waits for its end. When the attempt's time is up, the job is cancelled or errand
+ * stops, its process group gets SIGTERM, and SIGKILL after the grace; whatever of the group is left
+ * when the program has ended gets SIGKILL, too. A runner that is killed takes the program along. */
+void errand_child(struct errand_job *job, const struct errand_child *child,
+                  struct errand_child_result *result);
 
 /* ---- Time and the queue ---- */
 

@@ -15,7 +15,9 @@
  *     probe.claim                              the same, claimed before it starts
  *     probe.retry                              the same, with retry policies of its own
  *     probe.none                               does nothing, whatever its args: what errand itself
- * costs */
+ * costs
+ *     probe.child {"argv": [...]}              runs a program, see child.h */
+#include "child.h"
 #include "ledger.h"
 #include "probe_sql.h"
 
@@ -223,6 +225,10 @@ static const struct errand_kind probe_kinds[] = {
      .retries = probe_retries,
      .retry_count = sizeof probe_retries / sizeof *probe_retries},
     {.size = sizeof(struct errand_kind), .name = "probe.none", .run = probe_none},
+    {.size = sizeof(struct errand_kind),
+     .name = "probe.child",
+     .timeout_ms = 10000,
+     .run = probe_child},
 };
 
 static const struct errand_setting probe_settings[] = {

@@ -15,12 +15,18 @@ void attempt_host_init(struct attempt_host *host)
 {
     host->http = http_new(host->loop);
     coro_pool_init(&host->coros);
+    children_init(&host->children, host->loop);
 }
 
 void attempt_host_clear(struct attempt_host *host)
 {
     http_free(host->http);
     coro_pool_clear(&host->coros);
+}
+
+void attempt_host_abandon(struct attempt_host *host)
+{
+    children_kill(&host->children);
 }
 
 struct attempt *attempt_new(struct attempt_host *host, const struct kind *kind, size_t count,
@@ -139,6 +145,9 @@ void attempt_cancel(struct attempt *attempt)
     case WAIT_RATE:
         attempt->host->queue_calls->rate_wait_cancel(attempt->queue, attempt);
         attempt_wake(attempt);
+        break;
+    case WAIT_CHILD: /* it wakes by itself when nothing of its group is left */
+        child_cancel(attempt->child, attempt->cut ? 0 : attempt->child->grace_ms);
         break;
     default: /* a statement has a deadline of its own, and its outcome matters */
         break;

@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "db/pool.h"
+#include "loop/child.h"
 #include "loop/coro.h"
 #include "module/registry.h"
 
@@ -77,6 +78,7 @@ struct attempt_host {
     struct db_pool *db;
     struct http *http;
     struct coro_pool coros;
+    struct children children;
     const struct clock_offset *clock;
     const struct settings *settings;
     const struct attempt_queue_calls *queue_calls;
@@ -87,7 +89,7 @@ struct attempt_host {
     size_t running;
 };
 
-enum attempt_wait { WAIT_NONE, WAIT_QUERY, WAIT_HTTP, WAIT_TIME, WAIT_RATE };
+enum attempt_wait { WAIT_NONE, WAIT_QUERY, WAIT_HTTP, WAIT_TIME, WAIT_RATE, WAIT_CHILD };
 
 struct attempt {
     struct attempt_host *host;
@@ -98,6 +100,7 @@ struct attempt {
     struct loop_timer timer, sleep;
     enum attempt_wait waiting;
     struct http_call *call; /* of the last errand_http */
+    struct child *child;    /* that runs; NULL: none */
     struct attempt_rows *rows;
     enum errand_sql_class sql_class;
     const struct err *err; /* of the last statement; NULL: none */
@@ -114,9 +117,11 @@ struct attempt {
     struct errand_job jobs[];
 };
 
-/* Completes a host whose other members the caller has set: HTTP client and coroutines. */
+/* Completes a host whose other members the caller has set: HTTP client, coroutines, children. */
 void attempt_host_init(struct attempt_host *host);
 void attempt_host_clear(struct attempt_host *host); /* nothing runs */
+/* The process is about to end under handlers that run: no child of theirs stays. */
+void attempt_host_abandon(struct attempt_host *host);
 
 /* An attempt with room for count jobs, to be filled in by the caller (id, number, args_text ...;
  * args_text lives as long as the attempt). */

@@ -338,8 +338,10 @@ int runner_run(const struct settings *settings, const struct errand_module *cons
     loop_run(&runner.loop);
     log_event(LOG_INFO, "runner stopped", "runner", runner.id_text, NULL);
     /* Handlers that did not end still stand on their stacks: the process ends under them. */
-    if (runner.dispatch.in_flight || runner.completion.count)
+    if (runner.dispatch.in_flight || runner.completion.count) {
+        attempt_host_abandon(&runner.host);
         _exit(runner.exit_code);
+    }
     runner_clear(&runner);
     return runner.exit_code;
 }

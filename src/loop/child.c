@@ -1,0 +1,241 @@
+#include "loop/child.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    READ_BYTES = 65536,
+    READS_A_TURN = 16, /* then the others' turn */
+    /* How long output may still come after everything in the group was killed: what holds the pipe
+     * then is no part of it. */
+    DRAIN_MS = 500
+};
+
+void children_init(struct children *children, struct loop *loop)
+{
+    *children = (struct children){.loop = loop};
+    /* Ignored (by whoever started errand), it would take the exit status away. */
+    signal(SIGCHLD, SIG_DFL);
+}
+
+void children_kill(struct children *children)
+{
+    for (struct child *child = children->first; child; child = child->next)
+        kill(-child->spawn.pid, SIGKILL);
+}
+
+static void child_leave_list(struct child *child)
+{
+    struct child **at = &child->children->first;
+    while (*at != child)
+        at = &(*at)->next;
+    *at = child->next;
+}
+
+static void io_close(struct child *child, struct ev_io *io)
+{
+    if (io->fd < 0)
+        return;
+    ev_io_stop(child->children->loop->ev, io);
+    close(io->fd);
+    io->fd = -1;
+}
+
+/* ---- The end ---- */
+
+static void child_tell(void *owner)
+{
+    struct child *child = owner;
+    child->on_done(child, child->owner);
+}
+
+/* The program stays a zombie until here, so that its number cannot be another group's. */
+static void child_finish(struct child *child)
+{
+    kill(-child->spawn.pid, SIGKILL);
+    while (waitpid(child->spawn.pid, NULL, 0) < 0 && errno == EINTR)
+        continue;
+    loop_timer_stop(&child->timeout);
+    loop_timer_stop(&child->force);
+    io_close(child, &child->ended);
+    io_close(child, &child->writable);
+    io_close(child, &child->out.ready);
+    io_close(child, &child->err_out.ready);
+    child_leave_list(child);
+    loop_defer(child->children->loop, &child->tell);
+}
+
+static void child_check_end(struct child *child)
+{
+    if (child->has_ended && child->out.ready.fd < 0 && child->err_out.ready.fd < 0)
+        child_finish(child);
+}
+
+static void on_ended(struct ev_loop *ev, struct ev_io *watcher, int events)
+{
+    struct child *child = watcher->data;
+    siginfo_t info = {0};
+    (void)events;
+    if (waitid(P_PID, (id_t)child->spawn.pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+        !info.si_pid)
+        return;
+    ev_io_stop(ev, watcher);
+    child->has_ended = true;
+    if (info.si_code == CLD_EXITED)
+        child->status = info.si_status;
+    else
+        child->signal = info.si_status;
+    child->end = child->is_asked ? child->asked_why : child->signal ? CHILD_SIGNALED : CHILD_EXITED;
+    kill(-child->spawn.pid, SIGKILL);
+    loop_timer_stop(&child->timeout);
+    loop_timer_set(&child->force, clock_mono_us() + DRAIN_MS * 1000);
+    child_check_end(child);
+}
+
+static void on_force(void *owner)
+{
+    struct child *child = owner;
+    if (child->has_ended)
+        child_finish(child);
+    else
+        kill(-child->spawn.pid, SIGKILL);
+}
+
+static void child_ask(struct child *child, enum child_end why, int grace_ms)
+{
+    if (child->has_ended || child->end == CHILD_NOT_STARTED)
+        return;
+    if (!child->is_asked) {
+        child->is_asked = true;
+        child->asked_why = why;
+        kill(-child->spawn.pid, grace_ms > 0 ? SIGTERM : SIGKILL);
+    }
+    loop_timer_set_least(&child->force, clock_mono_us() + (int64_t)grace_ms * 1000);
+}
+
+void child_cancel(struct child *child, int grace_ms)
+{
+    child_ask(child, CHILD_CANCELLED, grace_ms);
+}
+
+static void on_timeout(void *owner)
+{
+    struct child *child = owner;
+    child_ask(child, CHILD_TIMEOUT, child->grace_ms);
+}
+
+/* ---- Input and output ---- */
+
+static void output_keep(struct child_output *output, const char *data, size_t length)
+{
+    size_t room = output->max_bytes - output->kept.length;
+    size_t kept = length < room ? length : room;
+    if (kept)
+        buf_add(&output->kept, data, kept);
+    output->dropped_bytes += (int64_t)(length - kept);
+}
+
+static void on_readable(struct ev_loop *ev, struct ev_io *watcher, int events)
+{
+    struct child_output *output = watcher->data;
+    char data[READ_BYTES];
+    (void)ev, (void)events;
+    for (int i = 0; i < READS_A_TURN; i++) {
+        ssize_t length = read(watcher->fd, data, sizeof data);
+        if (length < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        if (length <= 0) {
+            io_close(output->child, watcher);
+            child_check_end(output->child);
+            return;
+        }
+        output_keep(output, data, (size_t)length);
+    }
+}
+
+static void on_writable(struct ev_loop *ev, struct ev_io *watcher, int events)
+{
+    struct child *child = watcher->data;
+    (void)ev, (void)events;
+    while (child->input_bytes) {
+        ssize_t length = write(watcher->fd, child->input, child->input_bytes);
+        if (length < 0 && errno == EAGAIN)
+            return;
+        if (length < 0) /* it reads no more, which is its own affair */
+            break;
+        child->input += length;
+        child->input_bytes -= (size_t)length;
+    }
+    io_close(child, watcher);
+}
+
+/* ---- Starting ---- */
+
+static void output_init(struct child *child, struct child_output *output, size_t max_bytes)
+{
+    output->child = child;
+    output->max_bytes = max_bytes;
+    buf_init(&output->kept, 0);
+}
+
+static void child_watch(struct child *child)
+{
+    struct ev_loop *ev = child->children->loop->ev;
+    ev_io_init(&child->ended, on_ended, child->spawn.pidfd, EV_READ);
+    ev_io_init(&child->writable, on_writable, child->spawn.in, EV_WRITE);
+    ev_io_init(&child->out.ready, on_readable, child->spawn.out, EV_READ);
+    ev_io_init(&child->err_out.ready, on_readable, child->spawn.err, EV_READ);
+    child->ended.data = child->writable.data = child;
+    child->out.ready.data = &child->out;
+    child->err_out.ready.data = &child->err_out;
+    ev_io_start(ev, &child->ended);
+    ev_io_start(ev, &child->out.ready);
+    ev_io_start(ev, &child->err_out.ready);
+    if (child->input_bytes)
+        ev_io_start(ev, &child->writable);
+    else
+        io_close(child, &child->writable);
+}
+
+struct child *child_start(struct children *children, const struct child_options *options,
+                          void (*on_done)(struct child *child, void *owner), void *owner)
+{
+    struct child *child = mem_zalloc(sizeof *child);
+    child->children = children;
+    child->on_done = on_done;
+    child->owner = owner;
+    child->input = options->input;
+    child->input_bytes = options->input_bytes;
+    child->grace_ms = options->grace_ms;
+    child->status = -1;
+    child->tell = (struct loop_deferred){.run = child_tell, .owner = child};
+    output_init(child, &child->out, options->max_out_bytes);
+    output_init(child, &child->err_out, options->max_err_bytes);
+    loop_timer_init(&child->timeout, children->loop, on_timeout, child);
+    loop_timer_init(&child->force, children->loop, on_force, child);
+    if (!spawn_start(&options->plan, &child->spawn, &child->err)) {
+        child->end = CHILD_NOT_STARTED;
+        loop_defer(children->loop, &child->tell);
+        return child;
+    }
+    child->next = children->first;
+    children->first = child;
+    child_watch(child);
+    if (options->timeout_ms > 0)
+        loop_timer_set(&child->timeout, clock_mono_us() + (int64_t)options->timeout_ms * 1000);
+    return child;
+}
+
+void child_free(struct child *child)
+{
+    buf_clear(&child->out.kept);
+    buf_clear(&child->err_out.kept);
+    free(child);
+}

@@ -1,0 +1,70 @@
+/* A program that runs beside the loop: its input comes from memory, its output is kept up to a
+ * bound, its end is told once. Nothing of its process group outlives that end. (What leaves the
+ * group, by setsid, is not followed.) The process ignores SIGPIPE. */
+#ifndef LOOP_CHILD_H
+#define LOOP_CHILD_H
+
+#include "base/buf.h"
+#include "loop/loop.h"
+#include "loop/spawn.h"
+
+/* All that run, so that none is left when this process ends. */
+struct children {
+    struct loop *loop;
+    struct child *first;
+};
+
+void children_init(struct children *children, struct loop *loop);
+/* SIGKILL to every group, with no word to anybody: this process is about to end. */
+void children_kill(struct children *children);
+
+struct child_options {
+    struct spawn_plan plan;
+    const void *input; /* borrowed until the end is told */
+    size_t input_bytes;
+    int timeout_ms;                      /* 0: none; then it is ended as child_cancel ends it */
+    int grace_ms;                        /* between SIGTERM and SIGKILL at the timeout */
+    size_t max_out_bytes, max_err_bytes; /* what comes past that is read and dropped */
+};
+
+enum child_end { CHILD_EXITED, CHILD_SIGNALED, CHILD_NOT_STARTED, CHILD_TIMEOUT, CHILD_CANCELLED };
+
+struct child_output {
+    struct buf kept;
+    size_t max_bytes;
+    int64_t dropped_bytes;
+    struct child *child;
+    struct ev_io ready; /* fd -1: it is at its end */
+};
+
+struct child {
+    struct children *children;
+    struct child *next;
+    struct spawn spawn;
+    struct ev_io ended, writable;
+    struct child_output out, err_out;
+    const char *input;
+    size_t input_bytes;
+    int grace_ms;
+    struct loop_timer timeout, force;
+    struct loop_deferred tell;
+    void (*on_done)(struct child *child, void *owner);
+    void *owner;
+    bool has_ended, is_asked; /* the program; to end */
+    enum child_end asked_why;
+    /* From on_done on: */
+    enum child_end end;
+    int status;     /* CHILD_EXITED, and after TIMEOUT or CANCELLED when it exited; else -1 */
+    int signal;     /* that ended it; 0: none */
+    struct err err; /* CHILD_NOT_STARTED */
+};
+
+/* on_done comes exactly once, and never from within child_start or child_cancel; it may free. */
+struct child *child_start(struct children *children, const struct child_options *options,
+                          void (*on_done)(struct child *child, void *owner), void *owner);
+/* SIGTERM to the group, SIGKILL after the grace (0: at once). Asked again, the earlier time counts.
+ */
+void child_cancel(struct child *child, int grace_ms);
+void child_free(struct child *child); /* from on_done on */
+
+#endif

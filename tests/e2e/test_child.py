@@ -1,0 +1,137 @@
+"""Programs that handlers run: how they end, and that nothing of them outlives the job, the runner's end or its death."""
+
+import os
+import signal
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+from support.cluster import shared_cluster
+from support.errand import Errand
+from support.wait import QueueDatabase, until
+
+
+@pytest.fixture
+def db():
+    with QueueDatabase(shared_cluster(vector=False)) as db:
+        yield db
+
+
+@pytest.fixture
+def errand(db):
+    with Errand(db.dsn, ERRAND_STOP_TIMEOUT_MS="500") as errand:
+        yield errand
+
+
+class Family:
+    """A shell that ignores SIGTERM, with a child of its own that does, too; all known by a word of their command lines."""
+
+    def __init__(self, script=None):
+        self.mark = uuid.uuid4().hex
+        self.argv = ["sh", "-c", script or "trap '' TERM; (trap '' TERM; while :; do sleep 1; done) & wait; sleep 60",
+                     self.mark]
+
+    def pids(self):
+        found = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                if self.mark.encode() in path.read_bytes():
+                    found.append(int(path.parent.name))
+            except OSError:
+                continue
+        return found
+
+    def wait_runs(self, count=2):
+        until(lambda: len(self.pids()) >= count, lambda: f"of the family run {self.pids()}")
+
+    def wait_gone(self, timeout=5):
+        until(lambda: not self.pids(), lambda: f"of the family still run {self.pids()}", timeout)
+
+
+def run_child(db, argv, **args):
+    return db.wait_ended(db.enqueue("probe.child", {"argv": argv, **args}), timeout=40)
+
+
+def test_how_it_ended_is_the_result(db, errand):
+    errand.start().wait_ready()
+    job = run_child(db, ["sh", "-c", "cat; echo b >&2; exit 3"], input="a")
+    assert (job.state, job.result["end"], job.result["status"]) == ("done", "exited", 3)
+    assert (job.result["out"], job.result["err"], job.result["error"]) == ("a", "b\n", "exit status 3")
+    result = run_child(db, ["sh", "-c", "kill -9 $$"]).result
+    assert (result["end"], result["signal"]) == ("signaled", 9)
+    result = run_child(db, ["/nowhere/at/all"]).result
+    assert result["end"] == "not_run" and "/nowhere/at/all: No such file" in result["error"]
+    result = run_child(db, ["env"]).result
+    assert "PATH=" in result["out"] and "ERRAND" not in result["out"], "the database's URL is errand's own affair"
+
+
+def test_program_that_takes_too_long(db, errand):
+    errand.start().wait_ready()
+    family = Family()
+    result = run_child(db, family.argv, timeout_ms=500, grace_ms=300).result
+    assert (result["end"], result["signal"]) == ("timeout", 9)
+    family.wait_gone()
+
+
+def test_attempt_that_times_out_ends_its_program_and_frees_the_slot(db, errand):
+    errand.start("--concurrency", "1").wait_ready()
+    family = Family()
+    id = db.enqueue("probe.child", {"argv": family.argv, "grace_ms": 300}, timeout="1 second", max_attempts=1)
+    family.wait_runs()
+    begun = time.monotonic()
+    job = db.wait_ended(id)
+    assert job.state == "dead" and "timeout" in db.one("select error_class from errand.history where id = %s", id)
+    db.wait_ended(db.enqueue())
+    assert time.monotonic() - begun < 8
+    family.wait_gone()
+
+
+def test_cancelled_job_ends_its_program(db, errand):
+    errand.start("--concurrency", "1").wait_ready()
+    family = Family()
+    id = db.enqueue("probe.child", {"argv": family.argv, "grace_ms": 300})
+    family.wait_runs()
+    db.wait_state(id, "running")
+    errand.run("jobs", "cancel", str(id))
+    assert db.wait_ended(id).state == "cancelled"
+    family.wait_gone()
+    db.wait_ended(db.enqueue())
+
+
+def test_runner_that_stops_takes_its_programs_along(db, errand):
+    runner = errand.start().wait_ready()
+    families = [Family() for _ in range(3)]
+    for family in families:
+        db.enqueue("probe.child", {"argv": family.argv})
+    for family in families:
+        family.wait_runs()
+    assert runner.terminate() == 0
+    for family in families:
+        family.wait_gone(2)
+
+
+def test_runner_that_is_killed_takes_its_program_along(db, errand):
+    runner = errand.start().wait_ready()
+    family = Family("trap '' TERM; while :; do :; done")
+    db.enqueue("probe.child", {"argv": family.argv})
+    family.wait_runs(1)
+    os.kill(runner.pid, signal.SIGKILL)
+    family.wait_gone(2)
+
+
+def resident_kib(pid, field="VmHWM"):
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(field):
+            return int(line.split()[1])
+    return 0
+
+
+def test_gigabyte_of_output_takes_no_memory(db, errand):
+    runner = errand.start().wait_ready()
+    run_child(db, ["true"])
+    before = resident_kib(runner.pid)
+    result = run_child(db, ["head", "-c", "1000000000", "/dev/zero"], max_bytes=1000000).result
+    assert result["status"] == 0 and result["out_dropped_bytes"] == 999000000
+    assert resident_kib(runner.pid) - before < 20000

@@ -1,0 +1,410 @@
+/* child: how programs end and are told of, what bounds them, and that nothing of them stays. */
+#include "loop/child.h"
+
+#include "base/clock.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static struct loop loop;
+static struct children children;
+static int told;
+
+static int set_up(void **state)
+{
+    (void)state;
+    signal(SIGPIPE, SIG_IGN);
+    told = 0;
+    loop_init(&loop);
+    children_init(&children, &loop);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    assert_null(children.first);
+    loop_clear(&loop);
+    return 0;
+}
+
+static void on_done(struct child *child, void *owner)
+{
+    (void)child, (void)owner;
+    told++;
+    loop_stop(&loop);
+}
+
+static struct child *run(const struct child_options *options)
+{
+    struct child *child = child_start(&children, options, on_done, NULL);
+    assert_int_equal(told, 0);
+    loop_run(&loop);
+    assert_int_equal(told, 1);
+    told = 0;
+    return child;
+}
+
+static const char *sh_argv[] = {"sh", "-c", NULL, NULL};
+
+static struct child_options sh(const char *script)
+{
+    sh_argv[2] = script;
+    return (struct child_options){
+        .plan = {.argv = sh_argv}, .grace_ms = 200, .max_out_bytes = 1000, .max_err_bytes = 1000};
+}
+
+static struct child *run_sh(const char *script)
+{
+    struct child_options options = sh(script);
+    return run(&options);
+}
+
+static bool group_is_gone(pid_t group)
+{
+    for (int i = 0; i < 200; i++) { /* a killed orphan is there until init has reaped it */
+        if (kill(-group, 0) != 0 && errno == ESRCH)
+            return true;
+        usleep(10000);
+    }
+    return false;
+}
+
+static size_t descriptors(void)
+{
+    size_t count = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    assert_non_null(dir);
+    while (readdir(dir))
+        count++;
+    closedir(dir);
+    return count;
+}
+
+/* ---- Ends ---- */
+
+static void test_exit_status_and_output(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *script, *out, *err;
+        int status;
+    } cases[] = {
+        {"true", "", "", 0},
+        {"exit 7", "", "", 7},
+        {"echo a; echo b >&2; exit 255", "a\n", "b\n", 255},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct child *child = run_sh(cases[i].script);
+        assert_int_equal(child->end, CHILD_EXITED);
+        assert_int_equal(child->status, cases[i].status);
+        assert_int_equal(child->signal, 0);
+        assert_string_equal(buf_text(&child->out.kept), cases[i].out);
+        assert_string_equal(buf_text(&child->err_out.kept), cases[i].err);
+        child_free(child);
+    }
+}
+
+static void test_signal(void **state)
+{
+    (void)state;
+    static const int numbers[] = {SIGTERM, SIGKILL, SIGSEGV, SIGPIPE};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        char script[32];
+        snprintf(script, sizeof script, "kill -%d $$", numbers[i]);
+        struct child *child = run_sh(script);
+        assert_int_equal(child->end, CHILD_SIGNALED);
+        assert_int_equal(child->signal, numbers[i]);
+        assert_int_equal(child->status, -1);
+        child_free(child);
+    }
+}
+
+static void test_what_cannot_start_is_told_later(void **state)
+{
+    (void)state;
+    static const char *const missing[] = {"/nowhere/program", NULL},
+                             *const bare[] = {"no-such", NULL}, *const folder[] = {"/", NULL},
+                             *const fine[] = {"true", NULL};
+    const struct spawn_plan plans[] = {
+        {.argv = missing}, {.argv = bare}, {.argv = folder}, {.argv = fine, .cwd = "/nowhere"}};
+    size_t before = descriptors();
+    for (size_t i = 0; i < sizeof plans / sizeof *plans; i++) {
+        struct child *child = run(&(struct child_options){.plan = plans[i], .timeout_ms = 1});
+        assert_int_equal(child->end, CHILD_NOT_STARTED);
+        assert_int_equal(child->err.code, ERR_PERMANENT);
+        assert_non_null(strstr(child->err.text, plans[i].cwd ? "/nowhere" : plans[i].argv[0]));
+        child_free(child);
+    }
+    assert_int_equal(descriptors(), before);
+}
+
+/* ---- Input, output ---- */
+
+static void test_large_input_comes_back(void **state)
+{
+    (void)state;
+    enum { BYTES = 1048576 };
+    char *data = malloc(BYTES);
+    assert_non_null(data);
+    for (size_t i = 0; i < BYTES; i++)
+        data[i] = (char)(i * 31 % 251);
+    struct child_options options = sh("cat");
+    options.input = data;
+    options.input_bytes = BYTES;
+    options.max_out_bytes = BYTES;
+    struct child *child = run(&options);
+    assert_int_equal(child->status, 0);
+    assert_int_equal(child->out.kept.length, BYTES);
+    assert_memory_equal(child->out.kept.data, data, BYTES);
+    assert_int_equal(child->out.dropped_bytes, 0);
+    child_free(child);
+    options.plan.argv = (const char *const[]){"true", NULL};
+    child = run(&options); /* nobody reads it */
+    assert_int_equal(child->end, CHILD_EXITED);
+    assert_int_equal(child->status, 0);
+    child_free(child);
+    free(data);
+}
+
+static void test_output_is_bounded(void **state)
+{
+    (void)state;
+    struct rusage before, after;
+    getrusage(RUSAGE_SELF, &before);
+    struct child *child = run_sh("head -c 100000000 /dev/zero; head -c 1500 /dev/zero >&2");
+    getrusage(RUSAGE_SELF, &after);
+    assert_int_equal(child->status, 0);
+    assert_int_equal(child->out.kept.length, 1000);
+    assert_int_equal(child->out.dropped_bytes, 100000000 - 1000);
+    assert_int_equal(child->err_out.kept.length, 1000);
+    assert_int_equal(child->err_out.dropped_bytes, 500);
+    assert_true(after.ru_maxrss - before.ru_maxrss < 10000);
+    child_free(child);
+}
+
+/* ---- What it has of errand ---- */
+
+static void test_environment_is_a_short_list(void **state)
+{
+    (void)state;
+    setenv("ERRAND_DATABASE_URL", "secret", 1);
+    setenv("TZ", "Asia/Tokyo", 1);
+    setenv("LANG", "C.UTF-8", 1);
+    struct child_options options = sh("echo $ERRAND_DATABASE_URL-$TZ-$LANG-$MORE; pwd");
+    options.plan.env = (const char *const[]){"MORE=a b", "TZ=UTC", NULL};
+    options.plan.cwd = "/usr";
+    struct child *child = run(&options);
+    assert_string_equal(buf_text(&child->out.kept), "-UTC-C.UTF-8-a b\n/usr\n");
+    child_free(child);
+}
+
+static void test_no_descriptor_no_mask_no_group_of_ours(void **state)
+{
+    (void)state;
+    sigset_t all, before;
+    int open = dup(1); /* without CLOEXEC */
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before);
+    struct child *child =
+        run_sh("echo /proc/$$/fd/*; grep -E 'SigBlk|SigIgn' /proc/$$/status;"
+               "set -- $(cat /proc/$$/stat); [ $5 = $$ ] && [ $6 = $$ ] && echo own");
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    const char *out = buf_text(&child->out.kept);
+    char expected[200];
+    int pid = (int)child->spawn.pid;
+    snprintf(expected, sizeof expected, "/proc/%d/fd/0 /proc/%d/fd/1 /proc/%d/fd/2", pid, pid, pid);
+    assert_memory_equal(out, expected, strlen(expected));
+    assert_null(strstr(out, "fd/4"));
+    assert_non_null(strstr(out, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\nown\n"));
+    child_free(child);
+    close(open);
+}
+
+static void test_limits(void **state)
+{
+    (void)state;
+    struct child_options options = sh("ulimit -t; ulimit -v; ulimit -f; ulimit -n; ulimit -c");
+    options.plan.limits = (struct spawn_limits){
+        .cpu_seconds = 9, .memory_bytes = 512 << 20, .file_bytes = 1 << 20, .open_files = 32};
+    struct child *child = run(&options);
+    assert_string_equal(buf_text(&child->out.kept), "9\n524288\n2048\n32\n0\n");
+    child_free(child);
+    options = sh("while :; do :; done");
+    options.plan.limits.cpu_seconds = 1;
+    child = run(&options);
+    assert_int_equal(child->end, CHILD_SIGNALED);
+    assert_int_equal(child->signal, SIGXCPU);
+    child_free(child);
+    options = sh("head -c 100000000 /dev/zero | tail -c 90000000 >/dev/null");
+    options.plan.limits.memory_bytes = 32 << 20;
+    child = run(&options);
+    assert_int_not_equal(child->status, 0);
+    child_free(child);
+}
+
+/* ---- Nothing stays ---- */
+
+static void test_grandchild_that_ignores_everything_is_gone(void **state)
+{
+    (void)state;
+    int64_t begun_us = clock_mono_us();
+    struct child *child = run_sh("(trap '' TERM HUP; while :; do sleep 1; done) & echo on");
+    assert_int_equal(child->end, CHILD_EXITED);
+    assert_int_equal(child->status, 0);
+    assert_string_equal(buf_text(&child->out.kept), "on\n");
+    assert_true(clock_mono_us() - begun_us < 2000000);
+    assert_true(group_is_gone(child->spawn.pid));
+    child_free(child);
+}
+
+/* What left the group and holds the pipe does not hold up the end. */
+static void test_pipe_that_another_group_holds(void **state)
+{
+    (void)state;
+    int64_t begun_us = clock_mono_us();
+    struct child *child = run_sh("setsid sh -c 'trap \"\" TERM; sleep 3' & sleep 0.3; echo on");
+    assert_int_equal(child->status, 0);
+    assert_string_equal(buf_text(&child->out.kept), "on\n");
+    assert_true(clock_mono_us() - begun_us < 2500000);
+    child_free(child);
+}
+
+static void test_timeout(void **state)
+{
+    (void)state;
+    static const char *const scripts[] = {"echo on; exec sleep 60",
+                                          "trap '' TERM; echo on; while :; do sleep 60; done"};
+    for (size_t i = 0; i < 2; i++) {
+        struct child_options options = sh(scripts[i]);
+        options.timeout_ms = 300;
+        int64_t begun_us = clock_mono_us();
+        struct child *child = run(&options);
+        int64_t took_us = clock_mono_us() - begun_us;
+        assert_int_equal(child->end, CHILD_TIMEOUT);
+        assert_int_equal(child->signal, i ? SIGKILL : SIGTERM);
+        assert_string_equal(buf_text(&child->out.kept), "on\n");
+        assert_true(took_us > (i ? 490000 : 290000) && took_us < 3000000);
+        assert_true(group_is_gone(child->spawn.pid));
+        child_free(child);
+    }
+}
+
+static void on_cancel(void *owner)
+{
+    child_cancel(owner, 200);
+    child_cancel(owner, 300);
+    assert_int_equal(told, 0);
+}
+
+static void test_cancel(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *script;
+        int status, signal;
+    } cases[] = {
+        {"exec sleep 60", -1, SIGTERM},
+        {"trap 'echo end; exit 3' TERM; while :; do sleep 0.05; done", 3, 0},
+        {"trap '' TERM; (trap '' TERM; sleep 60) & wait; sleep 60", -1, SIGKILL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct child_options options = sh(cases[i].script);
+        struct loop_timer timer;
+        struct child *child = child_start(&children, &options, on_done, NULL);
+        loop_timer_init(&timer, &loop, on_cancel, child);
+        loop_timer_set(&timer, clock_mono_us() + 200000);
+        loop_run(&loop);
+        assert_int_equal(told, 1);
+        told = 0;
+        assert_int_equal(child->end, CHILD_CANCELLED);
+        assert_int_equal(child->status, cases[i].status);
+        assert_int_equal(child->signal, cases[i].signal);
+        assert_true(group_is_gone(child->spawn.pid));
+        child_free(child);
+    }
+}
+
+static void test_cancelled_at_once(void **state)
+{
+    (void)state;
+    struct child_options options = sh("sleep 60");
+    struct child *child = child_start(&children, &options, on_done, NULL);
+    child_cancel(child, 0);
+    assert_int_equal(told, 0);
+    loop_run(&loop);
+    assert_int_equal(told, 1);
+    assert_int_equal(child->end, CHILD_CANCELLED);
+    assert_int_equal(child->signal, SIGKILL);
+    child_free(child);
+}
+
+static void on_done_of_many(struct child *child, void *owner)
+{
+    assert_int_equal(child->status, 0);
+    child_free(child);
+    if (++told == *(int *)owner)
+        loop_stop(&loop);
+}
+
+static void test_many_leak_no_descriptor(void **state)
+{
+    (void)state;
+    size_t before = descriptors();
+    int count = 50;
+    struct child_options options = sh("echo on; echo off >&2");
+    for (int i = 0; i < count; i++)
+        child_start(&children, &options, on_done_of_many, &count);
+    loop_run(&loop);
+    assert_int_equal(told, count);
+    assert_int_equal(descriptors(), before);
+}
+
+static void test_kill_all(void **state)
+{
+    (void)state;
+    struct child_options options = sh("trap '' TERM; sleep 60 & wait; sleep 60");
+    struct child *child = child_start(&children, &options, on_done, NULL);
+    children_kill(&children);
+    loop_run(&loop);
+    assert_int_equal(child->signal, SIGKILL);
+    assert_true(group_is_gone(child->spawn.pid));
+    child_free(child);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_exit_status_and_output, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_signal, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_cannot_start_is_told_later, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_large_input_comes_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_output_is_bounded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_environment_is_a_short_list, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_no_descriptor_no_mask_no_group_of_ours, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_limits, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_grandchild_that_ignores_everything_is_gone, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_pipe_that_another_group_holds, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_timeout, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_cancel, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_cancelled_at_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_many_leak_no_descriptor, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_kill_all, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
