@@ -1,22 +1,6 @@
 # Code generated at build time: named SQL, migrations, and the list of first-party plug-ins. Needs awk alone.
 
-# errand_sql(target file prefix): PREFIX_sql.h and .c from a file of named statements, compiled into target.
-function(errand_sql target file prefix)
-    set(dir ${CMAKE_CURRENT_BINARY_DIR}/generated/${target})
-    set(script ${CMAKE_SOURCE_DIR}/cmake/sql_embed.awk)
-    file(RELATIVE_PATH name ${CMAKE_SOURCE_DIR} ${file})
-    file(MAKE_DIRECTORY ${dir})
-    foreach(mode header source)
-        set(out ${dir}/${prefix}_sql.h)
-        if(mode STREQUAL source)
-            set(out ${dir}/${prefix}_sql.c)
-        endif()
-        add_custom_command(OUTPUT ${out} DEPENDS ${file} ${script} VERBATIM
-            COMMAND env LC_ALL=C awk -v mode=${mode} -v prefix=${prefix} -v source=${name} -f ${script} ${file} > ${out})
-    endforeach()
-    target_sources(${target} PRIVATE ${dir}/${prefix}_sql.c ${dir}/${prefix}_sql.h)
-    target_include_directories(${target} PUBLIC ${dir})
-endfunction()
+include(errand_sql)
 
 # errand_migrations(target): every migrations/SET/NNN_name.sql, embedded.
 function(errand_migrations target)
@@ -29,7 +13,8 @@ function(errand_migrations target)
     target_sources(${target} PRIVATE ${out})
 endfunction()
 
-# errand_modules(target): jobs/NAME/*.c (and queries.sql as NAME_sql.h) of every plug-in, and the list of them.
+# errand_modules(target): jobs/NAME/*.c (and queries.sql as NAME_sql.h) of every plug-in, and the list of them. A folder
+# with a CMakeLists.txt of its own is an example of a plug-in that is built out of the tree: it is not in the list.
 function(errand_modules target)
     file(GLOB folders CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/jobs/*/)
     set(list ${CMAKE_CURRENT_BINARY_DIR}/generated/${target}/modules_linked.c)
@@ -48,6 +33,9 @@ function(errand_modules target)
         target_link_libraries(job_${name} PRIVATE errand_flags PUBLIC PkgConfig::JANSSON)
         if(EXISTS ${CMAKE_SOURCE_DIR}/jobs/${name}/queries.sql)
             errand_sql(job_${name} ${CMAKE_SOURCE_DIR}/jobs/${name}/queries.sql ${name})
+        endif()
+        if(EXISTS ${CMAKE_SOURCE_DIR}/jobs/${name}/CMakeLists.txt)
+            continue()
         endif()
         target_link_libraries(${target} PUBLIC job_${name})
         string(APPEND declared "extern const struct errand_module ${name}_module;\n")

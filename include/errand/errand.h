@@ -30,6 +30,18 @@
 #define ERRAND_EXPORT
 #endif
 
+/* A plug-in NAME exports one symbol, its description:
+ *     extern const struct errand_module NAME_module;
+ *     ERRAND_EXPORT const struct errand_module NAME_module = {.abi = ERRAND_ABI, ...};
+ * errand loads NAME.so from the directory of its setting `plugins` and looks for NAME_module there;
+ * .name is NAME, [a-z][a-z0-9_]*. The same source can be linked into errand. A plug-in that was
+ * built with an older header of the same ABI has smaller structs: what they do not have is zero. */
+
+/* What errand exports to plug-ins: all functions below, up to the end of this file. */
+#if defined(__GNUC__)
+#pragma GCC visibility push(default)
+#endif
+
 struct errand_job;
 
 /* ---- What a plug-in says of itself ---- */
@@ -351,5 +363,9 @@ void errand_snooze(struct errand_job *job, int64_t run_at_us, const char *format
 void errand_cancelled(struct errand_job *job, const char *format, ...) ERRAND_PRINTF(2, 3);
 /* An outside effect may or may not have happened, and nobody can know: ends the job as unknown. */
 void errand_unknown(struct errand_job *job, const char *format, ...) ERRAND_PRINTF(2, 3);
+
+#if defined(__GNUC__)
+#pragma GCC visibility pop
+#endif
 
 #endif

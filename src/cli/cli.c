@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "cli/failure.h"
 #include "cli/session.h"
+#include "module/loader.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -35,12 +36,15 @@ struct cli *cli_new(const struct errand_module *const *modules)
     struct cli *cli = mem_zalloc(sizeof *cli);
     cli->modules = modules;
     cli->settings = cli_settings(modules);
+    cli->loader = loader_new(modules);
     return cli;
 }
 
 void cli_free(struct cli *cli)
 {
     settings_free(cli->settings);
+    loader_free(cli->loader);
+    free(cli->late);
     free(cli->args);
     free(cli->given);
     free(cli);
@@ -116,8 +120,13 @@ static bool cli_take_setting(struct cli *cli, const char *name, const char *valu
     for (char *at = key; *at; at++)
         if (*at == '-')
             *at = '_';
-    bool ok = strcmp(name, "set") == 0 ? settings_flag(cli->settings, value, &err)
-                                       : settings_flag_core(cli->settings, key, value, &err);
+    bool is_set = strcmp(name, "set") == 0;
+    if (is_set && strchr(value, '.') && !settings_knows(cli->settings, value)) {
+        cli->late[cli->late_count++] = value;
+        return true;
+    }
+    bool ok = is_set ? settings_flag(cli->settings, value, &err)
+                     : settings_flag_core(cli->settings, key, value, &err);
     if (!ok)
         *status = failure_usage(cli, "", "%s", err.text);
     return ok;
@@ -260,6 +269,7 @@ bool cli_parse(struct cli *cli, int argc, char **argv, int *status)
     cli->json = cli_wants_json(argc, argv);
     cli->args = mem_zalloc(((size_t)argc + 1) * sizeof *cli->args);
     cli->given = mem_zalloc(((size_t)argc + 1) * sizeof *cli->given);
+    cli->late = mem_zalloc(((size_t)argc + 1) * sizeof *cli->late);
     for (; scan.at < argc; scan.at++)
         if (!cli_take(cli, &scan, status))
             return false;
@@ -268,12 +278,49 @@ bool cli_parse(struct cli *cli, int argc, char **argv, int *status)
 
 /* ---- Running ---- */
 
+static bool cli_take_late(struct cli *cli, int *status)
+{
+    struct err err = {0};
+    for (size_t i = 0; i < cli->late_count; i++)
+        if (!settings_flag(cli->settings, cli->late[i], &err)) {
+            *status = failure_usage(cli, "", "%s", err.text);
+            return false;
+        }
+    return true;
+}
+
+/* Which plug-ins there are stands in the settings, and which settings there are in the plug-ins. */
+static void cli_load_plugins(struct cli *cli)
+{
+    const char *directory = settings_text(cli->settings, "errand", "plugins");
+    if (directory)
+        loader_load(cli->loader, directory);
+    for (size_t i = 0; i < cli->loader->file_count; i++) {
+        const struct loader_file *file = &cli->loader->files[i];
+        const struct errand_module *module = file->module;
+        if (module)
+            settings_extend(
+                cli->settings,
+                &(struct settings_section){module->name, module->settings, module->setting_count});
+        else if (file->name)
+            settings_tolerate(cli->settings, file->name);
+    }
+    cli->modules = cli->loader->modules;
+}
+
 static bool cli_load(struct cli *cli, int *status)
 {
     struct err err = {0};
     enum log_level level = LOG_INFO;
     enum log_format format = LOG_LOGFMT;
-    if (!settings_load(cli->settings, cli->config, &err)) {
+    bool ok = settings_load_core(cli->settings, cli->config, &err);
+    if (ok) {
+        cli_load_plugins(cli);
+        if (!cli_take_late(cli, status))
+            return false;
+        ok = settings_load(cli->settings, cli->config, &err);
+    }
+    if (!ok) {
         *status = failure_tell(cli, FAILURE_USAGE, err.text, "");
         return false;
     }
@@ -286,7 +333,8 @@ static bool cli_load(struct cli *cli, int *status)
 int cli_run(struct cli *cli)
 {
     int status = FAILURE_OK;
-    if (cli->command->needs == COMMAND_NEEDS_SETTINGS && !cli_load(cli, &status))
+    bool needs_settings = cli->command->needs == COMMAND_NEEDS_SETTINGS;
+    if (needs_settings ? !cli_load(cli, &status) : !cli_take_late(cli, &status))
         return status;
     status = cli->command->run(cli);
     if (fflush(stdout) != 0 && status == FAILURE_OK)

@@ -8,6 +8,7 @@
 
 #include <errand/errand.h>
 
+struct loader;
 struct session;
 
 struct cli_given {
@@ -16,7 +17,8 @@ struct cli_given {
 };
 
 struct cli {
-    const struct errand_module *const *modules; /* ends with NULL */
+    const struct errand_module *const *modules; /* linked, and loaded; ends with NULL */
+    struct loader *loader;
     struct settings *settings;
     const struct command *command; /* NULL until it is found */
     const char *config;            /* --config; NULL: not given */
@@ -25,6 +27,8 @@ struct cli {
     size_t arg_count;
     struct cli_given *given; /* the command's own flags, as they were given */
     size_t given_count;
+    const char **late; /* values of --set for sections that a plug-in may bring */
+    size_t late_count;
 };
 
 struct cli *cli_new(const struct errand_module *const *modules);

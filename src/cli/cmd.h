@@ -8,6 +8,7 @@
 int cmd_version(struct cli *cli);
 int cmd_help(struct cli *cli);
 int cmd_config(struct cli *cli);
+int cmd_plugins(struct cli *cli);
 int cmd_run(struct cli *cli);
 int cmd_status(struct cli *cli);
 int cmd_why(struct cli *cli);

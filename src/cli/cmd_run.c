@@ -6,6 +6,7 @@
 #include "cli/failure.h"
 #include "cli/migration_list.h"
 #include "cli/session.h"
+#include "module/loader.h"
 #include "queue/runner.h"
 
 /* Whether this binary and the tables fit: 0, or the exit status, told. A database that does not
@@ -53,6 +54,7 @@ static int run_check(const struct cli *cli)
 int cmd_run(struct cli *cli)
 {
     struct err err = {0};
+    loader_log(cli->loader);
     int status = run_check(cli);
     if (status != FAILURE_OK)
         return status;

@@ -34,11 +34,17 @@ struct settings {
     size_t section_count;
     struct settings_slot *slots;
     size_t slot_count;
+    char **tolerated;
+    size_t tolerated_count;
+    bool only_core; /* while settings_load_core reads */
     char *file;
     struct buf shown;
 };
 
 /* ---- Life ---- */
+
+static const struct settings_section *settings_section(const struct settings *settings,
+                                                       const char *name);
 
 static void settings_add_section(struct settings *settings, const struct settings_section *section)
 {
@@ -47,6 +53,30 @@ static void settings_add_section(struct settings *settings, const struct setting
     for (size_t i = 0; i < kept->count; i++)
         settings->slots[settings->slot_count++] =
             (struct settings_slot){.section = kept, .setting = &kept->table[i]};
+}
+
+void settings_extend(struct settings *settings, const struct settings_section *section)
+{
+    struct settings_section *old = settings->sections;
+    struct settings_section *sections =
+        mem_zalloc((settings->section_count + 1) * sizeof *sections);
+    memcpy(sections, old, settings->section_count * sizeof *sections);
+    for (size_t i = 0; i < settings->slot_count; i++)
+        settings->slots[i].section = sections + (settings->slots[i].section - old);
+    settings->sections = sections;
+    settings->slots = mem_resize(settings->slots, (settings->slot_count + section->count + 1) *
+                                                      sizeof *settings->slots);
+    settings_add_section(settings, section);
+    free(old);
+}
+
+void settings_tolerate(struct settings *settings, const char *section)
+{
+    if (settings_section(settings, section))
+        return;
+    settings->tolerated = mem_resize(settings->tolerated,
+                                     (settings->tolerated_count + 1) * sizeof *settings->tolerated);
+    settings->tolerated[settings->tolerated_count++] = mem_strdup(section);
 }
 
 struct settings *settings_new(const struct settings_section *modules, size_t count)
@@ -74,6 +104,9 @@ void settings_free(struct settings *settings)
         free(settings->slots[i].flag);
         free(settings->slots[i].flag_name);
     }
+    for (size_t i = 0; i < settings->tolerated_count; i++)
+        free(settings->tolerated[i]);
+    free(settings->tolerated);
     buf_clear(&settings->shown);
     free(settings->slots);
     free(settings->sections);
@@ -123,6 +156,14 @@ static const char *settings_nearest_key(const struct settings_section *section, 
         count++;
     }
     return str_nearest(key, names, count);
+}
+
+static bool settings_is_tolerated(const struct settings *settings, const char *section)
+{
+    for (size_t i = 0; i < settings->tolerated_count; i++)
+        if (strcmp(settings->tolerated[i], section) == 0)
+            return true;
+    return false;
 }
 
 /* The slot of a name that a person wrote; an unknown one is his fault, and the nearest may be what
@@ -199,7 +240,11 @@ static void settings_take_default(struct settings_slot *slot)
 static bool settings_on_pair(void *context, const char *where, const char *section, const char *key,
                              const char *value, struct err *err)
 {
-    struct settings_slot *slot = settings_named(context, where, section, key, err);
+    const struct settings *settings = context;
+    bool is_core = strcmp(section, settings_core.name) == 0;
+    if ((settings->only_core && !is_core) || settings_is_tolerated(settings, section))
+        return true;
+    struct settings_slot *slot = settings_named(settings, where, section, key, err);
     return slot && settings_take(slot, where, value, err);
 }
 
@@ -262,7 +307,7 @@ static bool settings_load_flag(struct settings_slot *slot, struct err *err)
     return !slot->flag || settings_take(slot, slot->flag_name, slot->flag, err);
 }
 
-bool settings_load(struct settings *settings, const char *file, struct err *err)
+static bool settings_read(struct settings *settings, const char *file, struct err *err)
 {
     for (size_t i = 0; i < settings->slot_count; i++)
         settings_take_default(&settings->slots[i]);
@@ -270,10 +315,27 @@ bool settings_load(struct settings *settings, const char *file, struct err *err)
         return false;
     for (size_t i = 0; i < settings->slot_count; i++) {
         struct settings_slot *slot = &settings->slots[i];
+        if (settings->only_core && !settings_is_core_slot(slot))
+            continue;
         if (!settings_load_credential(slot, err) || !settings_load_environment(slot, err) ||
             !settings_load_flag(slot, err))
             return false;
     }
+    return true;
+}
+
+bool settings_load_core(struct settings *settings, const char *file, struct err *err)
+{
+    settings->only_core = true;
+    bool ok = settings_read(settings, file, err);
+    settings->only_core = false;
+    return ok;
+}
+
+bool settings_load(struct settings *settings, const char *file, struct err *err)
+{
+    if (!settings_read(settings, file, err))
+        return false;
     if (getenv("PGPASSWORD"))
         log_secret(getenv("PGPASSWORD"));
     return true;
@@ -297,12 +359,22 @@ bool settings_flag(struct settings *settings, const char *assignment, struct err
         return err_set(err, ERR_CONFIG, "flag --set: it takes section.key=value");
     char *section = mem_strndup(assignment, (size_t)(dot - assignment));
     char *key = mem_strndup(dot + 1, (size_t)(equals - dot - 1));
-    struct settings_slot *slot = settings_named(settings, "flag --set", section, key, err);
+    bool tolerated = settings_is_tolerated(settings, section);
+    struct settings_slot *slot =
+        tolerated ? NULL : settings_named(settings, "flag --set", section, key, err);
     if (slot)
         settings_keep_flag(slot, "flag --set", equals + 1);
     free(section);
     free(key);
-    return slot != NULL;
+    return tolerated || slot;
+}
+
+bool settings_knows(const struct settings *settings, const char *assignment)
+{
+    char *section = mem_strndup(assignment, strcspn(assignment, "."));
+    bool known = settings_section(settings, section) != NULL;
+    free(section);
+    return known;
 }
 
 bool settings_flag_core(struct settings *settings, const char *key, const char *value,

@@ -30,6 +30,17 @@ struct settings_section {
 struct settings *settings_new(const struct settings_section *modules, size_t count);
 void settings_free(struct settings *settings);
 
+/* Fills in errand's own section alone, whatever the others hold: what must be known before the
+ * others' tables are. settings_load comes after it. */
+bool settings_load_core(struct settings *settings, const char *file, struct err *err);
+/* Before settings_load: one more section, borrowed like the others. */
+void settings_extend(struct settings *settings, const struct settings_section *section);
+/* A section whose module is not there now: whatever is set in it is left alone. Without effect on
+ * one that is there. */
+void settings_tolerate(struct settings *settings, const char *section);
+/* Whether there is a section of the assignment's `section.key=value`. */
+bool settings_knows(const struct settings *settings, const char *assignment);
+
 /* Before settings_load: `section.key=value` as --set has it; and a core key by itself. */
 bool settings_flag(struct settings *settings, const char *assignment, struct err *err);
 bool settings_flag_core(struct settings *settings, const char *key, const char *value,

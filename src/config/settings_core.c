@@ -26,6 +26,8 @@ static const struct errand_setting settings_core_table[] = {
      "form of the log lines on stderr: logfmt or json"},
     {"name", ERRAND_SETTING_TEXT, NULL, NULL, 0, 0,
      "the runner's name, as operators see it; unset: host:pid"},
+    {"plugins", ERRAND_SETTING_TEXT, NULL, NULL, 0, 0,
+     "directory whose NAME.so files are loaded as plug-ins; unset: none"},
 };
 
 const struct settings_section settings_core = {

@@ -1,6 +1,7 @@
 #include "module/registry.h"
 
 #include "base/mem.h"
+#include "module/widen.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,7 +17,6 @@ enum {
     KIND_BATCH_MAX = 1000,
     KIND_LANES = 8,
     KIND_LANES_MAX = 64,
-    RETRIES_MAX = 100,
     RETRY_DELAYS_MAX = 100
 };
 
@@ -25,6 +25,7 @@ static const int64_t RETRY_DELAY_MAX_MS = INT64_C(365) * 86400000;
 void registry_init(struct registry *registry)
 {
     *registry = (struct registry){0};
+    arena_init(&registry->arena);
 }
 
 const struct kind *registry_find(const struct registry *registry, const char *name)
@@ -89,17 +90,12 @@ static const char *class_text(const struct errand_retry *retry)
 static bool kind_check_retries(const struct errand_module *module, const struct errand_kind *kind,
                                struct err *err)
 {
-    if (kind->retry_count > RETRIES_MAX || (kind->retry_count && !kind->retries))
+    if (kind->retry_count > WIDEN_RETRIES_MAX || (kind->retry_count && !kind->retries))
         return err_set(err, ERR_CONFIG,
                        "module %s: kind %s has %zu retry policies, 0-%d are allowed", module->name,
-                       kind->name, kind->retry_count, RETRIES_MAX);
+                       kind->name, kind->retry_count, WIDEN_RETRIES_MAX);
     for (size_t i = 0; i < kind->retry_count; i++) {
         const struct errand_retry *retry = &kind->retries[i];
-        if (retry->size != sizeof *retry)
-            return err_set(err, ERR_CONFIG,
-                           "module %s: kind %s: a retry policy has size %zu, this errand expects "
-                           "%zu",
-                           module->name, kind->name, retry->size, sizeof *retry);
         const char *fault = retry_fault(retry);
         for (size_t j = 0; j < i && !fault; j++)
             if (strcmp(class_text(retry), class_text(&kind->retries[j])) == 0)
@@ -115,9 +111,6 @@ static bool kind_check(const struct registry *registry, const struct errand_modu
                        const struct errand_kind *kind, struct err *err)
 {
     const struct kind *taken = kind->name ? registry_find(registry, kind->name) : NULL;
-    if (kind->size != sizeof *kind)
-        return err_set(err, ERR_CONFIG, "module %s: a kind has size %zu, this errand expects %zu",
-                       module->name, kind->size, sizeof *kind);
     if (!name_is_valid(kind->name))
         return err_set(err, ERR_CONFIG,
                        "module %s: kind name '%s' is not 1 to 63 of a-z 0-9 _ . -, the first a "
@@ -168,21 +161,25 @@ static bool registry_add_kind(struct registry *registry, const struct errand_mod
     return true;
 }
 
+static bool registry_add_module(struct registry *registry, const struct errand_module *given,
+                                struct err *err)
+{
+    const struct errand_module *module = module_widen(&registry->arena, given, err);
+    size_t before = registry->count;
+    for (size_t i = 0; module && i < module->kind_count; i++)
+        if (!registry_add_kind(registry, module, &module->kinds[i], err)) {
+            registry->count = before;
+            return false;
+        }
+    return module != NULL;
+}
+
 bool registry_add(struct registry *registry, const struct errand_module *const *modules,
                   struct err *err)
 {
-    for (const struct errand_module *const *at = modules; *at; at++) {
-        const struct errand_module *module = *at;
-        if (module->abi != ERRAND_ABI)
-            return err_set(err, ERR_CONFIG, "module %s was built for ABI %u, this errand has %d",
-                           module->name, module->abi, ERRAND_ABI);
-        if (module->size != sizeof *module)
-            return err_set(err, ERR_CONFIG, "module %s has size %u, this errand expects %zu",
-                           module->name, module->size, sizeof *module);
-        for (size_t i = 0; i < module->kind_count; i++)
-            if (!registry_add_kind(registry, module, &module->kinds[i], err))
-                return false;
-    }
+    for (const struct errand_module *const *at = modules; *at; at++)
+        if (!registry_add_module(registry, *at, err))
+            return false;
     return true;
 }
 
@@ -238,5 +235,6 @@ void registry_clear(struct registry *registry)
     }
     free(registry->kinds);
     free(registry->rates);
+    arena_clear(&registry->arena);
     registry_init(registry);
 }

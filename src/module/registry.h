@@ -2,6 +2,7 @@
 #ifndef MODULE_REGISTRY_H
 #define MODULE_REGISTRY_H
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "config/settings.h"
 
@@ -28,10 +29,12 @@ struct registry {
     size_t started; /* of the kinds, those whose module's start hook is done with */
     struct queue_rate *rates;
     size_t rate_count;
+    struct arena arena; /* older plug-ins' structs in today's form */
 };
 
 void registry_init(struct registry *registry);
-/* Adds every module's kinds; false names the module, the kind and what is wrong with it. */
+/* Adds every module's kinds; false names the module, the kind and what is wrong with it, and of
+ * that module none was added. */
 bool registry_add(struct registry *registry, const struct errand_module *const *modules,
                   struct err *err);
 /* Calls the modules' start hooks with their settings. */

@@ -44,6 +44,7 @@ SYSTEM = {
     "src/http": {"arpa/inet", "curl/*", "netinet/in", "sys/socket"},
     "src/httpd": {"microhttpd", "netinet/*", "sys/*", "unistd"},
     "src/module": {"dlfcn", "jansson", "libpq-fe", "unistd"},
+    "src/module/loader.c": {"dirent", "sys/stat"},
     "src/queue": {"libpq-fe", "signal", "unistd"},
     "src/web": {"jansson", "openssl/*"},
     "src/cli": {"jansson", "signal", "sys/ioctl", "unistd"},

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void run(struct errand_job *job)
@@ -115,6 +116,75 @@ static void test_names_that_are_good(void **state)
     }
 }
 
+/* ---- Older ---- */
+
+/* As a plug-in has them that was built when the structs ended before these members. */
+static void test_older_structs(void **state)
+{
+    (void)state;
+    enum {
+        KIND_BYTES = offsetof(struct errand_kind, retries),
+        RETRY_BYTES = offsetof(struct errand_retry, max_attempts)
+    };
+    static const struct errand_retry never = {.size = sizeof never, .policy = ERRAND_RETRY_NEVER};
+    const struct errand_kind kinds[] = {KIND(.name = "old.one", .run = run),
+                                        KIND(.name = "old.two", .run = run, .queue = "q")};
+    _Alignas(struct errand_kind) char packed[2 * KIND_BYTES];
+    for (size_t i = 0; i < 2; i++) {
+        struct errand_kind kind = kinds[i];
+        kind.size = KIND_BYTES;
+        memcpy(packed + i * KIND_BYTES, &kind, KIND_BYTES);
+    }
+    struct errand_module module = module_of("old", (const void *)packed, 2);
+    module.size = offsetof(struct errand_module, start);
+    module.stop = (void (*)(void))abort; /* is not of the module: must not be seen */
+    const struct errand_module *const modules[] = {&module, NULL};
+    struct registry registry;
+    struct err err = {0};
+    registry_init(&registry);
+    if (!registry_add(&registry, modules, &err))
+        fail_msg("%s", err.text);
+    const struct kind *two = registry_find(&registry, "old.two");
+    assert_string_equal(two->queue, "q");
+    assert_int_equal(two->errand->size, sizeof(struct errand_kind));
+    assert_int_equal(two->errand->retry_count, 0);
+    assert_false(two->errand->takes_no_token);
+    assert_null(two->module->stop);
+    assert_int_equal(two->module->size, sizeof module);
+    registry_clear(&registry);
+
+    struct errand_retry older = never;
+    _Alignas(struct errand_retry) char retry[RETRY_BYTES];
+    older.size = RETRY_BYTES;
+    memcpy(retry, &older, RETRY_BYTES);
+    const struct errand_kind kind =
+        KIND(.name = "old.retry", .run = run, .retries = (const void *)retry, .retry_count = 1);
+    struct errand_module with_retry = module_of("retry", &kind, 1);
+    const struct errand_module *const again[] = {&with_retry, NULL};
+    registry_init(&registry);
+    if (!registry_add(&registry, again, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(registry.kinds[0].errand->retries[0].policy, ERRAND_RETRY_NEVER);
+    assert_int_equal(registry.kinds[0].errand->retries[0].max_attempts, 0);
+    registry_clear(&registry);
+}
+
+/* The last kind is wrong: the first is not served either. */
+static void test_none_of_a_refused_module(void **state)
+{
+    (void)state;
+    static const struct errand_kind kinds[] = {KIND(.name = "half.one", .run = run),
+                                               KIND(.name = "half.two")};
+    struct errand_module module = module_of("half", kinds, 2);
+    const struct errand_module *const modules[] = {&module, NULL};
+    struct registry registry;
+    struct err err = {0};
+    registry_init(&registry);
+    assert_false(registry_add(&registry, modules, &err));
+    assert_null(registry_find(&registry, "half.one"));
+    registry_clear(&registry);
+}
+
 /* ---- Refused ---- */
 
 static void refused_module(struct errand_module module, const char *sentence)
@@ -151,7 +221,7 @@ static void test_module_of_another_size(void **state)
     (void)state;
     static const struct errand_kind kind = KIND(.name = "a", .run = run);
     struct errand_module module = module_of("short", &kind, 1);
-    module.size = sizeof module - 8;
+    module.size = sizeof module + 8;
     refused_module(module, "size");
 }
 
@@ -432,6 +502,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_several_modules),
+        cmocka_unit_test(test_older_structs),
+        cmocka_unit_test(test_none_of_a_refused_module),
         cmocka_unit_test(test_names_that_are_good),
         cmocka_unit_test(test_other_abi),
         cmocka_unit_test(test_module_of_another_size),

@@ -1,0 +1,11 @@
+# find_package(errand): the target errand::plugin (header and jansson), errand_plugin() and errand_sql().
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(ERRAND_JANSSON REQUIRED IMPORTED_TARGET GLOBAL jansson)
+if(NOT TARGET errand::plugin)
+    get_filename_component(ERRAND_INCLUDE_DIR ${CMAKE_CURRENT_LIST_DIR}/../../../include ABSOLUTE)
+    add_library(errand::plugin INTERFACE IMPORTED GLOBAL)
+    target_include_directories(errand::plugin INTERFACE ${ERRAND_INCLUDE_DIR})
+    target_link_libraries(errand::plugin INTERFACE PkgConfig::ERRAND_JANSSON)
+endif()
+include(${CMAKE_CURRENT_LIST_DIR}/errand_sql.cmake)
+include(${CMAKE_CURRENT_LIST_DIR}/errand_plugin.cmake)

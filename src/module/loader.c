@@ -1,0 +1,229 @@
+#include "module/loader.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "module/widen.h"
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { LOADER_NAME_MAX = 48 };
+
+static const char loader_suffix[] = ".so";
+
+/* ---- Life ---- */
+
+static void loader_add_module(struct loader *loader, const struct errand_module *module)
+{
+    loader->modules =
+        mem_resize(loader->modules, (loader->module_count + 2) * sizeof *loader->modules);
+    loader->modules[loader->module_count++] = module;
+    loader->modules[loader->module_count] = NULL;
+}
+
+struct loader *loader_new(const struct errand_module *const *linked)
+{
+    struct loader *loader = mem_zalloc(sizeof *loader);
+    struct err err = {0};
+    loader->linked = linked;
+    loader->modules = mem_zalloc(sizeof *loader->modules);
+    registry_init(&loader->registry);
+    for (const struct errand_module *const *at = linked; *at; at++)
+        loader_add_module(loader, *at);
+    registry_add(&loader->registry, linked, &err);
+    return loader;
+}
+
+void loader_free(struct loader *loader)
+{
+    if (!loader)
+        return;
+    for (size_t i = 0; i < loader->file_count; i++) {
+        free(loader->files[i].path);
+        free(loader->files[i].name);
+        free(loader->files[i].reason);
+    }
+    registry_clear(&loader->registry);
+    free(loader->files);
+    free(loader->modules);
+    free(loader);
+}
+
+/* ---- What may be opened ---- */
+
+/* The code of a plug-in can do all that errand can: nobody but root and errand's own user may put
+ * it there. */
+static bool loader_check_owner(const struct stat *found, const char *what, struct err *err)
+{
+    if (found->st_uid != 0 && found->st_uid != geteuid())
+        return err_set(err, ERR_CONFIG,
+                       "%s belongs to user %u; it must be root's or that of the user who runs "
+                       "errand (%u)",
+                       what, (unsigned)found->st_uid, (unsigned)geteuid());
+    if (found->st_mode & (S_IWGRP | S_IWOTH))
+        return err_set(err, ERR_CONFIG, "%s is writable by %s (mode %04o): chmod go-w", what,
+                       found->st_mode & S_IWOTH ? "everybody" : "its group",
+                       (unsigned)(found->st_mode & 07777));
+    return true;
+}
+
+static bool loader_check_file(const char *path, struct err *err)
+{
+    struct stat found;
+    if (lstat(path, &found) != 0)
+        return err_set(err, ERR_CONFIG, "the file cannot be looked at: %s", strerror(errno));
+    if (S_ISLNK(found.st_mode))
+        return err_set(err, ERR_CONFIG, "it is a symbolic link, not a regular file");
+    if (!S_ISREG(found.st_mode))
+        return err_set(err, ERR_CONFIG, "it is not a regular file");
+    return loader_check_owner(&found, "the file", err);
+}
+
+static bool loader_check_directory(const char *path, struct err *err)
+{
+    struct stat found;
+    if (stat(path, &found) != 0)
+        return err_set(err, ERR_CONFIG, "the directory cannot be looked at: %s", strerror(errno));
+    if (!S_ISDIR(found.st_mode))
+        return err_set(err, ERR_CONFIG, "it is not a directory");
+    return loader_check_owner(&found, "the directory", err);
+}
+
+/* ---- What it says of itself ---- */
+
+/* It is a part of a symbol, and a section of the configuration. */
+static bool loader_name_is_valid(const char *name)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789_";
+    size_t length = strlen(name);
+    return length > 0 && length <= LOADER_NAME_MAX && strspn(name, allowed) == length &&
+           name[0] >= 'a' && name[0] <= 'z' && strcmp(name, "errand") != 0;
+}
+
+static bool loader_check_names(const struct loader *loader, const char *name,
+                               const struct errand_module *module, struct err *err)
+{
+    if (!module->name || strcmp(module->name, name) != 0)
+        return err_set(err, ERR_CONFIG, "its module calls itself '%s', the file is %s%s",
+                       module->name ? module->name : "", name, loader_suffix);
+    for (size_t i = 0; i < loader->module_count; i++)
+        if (strcmp(loader->modules[i]->name, name) == 0)
+            return err_set(err, ERR_CONFIG, "there is a module %s in errand already", name);
+    if (!module->version || (module->kind_count && !module->kinds) ||
+        (module->setting_count && !module->settings) ||
+        (module->statement_count && !module->statements))
+        return err_set(err, ERR_CONFIG, "module %s has a count without a table, or no version",
+                       name);
+    for (size_t i = 0; i < module->setting_count; i++)
+        if (!module->settings[i].name || !module->settings[i].help)
+            return err_set(err, ERR_CONFIG, "module %s: a setting has no name or no help", name);
+    return true;
+}
+
+static bool loader_take(struct loader *loader, struct loader_file *file, const void *symbol,
+                        struct err *err)
+{
+    uint32_t abi;
+    memcpy(&abi, symbol, sizeof abi); /* of another ABI nothing else is known */
+    if (abi != ERRAND_ABI)
+        return err_set(err, ERR_CONFIG, "it was built for ABI %u, this errand has %d", abi,
+                       ERRAND_ABI);
+    const struct errand_module *module = module_widen(&loader->registry.arena, symbol, err);
+    if (!module || !loader_check_names(loader, file->name, module, err) ||
+        !registry_add(&loader->registry, (const struct errand_module *const[]){module, NULL}, err))
+        return false;
+    file->module = module;
+    loader_add_module(loader, module);
+    return true;
+}
+
+static bool loader_open(struct loader *loader, struct loader_file *file, struct err *err)
+{
+    char symbol[LOADER_NAME_MAX + sizeof "_module"];
+    if (!loader_name_is_valid(file->name))
+        return err_set(err, ERR_CONFIG,
+                       "'%.80s' is no name for a module: at most %d of a-z 0-9 _, "
+                       "the first a letter, not 'errand'",
+                       file->name, LOADER_NAME_MAX);
+    if (!loader_check_file(file->path, err))
+        return false;
+    snprintf(symbol, sizeof symbol, "%s_module", file->name);
+    void *handle = dlopen(file->path, RTLD_NOW | RTLD_LOCAL);
+    if (!handle)
+        return err_set(err, ERR_CONFIG, "it cannot be opened: %s", dlerror());
+    const void *found = dlsym(handle, symbol);
+    if (!found)
+        err_set(err, ERR_CONFIG, "it exports no symbol %s (errand/errand.h says which)", symbol);
+    if (found && loader_take(loader, file, found, err))
+        return true;
+    dlclose(handle);
+    return false;
+}
+
+/* ---- The directory ---- */
+
+static struct loader_file *loader_add_file(struct loader *loader, const char *directory,
+                                           const char *base)
+{
+    char path[4096];
+    size_t length = base ? strlen(base) - strlen(loader_suffix) : 0;
+    loader->files = mem_resize(loader->files, (loader->file_count + 1) * sizeof *loader->files);
+    struct loader_file *file = &loader->files[loader->file_count++];
+    snprintf(path, sizeof path, "%s%s%s", directory, base ? "/" : "", base ? base : "");
+    *file = (struct loader_file){.path = mem_strdup(path),
+                                 .name = base ? mem_strndup(base, length) : NULL};
+    return file;
+}
+
+static int loader_is_plugin(const struct dirent *entry)
+{
+    size_t length = strlen(entry->d_name), suffix = strlen(loader_suffix);
+    return entry->d_name[0] != '.' && length > suffix &&
+           strcmp(entry->d_name + length - suffix, loader_suffix) == 0;
+}
+
+static void loader_refuse(struct loader_file *file, const struct err *err)
+{
+    file->reason = mem_strdup(err->text);
+}
+
+void loader_load(struct loader *loader, const char *directory)
+{
+    struct err err = {0};
+    struct dirent **entries = NULL;
+    int count = 0;
+    if (loader_check_directory(directory, &err)) {
+        count = scandir(directory, &entries, loader_is_plugin, alphasort);
+        if (count < 0)
+            err_set(&err, ERR_CONFIG, "the directory cannot be read: %s", strerror(errno));
+    }
+    if (err.code != ERR_NONE)
+        loader_refuse(loader_add_file(loader, directory, NULL), &err);
+    for (int i = 0; i < count; i++) {
+        struct loader_file *file = loader_add_file(loader, directory, entries[i]->d_name);
+        err_clear(&err);
+        if (!loader_open(loader, file, &err))
+            loader_refuse(file, &err);
+        free(entries[i]);
+    }
+    free(entries);
+}
+
+void loader_log(const struct loader *loader)
+{
+    for (size_t i = 0; i < loader->file_count; i++) {
+        const struct loader_file *file = &loader->files[i];
+        if (file->module)
+            log_event(LOG_INFO, "plug-in loaded", "file", file->path, "version",
+                      file->module->version, NULL);
+        else
+            log_event(LOG_ERROR, "plug-in refused", "file", file->path, "reason", file->reason,
+                      NULL);
+    }
+}
