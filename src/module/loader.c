@@ -121,8 +121,12 @@ static bool loader_check_names(const struct loader *loader, const char *name,
         return err_set(err, ERR_CONFIG, "module %s has a count without a table, or no version",
                        name);
     for (size_t i = 0; i < module->setting_count; i++)
-        if (!module->settings[i].name || !module->settings[i].help)
-            return err_set(err, ERR_CONFIG, "module %s: a setting has no name or no help", name);
+        if (!module->settings[i].name || !module->settings[i].help ||
+            (unsigned)module->settings[i].type > ERRAND_SETTING_SECRET)
+            return err_set(err, ERR_CONFIG,
+                           "module %s: setting %zu has no name, no help, or a type that this "
+                           "errand does not know",
+                           name, i);
     return true;
 }
 

@@ -108,6 +108,50 @@ static void test_defaults(void **state)
     assert_string_equal(settings_file(settings), fixture->path);
 }
 
+/* ---- Plug-ins ---- */
+
+static const struct errand_setting late_table[] = {
+    {"word", ERRAND_SETTING_TEXT, "initial", NULL, 0, 0, "word"},
+};
+static const struct settings_section late = {"late", late_table, 1};
+
+static void test_section_that_comes_later(void **state)
+{
+    struct fixture *fixture = *state;
+    struct settings *settings = fixture->settings;
+    put(fixture, "errand.conf",
+        "[late]\nword = said\n[errand]\nplugins = /x\n[email]\nbatch_max = 7\n");
+    assert_true(settings_load_core(settings, fixture->path, &fixture->err));
+    assert_string_equal(settings_text(settings, "errand", "plugins"), "/x");
+    assert_false(settings_load(settings, fixture->path, &fixture->err));
+    assert_false(settings_knows(settings, "late.word=flag"));
+    settings_extend(settings, &late);
+    assert_true(settings_knows(settings, "late.word=flag"));
+    err_clear(&fixture->err);
+    assert_true(settings_load(settings, fixture->path, &fixture->err));
+    assert_string_equal(settings_text(settings, "late", "word"), "said");
+    assert_int_equal(settings_integer(settings, "email", "batch_max"), 7);
+    assert_string_equal(settings_text(settings, "errand", "plugins"), "/x");
+    assert_true(settings_flag(settings, "late.word=flag", &fixture->err));
+    assert_true(settings_load(settings, fixture->path, &fixture->err));
+    assert_string_equal(settings_text(settings, "late", "word"), "flag");
+}
+
+static void test_section_that_is_left_alone(void **state)
+{
+    struct fixture *fixture = *state;
+    struct settings *settings = fixture->settings;
+    static const char text[] = "[gone]\nword = said\n[email]\nbatch_max = 7\n";
+    assert_refused(fixture, text, "there is no section [gone]");
+    settings_tolerate(settings, "gone");
+    settings_tolerate(settings, "email"); /* is there: its faults stay faults */
+    err_clear(&fixture->err);
+    assert_true(load(fixture, text));
+    assert_true(settings_flag(settings, "gone.word=flag", &fixture->err));
+    assert_int_equal(settings_integer(settings, "email", "batch_max"), 7);
+    assert_refused(fixture, "[email]\nnothing = 1\n", "has no setting 'nothing'");
+}
+
 static void test_file(void **state)
 {
     struct fixture *fixture = *state;
@@ -343,6 +387,8 @@ int main(void)
         WITH_FIXTURE(test_bad_credentials),
         WITH_FIXTURE(test_secrets_are_hidden),
         WITH_FIXTURE(test_secret_is_not_in_the_error),
+        WITH_FIXTURE(test_section_that_comes_later),
+        WITH_FIXTURE(test_section_that_is_left_alone),
         cmocka_unit_test(test_conninfo),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
