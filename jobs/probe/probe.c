@@ -14,12 +14,14 @@
  *                {"progress": [1, 2]}          tells each before the wait, and waits as often
  *     probe.claim                              the same, claimed before it starts
  *     probe.retry                              the same, with retry policies of its own
+ *     probe.steps                              a job of several steps: steps.c
  *     probe.none                               does nothing, whatever its args: what errand itself
  * costs
  *     probe.child {"argv": [...]}              runs a program, see child.h */
 #include "child.h"
 #include "ledger.h"
 #include "probe_sql.h"
+#include "steps.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -229,6 +231,7 @@ static const struct errand_kind probe_kinds[] = {
      .name = "probe.child",
      .timeout_ms = 10000,
      .run = probe_child},
+    {.size = sizeof(struct errand_kind), .name = "probe.steps", .run = steps_run},
 };
 
 static const struct errand_setting probe_settings[] = {

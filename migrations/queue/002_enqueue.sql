@@ -278,6 +278,7 @@ begin
             where j.claimed_by is null
             returning j.id, j.revision > 0 into found_id, changed;
             if changed then
+                delete from errand.step s where s.lane = enqueue_keyed.lane and s.job_id = found_id;
                 perform errand.dependencies_drop(array[found_id]);
                 perform errand.parents_check(found_id, (enqueue_keyed.parents).ids) where waits > 0;
                 -- Its owner may hold it in memory as it was.

@@ -185,7 +185,11 @@ begin
     if at_lane is null then
         at_lane := errand.dead_letter_lane(delete.id);
         delete from errand.dead_letter d where d.lane = at_lane and d.id = delete.id;
-        return case when found then 'deleted' else 'not found' end;
+        if not found then
+            return 'not found';
+        end if;
+        delete from errand.step s where s.lane = at_lane and s.job_id = delete.id;
+        return 'deleted';
     end if;
     delete from errand.job j where j.lane = at_lane and j.id = delete.id and j.claimed_by is null
     returning j.dependents into dependents;
@@ -193,6 +197,7 @@ begin
         return case when exists (select from errand.job j where j.lane = at_lane and j.id = delete.id)
             then 'running' else 'not found' end;
     end if;
+    delete from errand.step s where s.lane = at_lane and s.job_id = delete.id;
     perform errand.dependencies_drop(array[delete.id]);
     perform errand.job_tell(at_lane, delete.id, 'cancel');
     if dependents then
@@ -235,6 +240,9 @@ begin
         pg_catalog.array_agg(g.id order by g.id) filter (where g.waiting_for > 0),
         pg_catalog.array_agg(g.id order by g.id) filter (where g.run_at < 'infinity')
     into cancelled, parents, bound, seen from gone g;
+    delete from errand.step s
+    where s.lane = jobs_cancel.lane and s.job_id = any (jobs_cancel.ids)
+        and not exists (select from errand.job j where j.lane = jobs_cancel.lane and j.id = s.job_id offset 0);
     perform errand.dependencies_drop(bound) where bound is not null;
     -- What waits for others is in no runner's memory.
     perform errand.job_tell(jobs_cancel.lane, s.id, 'cancel') from pg_catalog.unnest(seen) s(id);

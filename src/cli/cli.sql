@@ -286,6 +286,10 @@ select j.id, j.state, errand.why(j.id), j.kind, j.queue || ' (lane ' || j.lane |
                 'finished_at', a.finished_at, 'runner', a.runner, 'error_class', a.error_class, 'error', a.error)
                 order by a.finished_at, a.attempt), '[]')
             from errand.attempt a where a.id = j.id),
+        'steps', (
+            select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('name', s.name, 'attempt', s.attempt,
+                'finished_at', s.finished_at, 'bytes', s.bytes) order by s.finished_at, s.name), '[]')
+            from errand.steps s where s.lane = j.lane and s.id = j.id),
         'waits_for', (
             select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('id', d.parent_id, 'on_parent', d.on_parent,
                 'outcome', d.outcome, 'held', d.held) order by d.parent_id), '[]')
@@ -350,6 +354,13 @@ select a.attempt, pg_catalog.to_char(a.finished_at at time zone 'UTC', 'YYYY-MM-
 from errand.attempt a
 where a.id = $1::bigint
 order by a.finished_at, a.attempt
+
+-- name: jobs_steps
+-- What its handler has done of it.
+select s.name, s.attempt, pg_catalog.to_char(s.finished_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), s.bytes
+from errand.steps s
+where s.id = $1::bigint
+order by s.finished_at, s.name
 
 -- name: jobs_parents
 select d.parent_id, coalesce(d.outcome, 'owed'), d.on_parent, case when d.held then 'held' end

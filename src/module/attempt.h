@@ -48,6 +48,7 @@ struct errand_job {
     const char *queue, *args_text;
     json_t *args;
     bool args_parsed, cancelled;
+    bool has_steps;       /* it has asked for one */
     char *progress;       /* JSON, as it was told last; NULL: none; owned */
     bool progress_is_new; /* and not written yet */
     struct outcome outcome;
@@ -59,6 +60,7 @@ struct errand_job {
 };
 
 struct attempt_host;
+struct db_unit;
 struct http;
 struct http_call;
 
@@ -68,6 +70,11 @@ struct attempt_queue_calls {
     void (*hold)(void *queue, int64_t ms);
     void (*pause)(void *queue, int64_t ms, const char *reason);
     void (*progress)(void *queue); /* a job of the queue has told something new */
+    /* Adds the statement that asks for a step (result NULL) or writes it; of its one row the first
+     * column says whether the job is the attempt's own, the second one is the step's result, or
+     * whether it stands. */
+    void (*step)(struct errand_job *job, struct db_unit *unit, const char *name,
+                 const char *result);
     /* True: granted at once. False: attempt_wake will come. */
     bool (*rate_wait)(void *queue, struct attempt *attempt);
     void (*rate_wait_cancel)(void *queue, struct attempt *attempt);

@@ -4,6 +4,7 @@
 #include "queue/acquire.h"
 #include "queue/params.h"
 #include "queue/runner_state.h"
+#include "queue/step.h"
 #include "queue_sql.h"
 
 #include <assert.h>
@@ -255,6 +256,7 @@ struct db_unit *completing_new(struct runner *runner, struct errand_job *jobs, s
     for (struct lane *lane = runner->lanes; lane; lane = lane->next)
         if (lane->listed)
             lane_add_completions(lane, unit);
+    step_add_drops(runner, unit, jobs);
     unit_add_wakes(unit, jobs);
     if (jobs->outcome.effects)
         db_unit_add(unit, &queue_sql[QUEUE_SQL_EFFECTS_PATIENCE], 0, NULL);

@@ -309,6 +309,48 @@ where j.lane = $1::integer and j.id = any ($3::bigint[])
     and j.id between (select pg_catalog.min(b.id) from unnest($3::bigint[]) b(id)) and (select pg_catalog.max(b.id) from unnest($3::bigint[]) b(id))
     and j.id = d.id and j.attempt = d.attempt and j.claimed_by = $2::bigint
 
+-- name: step_read
+-- What an attempt needs to know before it takes a step: whether the job is its own yet, as it was seen ($2 epoch, $3 runner, $4 id, $5 this attempt,
+-- counted from 1, $6 revision), and the step's ($7) result where it was taken.
+select exists (
+        select from errand.job j
+        where j.lane = $1::integer and j.id = $4::bigint and j.revision = $6::integer
+            and ((j.claimed_by = $3::bigint and j.attempt = $5::smallint)
+                or (j.claimed_by is null and j.attempt = $5::smallint - 1::smallint
+                    and exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint)))),
+    (select s.result::text from errand.step s where s.lane = $1::integer and s.job_id = $4::bigint and s.name = $7)
+
+-- name: step_write
+-- A step was taken: as step_read, and $8 its result. What stands under its name stays. The job's row is locked, so that a claim by another
+-- runner comes before (then nothing is written) or behind. Tells whether the job is the attempt's own, and whether the step stands.
+with own as materialized (
+    select j.lane, j.id from errand.job j
+    where j.lane = $1::integer and j.id = $4::bigint and j.revision = $6::integer
+        and ((j.claimed_by = $3::bigint and j.attempt = $5::smallint)
+            or (j.claimed_by is null and j.attempt = $5::smallint - 1::smallint
+                and exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint)))
+    for no key update of j
+), before as materialized (
+    select pg_catalog.count(*) as steps, coalesce(pg_catalog.bool_or(s.name = $7), false) as stands
+    from errand.step s where s.lane = $1::integer and s.job_id = $4::bigint
+), written as (
+    insert into errand.step (lane, job_id, attempt, name, result)
+    select o.lane, o.id, $5::smallint, $7, $8::jsonb from own o, before b where b.steps < 1000 and not b.stands
+    on conflict (lane, job_id, name) do nothing
+    returning 1
+)
+select exists (select from own), b.stands or exists (select from written) from before b
+
+-- name: steps_drop
+-- Steps of jobs that end in this transaction, or that have ended: $2 ids. Those of a job that is owed or dead stay.
+delete from errand.step s
+where s.lane = $1::integer and s.job_id = any ($2::bigint[])
+    and not exists (select from errand.job j where j.lane = $1::integer and j.id = s.job_id offset 0)
+    and not exists (select from errand.dead_letter d where d.lane = $1::integer and d.id = s.job_id offset 0)
+
+-- name: steps_forget
+select errand.steps_forget()
+
 -- name: job_done_first
 -- Jobs that are done and were never written to since they were enqueued (attempt 0, revision 0, not claimed), in a lane that is still ours: $2
 -- epoch, $3 expected number (-1: no check), $4 ids, $5 start times, $6 runner, $7 days that the history keeps them. Tells as job_done.

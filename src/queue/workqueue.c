@@ -7,6 +7,7 @@
 #include "queue/expiry.h"
 #include "queue/lane.h"
 #include "queue/runner_state.h"
+#include "queue/step.h"
 #include "queue_sql.h"
 
 #include <stdlib.h>
@@ -278,6 +279,7 @@ const struct attempt_queue_calls workqueue_calls = {
     .hold = on_hold,
     .pause = on_pause,
     .progress = on_progress,
+    .step = step_add,
     .rate_wait = on_rate_wait,
     .rate_wait_cancel = on_rate_wait_cancel,
 };

@@ -11,8 +11,8 @@ ROLES = ["errand_viewer", "errand_enqueue", "errand_operator", "errand_runner"]
 NOBODY = "nobody"
 DENIED = "42501"
 TABLES = ["queue", "lane", "runner", "kind", "kind_setting", "kind_retry", "job", "dependency", "parent_ended", "recent_key", "history",
-          "attempt", "statistic", "dead_letter", "schedule", "schedule_fire"]
-VIEWS = ["jobs", "queues", "runners", "kinds", "statistics", "schedules", "webhooks"]
+          "attempt", "statistic", "dead_letter", "schedule", "schedule_fire", "step"]
+VIEWS = ["jobs", "queues", "runners", "kinds", "statistics", "schedules", "steps", "webhooks"]
 
 # What may be called, and by whom. errand's other functions are its own.
 CALLS = {
@@ -34,6 +34,7 @@ CALLS = {
     "errand.queue_pause('default')": {"errand_operator", "errand_runner"},
     "errand.queue_resume('default')": {"errand_operator", "errand_runner"},
     "errand.history_maintain()": {"errand_runner"},
+    "errand.steps_forget()": {"errand_runner"},
     "errand.runner_listen(1)": {"errand_runner"},
     "errand.completion_check(1, 1)": {"errand_runner"},
     "errand.runner_alive(1)": set(ROLES) - {"errand_enqueue"},

@@ -11,7 +11,7 @@ import pytest
 from support.cluster import shared_cluster
 from support.errand import Errand
 from support.statements import QUEUE_SQL, read_statements
-from support.ledger import EFFECT_TABLE
+from support.ledger import EFFECT_TABLE, STEP_TABLE
 from support.wait import ask, connect
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,6 +58,7 @@ def dsn():
         errand.run("migrate", "up")
     connection = connect(dsn)
     ask(connection, EFFECT_TABLE)
+    ask(connection, STEP_TABLE)
     connection.close()
     yield dsn
     cluster.drop_database(dsn)

@@ -8,6 +8,8 @@ import collections
 
 # What the effects of the probe are written to (jobs/probe/queries.sql).
 EFFECT_TABLE = "create table public.probe_effect (job bigint not null, attempt integer not null, pid integer not null)"
+# And those of its steps, in their order.
+STEP_TABLE = "create table public.probe_step (n serial, job bigint not null, attempt integer not null, name text not null)"
 
 
 class Run:
