@@ -16,12 +16,12 @@
 #include <string.h>
 
 const struct command_flag cmd_migrate_up_flags[] = {
-    {"only", "SET[,SET]", "only these sets of: queue, auth, domain, email"},
+    {"only", "SET[,SET]", "only these sets of: queue, auth, domain, email, billing"},
     {NULL, NULL, NULL},
 };
 
 const struct command_flag cmd_migrate_plan_flags[] = {
-    {"only", "SET[,SET]", "only these sets of: queue, auth, domain, email"},
+    {"only", "SET[,SET]", "only these sets of: queue, auth, domain, email, billing"},
     {"sql", NULL, "print the SQL as well"},
     {NULL, NULL, NULL},
 };

@@ -161,7 +161,9 @@ static bool plan_fill(struct migration_plan *plan, const struct migration_list *
            plan_check_needs(plan, list, MIGRATION_SET_DOMAIN, MIGRATION_SET_AUTH, list->has_auth,
                             err) &&
            plan_check_needs(plan, list, MIGRATION_SET_EMAIL, MIGRATION_SET_QUEUE, false, err) &&
-           plan_check_needs(plan, list, MIGRATION_SET_EMAIL, MIGRATION_SET_DOMAIN, false, err);
+           plan_check_needs(plan, list, MIGRATION_SET_EMAIL, MIGRATION_SET_DOMAIN, false, err) &&
+           plan_check_needs(plan, list, MIGRATION_SET_BILLING, MIGRATION_SET_QUEUE, false, err) &&
+           plan_check_needs(plan, list, MIGRATION_SET_BILLING, MIGRATION_SET_DOMAIN, false, err);
 }
 
 bool migration_plan_make(struct migration_plan *plan, const struct migration_list *list,

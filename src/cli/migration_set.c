@@ -6,10 +6,9 @@
 #include <string.h>
 
 static const char *const migration_set_names[MIGRATION_SET_COUNT] = {
-    [MIGRATION_SET_QUEUE] = "queue",
-    [MIGRATION_SET_AUTH] = "auth",
-    [MIGRATION_SET_DOMAIN] = "domain",
-    [MIGRATION_SET_EMAIL] = "email",
+    [MIGRATION_SET_QUEUE] = "queue",     [MIGRATION_SET_AUTH] = "auth",
+    [MIGRATION_SET_DOMAIN] = "domain",   [MIGRATION_SET_EMAIL] = "email",
+    [MIGRATION_SET_BILLING] = "billing",
 };
 
 const char *migration_set_name(enum migration_set set)
@@ -36,7 +35,8 @@ bool migration_set_parse(const char *list, unsigned *mask, struct err *err)
         if (set == MIGRATION_SET_COUNT)
             return err_set(
                 err, ERR_CONFIG,
-                "there is no set of migrations '%s'; allowed: queue, auth, domain, email", name);
+                "there is no set of migrations '%s'; allowed: queue, auth, domain, email, billing",
+                name);
         *mask |= 1u << set;
         at += length;
         if (!*at)

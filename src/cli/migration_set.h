@@ -6,10 +6,11 @@
 #include "base/err.h"
 
 enum migration_set {
-    MIGRATION_SET_QUEUE,  /* errand's own schema: no extension, no table of the product */
-    MIGRATION_SET_AUTH,   /* auth.users and roles, where Supabase made none */
-    MIGRATION_SET_DOMAIN, /* 001-011; needs pgvector and auth.users */
-    MIGRATION_SET_EMAIL,  /* errand's sources on the domain tables; needs queue and domain */
+    MIGRATION_SET_QUEUE,   /* errand's own schema: no extension, no table of the product */
+    MIGRATION_SET_AUTH,    /* auth.users and roles, where Supabase made none */
+    MIGRATION_SET_DOMAIN,  /* 001-011; needs pgvector and auth.users */
+    MIGRATION_SET_EMAIL,   /* errand's sources on the domain tables; needs queue and domain */
+    MIGRATION_SET_BILLING, /* workspaces from events of billing; needs queue and domain */
     MIGRATION_SET_COUNT
 };
 

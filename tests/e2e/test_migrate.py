@@ -76,7 +76,7 @@ def test_up_on_an_empty_database(errand):
     assert snapshot(errand) == [], "plan and status change nothing"
     assert [step[2] for step in planned] == ["apply"] * len(planned)
     sets = [step[0] for step in planned]
-    assert sets == sorted(sets, key=["queue", "auth", "domain", "email"].index)
+    assert sets == sorted(sets, key=["queue", "auth", "domain", "email", "billing"].index)
     done = json.loads(errand.run("migrate", "up", "--json").stdout)
     assert [(s["set"], s["number"], s["action"]) for s in done] == planned
     assert {s["outcome"] for s in done} == {"applied"}
@@ -149,7 +149,7 @@ def test_queue_alone_needs_no_extension(plain):
 
 
 def test_only_takes_known_sets_that_have_what_they_need(errand):
-    assert "allowed: queue, auth, domain, email" in refused(errand, "migrate", "up", "--only", "queues", status=2)
+    assert "allowed: queue, auth, domain, email, billing" in refused(errand, "migrate", "up", "--only", "queues", status=2)
     assert "--only auth,domain" in refused(errand, "migrate", "up", "--only", "domain", status=1)
     assert snapshot(errand) == []
     errand.run("migrate", "up", "--only", "auth,domain")

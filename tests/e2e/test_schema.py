@@ -146,7 +146,7 @@ def test_mail():
     """The email module in another schema; a second errand beside it stays away from the messages."""
     cluster = shared_cluster()
     dsn = cluster.create_database("schema_mail")
-    with ResendProvider() as provider, Installation(dsn, NAME, "queue", "auth", "domain", "email") as app, MailBox(dsn) as box:
+    with ResendProvider() as provider, Installation(dsn, NAME, "queue", "auth", "domain", "email", "billing") as app, MailBox(dsn) as box:
         box.sql("insert into auth.users (id, email) values (%s, 'owner@example.com')", OWNER)
         box.sql("insert into public.workspaces (id, name, owner_id) values (%s, 'Test', %s)", WORKSPACE, OWNER)
         with Errand(dsn, provider, ERRAND_SCHEMA=NAME, ERRAND_EMAIL_RATE="1000") as errand:
@@ -170,6 +170,8 @@ def test_mail():
             assert "--only queue,auth,domain" in refused.stderr
             assert box.one("select to_regnamespace('errand') is null")
             errand.run("migrate", "up", "--only", "queue,auth,domain")
+            refused = errand.run("migrate", "up", "--only", "billing", check=False)
+            assert refused.returncode != 0 and f"billed by the errand in schema {NAME}" in refused.stderr
             assert box.one("select count(*) from errand.migration where adopted") == 11
         with Errand(dsn, ERRAND_SCHEMA=NAME) as errand:
             assert "nothing to do" in errand.run("migrate", "up").stdout

@@ -24,7 +24,7 @@ static void test_sets(void **state)
     assert_false(migration_set_parse("queue,", &mask, &err));
     assert_false(migration_set_parse("", &mask, &err));
     assert_false(migration_set_parse("queues", &mask, &err));
-    assert_non_null(strstr(err.text, "'queues'; allowed: queue, auth, domain, email"));
+    assert_non_null(strstr(err.text, "'queues'; allowed: queue, auth, domain, email, billing"));
     assert_int_equal(migration_set_find("nothing"), MIGRATION_SET_COUNT);
 }
 
