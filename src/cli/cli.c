@@ -7,6 +7,7 @@
 #include "cli/failure.h"
 #include "cli/session.h"
 #include "module/loader.h"
+#include "web/source.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -26,7 +27,8 @@ static struct settings *cli_settings(const struct errand_module *const *modules)
     for (size_t i = 0; i < count; i++)
         sections[i] = (struct settings_section){modules[i]->name, modules[i]->settings,
                                                 modules[i]->setting_count};
-    struct settings *settings = settings_new(sections, count);
+    sections[count] = source_settings;
+    struct settings *settings = settings_new(sections, count + 1);
     free(sections);
     return settings;
 }

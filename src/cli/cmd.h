@@ -66,6 +66,9 @@ int cmd_schedule_remove(struct cli *cli);
 int cmd_schedule_set(struct cli *cli);
 int cmd_schedule_apply(struct cli *cli);
 
+extern const struct command_flag cmd_webhook_verify_flags[];
+int cmd_webhook_verify(struct cli *cli);
+
 extern const struct command_flag cmd_stats_flags[];
 int cmd_stats(struct cli *cli);
 

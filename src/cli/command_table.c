@@ -366,6 +366,18 @@ const struct command command_table[] = {
      .needs = COMMAND_NEEDS_SETTINGS,
      .role = "errand_operator",
      .run = cmd_schedule_remove},
+    {.name = "webhook verify",
+     .arguments = "FILE",
+     .summary = "say whether a webhook's signature is right, and if not why",
+     .details = "FILE holds the request as it was received: headers, a blank line, the body; - is "
+                "standard\ninput. Of a source that errand does not know, the secret comes from "
+                "--secret-file; it signs as\nStandard Webhooks says, unless --hex-header names a "
+                "header. Asks no database.",
+     .flags = cmd_webhook_verify_flags,
+     .args_min = 1,
+     .args_max = 1,
+     .needs = COMMAND_NEEDS_SETTINGS,
+     .run = cmd_webhook_verify},
     {.name = "stats",
      .arguments = "",
      .summary = "count outcomes and say how long jobs waited and ran",

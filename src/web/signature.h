@@ -44,8 +44,8 @@ bool signature_keys_init(struct signature_keys *keys, enum signature_scheme sche
 void signature_keys_clear(struct signature_keys *keys);
 
 struct signature_request {
-    /* The value of a header by its name in lower case (SIGNATURE_HEX: as keys->header has it);
-     * NULL: it is not there. */
+    /* The value of a header, whose name is asked for in lower case (SIGNATURE_HEX: as keys->header
+     * has it); NULL: it is not there. */
     const char *(*header)(const void *context, const char *name);
     const void *context;
     const void *body; /* as it was received */
