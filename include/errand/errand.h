@@ -326,7 +326,7 @@ struct errand_child_result {
 
 /* Runs it and waits for its end. When the attempt's time is up, the job is cancelled or errand
  * stops, its process group gets SIGTERM, and SIGKILL after the grace; whatever of the group is left
- * when the program has ended gets SIGKILL, too. A runner that is killed takes the program along. */
+ * when the program has ended gets SIGKILL, too. So does it when the runner itself is killed. */
 void errand_child(struct errand_job *job, const struct errand_child *child,
                   struct errand_child_result *result);
 

@@ -25,6 +25,12 @@ void children_init(struct children *children, struct loop *loop)
     signal(SIGCHLD, SIG_DFL);
 }
 
+void children_clear(struct children *children)
+{
+    assert(!children->first);
+    warden_stop(&children->warden);
+}
+
 void children_kill(struct children *children)
 {
     for (struct child *child = children->first; child; child = child->next)
@@ -60,6 +66,7 @@ static void child_tell(void *owner)
 static void child_finish(struct child *child)
 {
     kill(-child->spawn.pid, SIGKILL);
+    warden_tell(&child->children->warden, -child->spawn.pid);
     while (waitpid(child->spawn.pid, NULL, 0) < 0 && errno == EINTR)
         continue;
     loop_timer_stop(&child->timeout);
@@ -204,6 +211,23 @@ static void child_watch(struct child *child)
         io_close(child, &child->writable);
 }
 
+static bool child_spawn(struct child *child, const struct spawn_plan *wanted)
+{
+    struct children *children = child->children;
+    struct spawn_plan plan = *wanted;
+    bool is_new;
+    if (!warden_ready(&children->warden, &is_new, &child->err))
+        return false;
+    for (struct child *each = children->first; is_new && each; each = each->next)
+        warden_tell(&children->warden, each->spawn.pid);
+    plan.group_fd = children->warden.groups;
+    if (spawn_start(&plan, &child->spawn, &child->err))
+        return true;
+    if (child->spawn.pid > 0)
+        warden_tell(&children->warden, -child->spawn.pid);
+    return false;
+}
+
 struct child *child_start(struct children *children, const struct child_options *options,
                           void (*on_done)(struct child *child, void *owner), void *owner)
 {
@@ -220,7 +244,7 @@ struct child *child_start(struct children *children, const struct child_options 
     output_init(child, &child->err_out, options->max_err_bytes);
     loop_timer_init(&child->timeout, children->loop, on_timeout, child);
     loop_timer_init(&child->force, children->loop, on_force, child);
-    if (!spawn_start(&options->plan, &child->spawn, &child->err)) {
+    if (!child_spawn(child, &options->plan)) {
         child->end = CHILD_NOT_STARTED;
         loop_defer(children->loop, &child->tell);
         return child;

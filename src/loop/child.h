@@ -7,20 +7,23 @@
 #include "base/buf.h"
 #include "loop/loop.h"
 #include "loop/spawn.h"
+#include "loop/warden.h"
 
 /* All that run, so that none is left when this process ends. */
 struct children {
     struct loop *loop;
+    struct warden warden; /* from the first child on */
     struct child *first;
 };
 
 void children_init(struct children *children, struct loop *loop);
+void children_clear(struct children *children); /* none runs */
 /* SIGKILL to every group, with no word to anybody: this process is about to end. */
 void children_kill(struct children *children);
 
 struct child_options {
-    struct spawn_plan plan;
-    const void *input; /* borrowed until the end is told */
+    struct spawn_plan plan; /* but group_fd */
+    const void *input;      /* borrowed until the end is told */
     size_t input_bytes;
     int timeout_ms;                      /* 0: none; then it is ended as child_cancel ends it */
     int grace_ms;                        /* between SIGTERM and SIGKILL at the timeout */

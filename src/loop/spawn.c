@@ -80,12 +80,20 @@ static bool stage_take_pipes(struct spawn_stage *stage)
     return close_range(PIPE_COUNT, ~0U, 0) == 0;
 }
 
+static bool stage_tell_group(const struct spawn_stage *stage)
+{
+    pid_t group = getpid();
+    return write(stage->plan->group_fd, &group, sizeof group) == (ssize_t)sizeof group;
+}
+
 static bool stage_prepare(struct spawn_stage *stage)
 {
     if (setsid() < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
         return stage_fail(stage, "its process group");
     if (getppid() != stage->parent) /* it died before it could be watched */
         _exit(127);
+    if (!stage_tell_group(stage))
+        return stage_fail(stage, "its warden");
     if (!stage_take_pipes(stage))
         return stage_fail(stage, "its pipes");
     if (stage->plan->cwd && chdir(stage->plan->cwd) != 0)
@@ -199,6 +207,12 @@ static pid_t spawn_vfork(struct spawn_stage *stage)
     return pid;
 }
 
+static bool errno_is_temporary(int number)
+{
+    return number == EAGAIN || number == ENOMEM || number == EMFILE || number == ENFILE ||
+           number == EPIPE || number == ETXTBSY;
+}
+
 static bool spawn_run(struct spawn_stage *stage, struct spawn *spawn, struct err *err)
 {
     const char *program = stage->plan->argv[0];
@@ -209,8 +223,8 @@ static bool spawn_run(struct spawn_stage *stage, struct spawn *spawn, struct err
     if (spawn->pidfd >= 0 && !stage->failed)
         return true;
     if (stage->failed)
-        err_set(err, ERR_PERMANENT, "cannot start %s: %s: %s", program, stage->failed,
-                strerror(stage->failed_errno));
+        err_set(err, errno_is_temporary(stage->failed_errno) ? ERR_TEMPORARY : ERR_PERMANENT,
+                "cannot start %s: %s: %s", program, stage->failed, strerror(stage->failed_errno));
     else
         err_set(err, ERR_TEMPORARY, "cannot watch %s: %s", program, strerror(errno));
     kill(-spawn->pid, SIGKILL);

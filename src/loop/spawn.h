@@ -22,6 +22,7 @@ struct spawn_plan {
                                NULL: none */
     const char *cwd;        /* NULL: errand's */
     struct spawn_limits limits;
+    int group_fd; /* where the new process writes its group before anything runs */
 };
 
 struct spawn {

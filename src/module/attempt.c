@@ -22,6 +22,7 @@ void attempt_host_clear(struct attempt_host *host)
 {
     http_free(host->http);
     coro_pool_clear(&host->coros);
+    children_clear(&host->children);
 }
 
 void attempt_host_abandon(struct attempt_host *host)

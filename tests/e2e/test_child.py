@@ -112,13 +112,32 @@ def test_runner_that_stops_takes_its_programs_along(db, errand):
         family.wait_gone(2)
 
 
-def test_runner_that_is_killed_takes_its_program_along(db, errand):
+def children_of(pid):
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if int(path.read_text().rsplit(")", 1)[1].split()[1]) == pid:
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_runner_that_is_killed_takes_its_programs_along(db, errand):
+    """And what they have started, whatever it ignores; then the warden ends, too."""
     runner = errand.start().wait_ready()
-    family = Family("trap '' TERM; while :; do :; done")
-    db.enqueue("probe.child", {"argv": family.argv})
-    family.wait_runs(1)
+    families = [Family() for _ in range(3)]
+    for family in families:
+        db.enqueue("probe.child", {"argv": family.argv})
+    for family in families:
+        family.wait_runs()
+    children = children_of(runner.pid)
+    assert len(children) == 4
     os.kill(runner.pid, signal.SIGKILL)
-    family.wait_gone(2)
+    for family in families:
+        family.wait_gone(2)
+    until(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes()
+                          for pid in children), "the warden stays", timeout=2)
 
 
 def resident_kib(pid, field="VmHWM"):

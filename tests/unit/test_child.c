@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static struct loop loop;
@@ -36,7 +37,9 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    assert_null(children.first);
+    children_clear(&children);
+    assert_int_equal(waitpid(-1, NULL, 0), -1);
+    assert_int_equal(errno, ECHILD);
     loop_clear(&loop);
     return 0;
 }
@@ -141,6 +144,7 @@ static void test_what_cannot_start_is_told_later(void **state)
                              *const fine[] = {"true", NULL};
     const struct spawn_plan plans[] = {
         {.argv = missing}, {.argv = bare}, {.argv = folder}, {.argv = fine, .cwd = "/nowhere"}};
+    child_free(run_sh("true")); /* the warden is there from now on */
     size_t before = descriptors();
     for (size_t i = 0; i < sizeof plans / sizeof *plans; i++) {
         struct child *child = run(&(struct child_options){.plan = plans[i], .timeout_ms = 1});
@@ -363,6 +367,7 @@ static void on_done_of_many(struct child *child, void *owner)
 static void test_many_leak_no_descriptor(void **state)
 {
     (void)state;
+    child_free(run_sh("true"));
     size_t before = descriptors();
     int count = 50;
     struct child_options options = sh("echo on; echo off >&2");
@@ -371,6 +376,58 @@ static void test_many_leak_no_descriptor(void **state)
     loop_run(&loop);
     assert_int_equal(told, count);
     assert_int_equal(descriptors(), before);
+}
+
+static void on_end_of_warden(void *owner)
+{
+    static int never = 9;
+    (void)owner;
+    assert_true(children.warden.pid > 1);
+    kill(children.warden.pid, SIGKILL);
+    usleep(100000);
+    struct child_options options = sh("true");
+    child_start(&children, &options, on_done_of_many, &never);
+}
+
+/* A warden that somebody has killed is replaced, and the new one knows what runs. */
+static void test_warden_that_is_gone(void **state)
+{
+    (void)state;
+    struct child_options options = sh("sleep 0.5");
+    struct child *child = child_start(&children, &options, on_done, NULL);
+    pid_t first = children.warden.pid;
+    struct loop_timer timer;
+    loop_timer_init(&timer, &loop, on_end_of_warden, NULL);
+    loop_timer_set(&timer, clock_mono_us() + 100000);
+    loop_run(&loop);
+    assert_int_equal(told, 2);
+    assert_int_equal(child->status, 0);
+    assert_int_not_equal(children.warden.pid, first);
+    child_free(child);
+}
+
+/* What becomes of a family when the process that started it is killed. */
+static void test_warden_outlives_its_process(void **state)
+{
+    (void)state;
+    int ends[2];
+    pid_t group = 0, middle;
+    assert_int_equal(pipe(ends), 0);
+    middle = fork();
+    if (middle == 0) {
+        struct child_options options =
+            sh("trap '' TERM; (trap '' TERM; while :; do sleep 1; done) & wait");
+        struct child *child = child_start(&children, &options, on_done, NULL);
+        usleep(200000);
+        if (write(ends[1], &child->spawn.pid, sizeof group) > 0)
+            raise(SIGKILL);
+        _exit(1);
+    }
+    assert_int_equal(read(ends[0], &group, sizeof group), sizeof group);
+    assert_int_equal(waitpid(middle, NULL, 0), middle);
+    assert_true(group > 1 && group_is_gone(group));
+    close(ends[0]);
+    close(ends[1]);
 }
 
 static void test_kill_all(void **state)
@@ -404,6 +461,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_cancel, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cancelled_at_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_many_leak_no_descriptor, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_warden_that_is_gone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_warden_outlives_its_process, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_kill_all, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
