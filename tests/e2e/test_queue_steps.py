@@ -146,6 +146,16 @@ def test_steps_go_with_the_job_however_it_ends(db, errand):
     assert runner.terminate() == 0
 
 
+def test_jobs_without_steps_pay_nothing(db, errand):
+    """Their completions do not look at the table; the upkeep does, lane by lane, once."""
+    runner = errand.start().wait_ready()
+    db.enqueue_many(20000, kind="probe.claim")
+    db.wait_empty()
+    assert runner.terminate() == 0
+    db.wait("select count(*) = 1 from pg_stat_activity where datname = current_database()")  # the others have told their counts
+    assert db.one("select seq_scan + idx_scan from pg_stat_all_tables where relid = 'errand.step'::regclass") <= 2 * 8
+
+
 def test_upkeep_forgets_what_nobody_dropped(db, errand):
     runner = errand.start().wait_ready()
     owed = owed_with_steps(db)
