@@ -673,3 +673,27 @@ left join lateral (
 ) d on n.name is not null and b.value is not null
 where b.value is null or n.name is null or n.revision <> (b.value ->> 'revision')::bigint
 order by 2
+
+-- name: webhook_list
+-- The newest first. $1: source, $2: status, $3: type; $4, $5: source and id of the event below which to go on; $6: how many at most.
+select w.source || ':' || w.event_id, w.type, pg_catalog.to_char(w.received_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), w.status, w.job_id,
+    w.effect, pg_catalog.row_to_json(w)
+from errand.webhooks w
+where ($1::text is null or w.source = $1)
+    and ($2::text is null or w.status = $2)
+    and ($3::text is null or w.type = $3)
+    and ($4::text is null or (w.received_at, w.source, w.event_id) < (
+        select b.received_at, b.source, b.event_id from errand.webhooks b where b.source = $4 and b.event_id = $5::text))
+order by w.received_at desc, w.source desc, w.event_id desc
+limit $6::bigint
+
+-- name: webhook_show
+-- $1, $2: source and id. Fields for people, and all as JSON.
+select w.source, w.event_id, w.type, pg_catalog.to_char(w.received_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), w.status, w.effect, w.job_id,
+    w.headers, pg_catalog.row_to_json(w)
+from errand.webhooks w
+where w.source = $1 and w.event_id = $2
+
+-- name: webhook_body
+-- $1, $2: source and id.
+select pg_catalog.encode(e.body, 'hex') from errand.webhook_event e where e.source = $1 and e.event_id = $2

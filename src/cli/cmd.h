@@ -66,7 +66,10 @@ int cmd_schedule_remove(struct cli *cli);
 int cmd_schedule_set(struct cli *cli);
 int cmd_schedule_apply(struct cli *cli);
 
-extern const struct command_flag cmd_webhook_verify_flags[];
+extern const struct command_flag cmd_webhook_list_flags[], cmd_webhook_show_flags[],
+    cmd_webhook_verify_flags[];
+int cmd_webhook_list(struct cli *cli);
+int cmd_webhook_show(struct cli *cli);
 int cmd_webhook_verify(struct cli *cli);
 
 extern const struct command_flag cmd_stats_flags[];

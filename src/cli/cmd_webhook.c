@@ -1,0 +1,175 @@
+/* errand webhook list | show */
+#include "cli/cmd.h"
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "cli/ask.h"
+#include "cli/cli.h"
+#include "cli/failure.h"
+#include "cli/session.h"
+#include "cli/table.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+const struct command_flag cmd_webhook_list_flags[] = {
+    {"source", "NAME", "of this source"},
+    {"status", "STATUS", "stored, applied, ignored, unassigned, failed"},
+    {"type", "TYPE", "of this type, as the sender calls it"},
+    {"limit", "N", "at most so many, the newest first (default 50, at most 10000)"},
+    {"before", "EVENT", "the next page: what stands below this event"},
+    {NULL, NULL, NULL},
+};
+
+const struct command_flag cmd_webhook_show_flags[] = {
+    {"body", NULL, "print the body alone, as it was received (errand_operator)"},
+    {NULL, NULL, NULL},
+};
+
+static const char *const list_headings[] = {"event",  "type", "received_at",
+                                            "status", "job",  "effect"};
+static const struct table_shape list_shape = {list_headings, 6, 0x1d, true};
+
+/* An event's name, SOURCE:ID: a source has no colon. *source is the caller's to free; text NULL:
+ * both are NULL. False: told as a usage error. */
+static bool event_split(const struct cli *cli, const char *text, char **source, const char **id)
+{
+    const char *colon = text ? strchr(text, ':') : NULL;
+    *source = NULL;
+    *id = NULL;
+    if (!text)
+        return true;
+    if (!colon || colon == text || !colon[1]) {
+        failure_usage(cli, "`errand webhook list` has them in its first column.",
+                      "'%.80s' is no event: it is SOURCE:ID", text);
+        return false;
+    }
+    *source = mem_strndup(text, (size_t)(colon - text));
+    *id = colon + 1;
+    return true;
+}
+
+static int event_missing(const struct cli *cli, const char *text)
+{
+    char message[200];
+    snprintf(message, sizeof message, "there is no event %.150s", text);
+    return failure_tell(cli, FAILURE_NOT_FOUND, message, "`errand webhook list` lists the events.");
+}
+
+/* ---- List ---- */
+
+/* The statement is asked for one row more than is shown, to know whether there is a next page. */
+static void list_print(const struct cli *cli, const struct session_rows *rows, size_t limit)
+{
+    bool more = session_rows_count(rows) > limit;
+    size_t shown = more ? limit : session_rows_count(rows);
+    const char *next = more ? session_rows_text(rows, shown - 1, 0) : NULL;
+    if (!cli->json) {
+        table_print_rows(&list_shape, rows, shown);
+        if (next && isatty(STDOUT_FILENO))
+            printf("There are more: add --before %s\n", next);
+        return;
+    }
+    struct buf text;
+    buf_init(&text, 0);
+    if (next)
+        str_escape(&text, next, strlen(next));
+    fputs("{\"webhooks\": ", stdout);
+    ask_print_json(rows, list_shape.columns, shown);
+    printf(next ? ", \"next\": \"%s\"}\n" : ", \"next\": null%s}\n", buf_text(&text));
+    buf_clear(&text);
+}
+
+int cmd_webhook_list(struct cli *cli)
+{
+    static const char *const statuses[] = {"stored", "applied", "ignored", "unassigned", "failed"};
+    struct session *session;
+    struct session_rows *rows;
+    int status = FAILURE_USAGE;
+    const char *limit = cli_flag(cli, "limit"), *id;
+    char one_more[32], *source;
+    if (!cli_number(cli, "--limit", limit, 1, 10000) ||
+        !cli_word(cli, "--status", cli_flag(cli, "status"), statuses, 5) ||
+        !event_split(cli, cli_flag(cli, "before"), &source, &id))
+        return FAILURE_USAGE;
+    size_t count = limit ? (size_t)atoi(limit) : 50;
+    snprintf(one_more, sizeof one_more, "%zu", count + 1);
+    const char *const params[] = {cli_flag(cli, "source"),
+                                  cli_flag(cli, "status"),
+                                  cli_flag(cli, "type"),
+                                  source,
+                                  id,
+                                  one_more};
+    const struct ask ask = {CLI_SQL_WEBHOOK_LIST, 6, params, "cannot list the webhooks"};
+    if (cli_connect(cli, &session, &status)) {
+        status = FAILURE_OK;
+        if (ask_rows(cli, session, &ask, &rows, &status)) {
+            list_print(cli, rows, count);
+            session_rows_free(rows);
+        }
+        session_close(session);
+    }
+    free(source);
+    return status;
+}
+
+/* ---- Show ---- */
+
+static void show_print(const struct session_rows *rows)
+{
+    static const char *const fields[] = {"source", "event_id", "type",   "received_at",
+                                         "status", "effect",   "job_id", "headers"};
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        const char *value = session_rows_text(rows, 0, i);
+        struct buf shown;
+        if (!value)
+            continue;
+        buf_init(&shown, 0);
+        str_printable(&shown, value);
+        printf("%-13s %s\n", fields[i], buf_text(&shown));
+        buf_clear(&shown);
+    }
+}
+
+/* The bytes that the hex text stands for. */
+static void body_print(const char *hex)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (; hex[0] && hex[1]; hex += 2)
+        putchar((int)((strchr(digits, hex[0]) - digits) * 16 + (strchr(digits, hex[1]) - digits)));
+}
+
+int cmd_webhook_show(struct cli *cli)
+{
+    enum { JSON = 8 };
+    struct session *session;
+    struct session_rows *rows;
+    int status = FAILURE_OK;
+    bool body = cli_flag(cli, "body");
+    const char *id;
+    char *source;
+    if (!event_split(cli, cli->args[0], &source, &id))
+        return FAILURE_USAGE;
+    const char *const params[] = {source, id};
+    const struct ask ask = {body ? CLI_SQL_WEBHOOK_BODY : CLI_SQL_WEBHOOK_SHOW, 2, params,
+                            "cannot read the webhook"};
+    if (cli_connect(cli, &session, &status)) {
+        if (ask_rows(cli, session, &ask, &rows, &status)) {
+            if (session_rows_count(rows) == 0)
+                status = event_missing(cli, cli->args[0]);
+            else if (body)
+                body_print(session_rows_text(rows, 0, 0));
+            else if (cli->json)
+                puts(session_rows_text(rows, 0, JSON));
+            else
+                show_print(rows);
+            session_rows_free(rows);
+        }
+        session_close(session);
+    }
+    free(source);
+    return status;
+}
