@@ -4,7 +4,7 @@
 
 # cmocka and python stand here too: the build makes the unit tests and registers the others.
 PACKAGES_BUILD="gcc libc6-dev cmake ninja-build pkgconf libpq-dev libcurl4-openssl-dev libjansson-dev
-    libev-dev uthash-dev libssl-dev libcmocka-dev python3"
+    libmicrohttpd-dev libev-dev uthash-dev libssl-dev libcmocka-dev python3"
 PACKAGES_RUN="python3-psycopg2"
 PACKAGES_TEST="$PACKAGES_RUN python3-pytest pgbouncer spin"
 

@@ -8,6 +8,7 @@
 #include "cli/session.h"
 #include "module/loader.h"
 #include "queue/runner.h"
+#include "web/web.h"
 
 /* Whether this binary and the tables fit: 0, or the exit status, told. A database that does not
  * answer now is the runner's to wait for. */
@@ -58,7 +59,10 @@ int cmd_run(struct cli *cli)
     int status = run_check(cli);
     if (status != FAILURE_OK)
         return status;
-    status = runner_run(cli->settings, cli->modules, &err);
+    struct web *web = web_new();
+    const struct runner_front front = web_front(web);
+    status = runner_run(cli->settings, cli->modules, &front, &err);
+    web_free(web);
     if (err.code != ERR_NONE)
         failure_tell(cli, (enum failure_exit)status, err.text, "");
     return status;

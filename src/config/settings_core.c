@@ -28,6 +28,14 @@ static const struct errand_setting settings_core_table[] = {
      "the runner's name, as operators see it; unset: host:pid"},
     {"plugins", ERRAND_SETTING_TEXT, NULL, NULL, 0, 0,
      "directory whose NAME.so files are loaded as plug-ins; unset: none"},
+    {"http_listen", ERRAND_SETTING_TEXT, NULL, NULL, 0, 0,
+     "where to listen for HTTP, separated by commas: ADDRESS:PORT or /path; unset: nowhere"},
+    {"http_deadline_ms", ERRAND_SETTING_INTEGER, "15000", NULL, 100, 600000,
+     "how long an HTTP request may take to come and to be handled, milliseconds"},
+    {"http_connections", ERRAND_SETTING_INTEGER, "1000", NULL, 1, 100000,
+     "HTTP connections at the same time"},
+    {"http_connections_per_address", ERRAND_SETTING_INTEGER, "100", NULL, 1, 100000,
+     "HTTP connections at the same time from one address, or one IPv6 /64"},
 };
 
 const struct settings_section settings_core = {

@@ -110,12 +110,28 @@ static void on_down(struct db_pool *pool, const struct err *err, void *owner)
         lane->armed = false;
 }
 
+bool runner_is_ready(const struct runner *runner, const char **reason)
+{
+    *reason = runner->phase == RUNNER_STARTING ? "the runner is not registered yet\n"
+              : runner->phase > RUNNER_RUNNING ? "the runner is stopping\n"
+              : runner->away_since_us          ? "the database is away\n"
+              : !lease_holds(runner)           ? "the lease does not hold\n"
+                                               : NULL;
+    return !*reason;
+}
+
 /* ---- Stopping ---- */
+
+void runner_front_quiet(struct runner *runner)
+{
+    runner_check_stopped(runner);
+}
 
 void runner_check_stopped(struct runner *runner)
 {
     if (runner->phase == RUNNER_STOPPING && !runner->dispatch.in_flight &&
-        !runner->completion.count && dependents_are_told(runner) && statistic_is_written(runner))
+        !runner->completion.count && dependents_are_told(runner) && statistic_is_written(runner) &&
+        (!runner->front || runner->front->is_quiet(runner->front->owner)))
         lease_leave(runner);
 }
 
@@ -143,6 +159,8 @@ static void on_signal(struct ev_loop *ev, struct ev_signal *watcher, int events)
     runner->phase = RUNNER_STOPPING;
     /* Others may have the lanes at once; what runs here ends here. */
     lease_tell_stopping(runner);
+    if (runner->front)
+        runner->front->stop(runner->front->owner);
     for (struct workqueue *queue = runner->workqueues; queue; queue = queue->next)
         workqueue_stop(queue);
     for (struct lane *lane = runner->lanes; lane; lane = lane->next)
@@ -297,6 +315,8 @@ static void runner_init(struct runner *runner, const struct settings *settings)
 /* Nothing runs any more. */
 static void runner_clear(struct runner *runner)
 {
+    if (runner->front)
+        runner->front->clear(runner->front->owner);
     db_pool_clear(&runner->control);
     db_pool_clear(&runner->reads);
     db_pool_clear(&runner->writes);
@@ -324,7 +344,7 @@ static void runner_clear(struct runner *runner)
 }
 
 int runner_run(const struct settings *settings, const struct errand_module *const *modules,
-               struct err *err)
+               const struct runner_front *front, struct err *err)
 {
     static struct runner runner;
     err_clear(err);
@@ -336,6 +356,11 @@ int runner_run(const struct settings *settings, const struct errand_module *cons
     }
     signal(SIGPIPE, SIG_IGN);
     runner_init(&runner, settings);
+    runner.front = front;
+    if (front && !front->start(&runner, &runner.loop, settings, front->owner, err)) {
+        runner_clear(&runner);
+        return 1;
+    }
     loop_run(&runner.loop);
     log_event(LOG_INFO, "runner stopped", "runner", runner.id_text, NULL);
     /* Handlers that did not end still stand on their stacks: the process ends under them. */

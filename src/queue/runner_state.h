@@ -14,6 +14,7 @@
 #include "queue/lane.h"
 #include "queue/limit_read.h"
 #include "queue/progress.h"
+#include "queue/runner.h"
 #include "queue/schedule.h"
 #include "queue/statistic.h"
 #include "queue/workqueue.h"
@@ -32,7 +33,7 @@ struct lease {
                                margin */
     bool again;             /* a renewal was asked for while one was under way */
     int64_t doubt_since_us; /* monotonic: unchecked because its connection was lost; 0: not so */
-    bool stale;      /* settings have changed: nothing starts until they are read */
+    bool stale;             /* settings have changed: nothing starts until they are read */
     bool unchecked;  /* others may have taken lanes meanwhile: nothing starts until it is known */
     int64_t sent_us; /* of the renewal under way; 0: none */
     struct loop_timer timer;
@@ -41,6 +42,7 @@ struct lease {
 struct runner {
     struct loop loop;
     const struct settings *settings;
+    const struct runner_front *front; /* NULL: none */
     struct registry registry;
     struct kind_settings kind_settings;
     struct clock_offset clock;

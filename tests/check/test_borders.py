@@ -42,7 +42,7 @@ SYSTEM = {
     "src/config": {"unistd"},
     "src/db": {"arpa/inet", "libpq-fe", "netdb", "netinet/*", "sys/*", "unistd"},
     "src/http": {"arpa/inet", "curl/*", "netinet/in", "sys/socket"},
-    "src/httpd": {"microhttpd", "netinet/*", "sys/*", "unistd"},
+    "src/httpd": {"arpa/inet", "fcntl", "microhttpd", "netinet/*", "sys/*", "unistd"},
     "src/module": {"dlfcn", "jansson", "libpq-fe", "unistd"},
     "src/module/loader.c": {"dirent", "sys/stat"},
     "src/queue": {"libpq-fe", "signal", "unistd"},

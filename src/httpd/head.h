@@ -1,0 +1,20 @@
+/* The head of a request, judged before anything else reads it: what two servers could understand in
+ * two ways is refused, so that nobody can smuggle a request past the one in front. Pure. */
+#ifndef HTTPD_HEAD_H
+#define HTTPD_HEAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { HEAD_MAX_BYTES = 16384, HEAD_MAX_FIELDS = 100 };
+
+struct head_verdict {
+    bool complete;   /* false, and status 0: more is to come */
+    int status;      /* 0: may go on; else what to answer before closing */
+    const char *why; /* a sentence */
+};
+
+/* data begins with the request line. max_body: of a Content-Length. */
+struct head_verdict head_judge(const char *data, size_t length, size_t max_body);
+
+#endif

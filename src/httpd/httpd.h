@@ -1,0 +1,58 @@
+/* The HTTP server on the loop (libmicrohttpd). Mechanism only: listening, limits, deadlines, whole
+ * requests in, whole answers out. One request a connection: what comes behind it is never read. */
+#ifndef HTTPD_HTTPD_H
+#define HTTPD_HTTPD_H
+
+#include "base/err.h"
+#include "loop/loop.h"
+
+#include <stddef.h>
+
+struct httpd;
+struct httpd_conn;
+
+/* A whole request. Everything in it lives until it is answered. */
+struct httpd_request {
+    const char *method, *path; /* path: decoded, without the query */
+    const char *body;          /* as it came, raw; a NUL stands behind it */
+    size_t body_length;
+};
+
+/* The first of that name (in any case); NULL: there is none. */
+const char *httpd_request_header(const struct httpd_request *request, const char *name);
+/* All of them, in their order. False from each ends it. */
+void httpd_request_headers(const struct httpd_request *request,
+                           bool (*each)(const char *name, const char *value, void *context),
+                           void *context);
+
+struct httpd_answer {
+    int status;
+    const char *type;  /* NULL: text/plain */
+    const char *allow; /* of a 405; else NULL */
+    const char *body;  /* copied */
+    size_t length;
+};
+
+/* Answers and frees the request: once for each, from handle or at any time later from the loop. The
+ * client may be gone by then, or told 503 because the deadline had passed: that is no error. */
+void httpd_answer(struct httpd_request *request, const struct httpd_answer *answer);
+
+struct httpd_options {
+    const char *listen; /* as listen_open takes it */
+    long long deadline_ms;
+    size_t connections, connections_per_address;
+    size_t max_body;
+    void (*handle)(struct httpd_request *request, void *owner);
+    void (*on_quiet)(void *owner); /* after httpd_stop: nothing is under way any more */
+    void *owner;
+};
+
+/* *server is NULL where there is nothing to listen at. */
+bool httpd_new(struct httpd **server, struct loop *loop, const struct httpd_options *options,
+               struct err *err);
+void httpd_stop(struct httpd *server); /* no new connections; those under way are answered */
+bool httpd_is_quiet(const struct httpd *server);
+/* Whoever still holds a request may answer it afterwards. */
+void httpd_free(struct httpd *server);
+
+#endif

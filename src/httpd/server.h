@@ -1,0 +1,71 @@
+/* The server's state, shared by the files of this folder and nobody else. */
+#ifndef HTTPD_SERVER_H
+#define HTTPD_SERVER_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "httpd/head.h"
+#include "httpd/httpd.h"
+#include "httpd/listen.h"
+
+#include <microhttpd.h>
+#include <stdint.h>
+
+enum conn_phase {
+    CONN_HEAD,     /* in server->heads: the head is looked at, not read */
+    CONN_REFUSED,  /* in server->heads: answered; what still comes is thrown away */
+    CONN_BODY,     /* libmicrohttpd has it */
+    CONN_HANDLING, /* suspended: the handler has the request */
+    CONN_ANSWERING
+};
+
+struct httpd_conn {
+    struct httpd *server;
+    struct httpd_conn *prev, *next;
+    enum conn_phase phase;
+    int fd;
+    int64_t deadline_us;
+    unsigned char address[16]; /* the network of an IPv6 address */
+    bool has_address;
+    struct MHD_Connection *mhd;
+    struct exchange *exchange; /* from CONN_BODY on, until it is answered */
+    struct MHD_Response *response;
+    int status;
+};
+
+struct httpd {
+    struct loop *loop;
+    struct httpd_options options;
+    struct listen_set places;
+    struct ev_io accepts[LISTEN_MAX];
+    struct loop_timer accept_again;
+    struct MHD_Daemon *daemon;
+    struct ev_io daemon_io, heads_io;
+    struct loop_timer daemon_timer, deadlines;
+    struct loop_deferred daemon_soon, quiet_soon;
+    int heads; /* epoll, edge-triggered: a head that is still incomplete stays in its socket */
+    struct httpd_conn *conns, *adding;
+    size_t count;
+    bool stopping;
+    char scratch[HEAD_MAX_BYTES + 1];
+};
+
+/* server.c */
+void server_set_deadline(struct httpd_conn *conn, int64_t at_us);
+void server_forget(
+    struct httpd_conn *conn); /* its socket is closed, or about to be by libmicrohttpd */
+
+/* gate.c */
+bool gate_add(struct httpd_conn *conn);
+void gate_on_heads(struct ev_loop *ev, struct ev_io *watcher, int events);
+void gate_refuse(struct httpd_conn *conn, int status, const char *why);
+
+/* exchange.c */
+enum MHD_Result exchange_on_request(void *owner, struct MHD_Connection *mhd, const char *url,
+                                    const char *method, const char *version, const char *data,
+                                    size_t *length, void **context);
+void exchange_on_connection(void *owner, struct MHD_Connection *mhd, void **context,
+                            enum MHD_ConnectionNotificationCode code);
+void exchange_give_up(struct httpd_conn *conn, int status, const char *why);
+
+#endif

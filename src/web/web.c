@@ -1,0 +1,144 @@
+#include "web/web.h"
+
+#include "base/mem.h"
+#include "httpd/httpd.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { WEB_MAX_BODY = 1048576 };
+
+struct web {
+    struct httpd *server; /* NULL: there is nothing to listen at */
+    struct runner *runner;
+};
+
+static void web_say(struct httpd_request *request, int status, const char *sentence)
+{
+    httpd_answer(request, &(struct httpd_answer){
+                              .status = status, .body = sentence, .length = strlen(sentence)});
+}
+
+/* ---- Routes ---- */
+
+static void web_livez(struct web *web, struct httpd_request *request)
+{
+    (void)web;
+    web_say(request, 200, "ok\n");
+}
+
+static void web_readyz(struct web *web, struct httpd_request *request)
+{
+    const char *reason = "";
+    bool ready = runner_is_ready(web->runner, &reason);
+    web_say(request, ready ? 200 : 503, ready ? "ok\n" : reason);
+}
+
+struct web_route {
+    const char *path;
+    const char *methods; /* as Allow has them */
+    void (*handle)(struct web *web, struct httpd_request *request);
+};
+
+static const struct web_route web_routes[] = {
+    {"/livez", "GET, HEAD", web_livez},
+    {"/readyz", "GET, HEAD", web_readyz},
+};
+
+static bool web_allows(const struct web_route *route, const char *method)
+{
+    size_t length = strlen(method);
+    for (const char *at = route->methods; *at; at += strspn(at, ", ")) {
+        size_t bytes = strcspn(at, ", ");
+        if (bytes == length && memcmp(at, method, length) == 0)
+            return true;
+        at += bytes;
+    }
+    return false;
+}
+
+static void web_handle(struct httpd_request *request, void *owner)
+{
+    static const char wrong[] = "this method is not for this path\n";
+    for (size_t i = 0; i < sizeof web_routes / sizeof *web_routes; i++) {
+        const struct web_route *route = &web_routes[i];
+        if (strcmp(route->path, request->path) != 0)
+            continue;
+        if (web_allows(route, request->method))
+            route->handle(owner, request);
+        else
+            httpd_answer(request, &(struct httpd_answer){.status = 405,
+                                                         .allow = route->methods,
+                                                         .body = wrong,
+                                                         .length = sizeof wrong - 1});
+        return;
+    }
+    web_say(request, 404, "there is nothing at this path\n");
+}
+
+/* ---- On a runner ---- */
+
+static void web_on_quiet(void *owner)
+{
+    struct web *web = owner;
+    runner_front_quiet(web->runner);
+}
+
+static bool web_start(struct runner *runner, struct loop *loop, const struct settings *settings,
+                      void *owner, struct err *err)
+{
+    struct web *web = owner;
+    const struct httpd_options options = {
+        .listen = settings_text(settings, "errand", "http_listen"),
+        .deadline_ms = settings_integer(settings, "errand", "http_deadline_ms"),
+        .connections = (size_t)settings_integer(settings, "errand", "http_connections"),
+        .connections_per_address =
+            (size_t)settings_integer(settings, "errand", "http_connections_per_address"),
+        .max_body = WEB_MAX_BODY,
+        .handle = web_handle,
+        .on_quiet = web_on_quiet,
+        .owner = web,
+    };
+    web->runner = runner;
+    return httpd_new(&web->server, loop, &options, err);
+}
+
+static void web_stop(void *owner)
+{
+    struct web *web = owner;
+    if (web->server)
+        httpd_stop(web->server);
+}
+
+static bool web_is_quiet(const void *owner)
+{
+    const struct web *web = owner;
+    return !web->server || httpd_is_quiet(web->server);
+}
+
+static void web_clear(void *owner)
+{
+    struct web *web = owner;
+    if (web->server)
+        httpd_free(web->server);
+    web->server = NULL;
+}
+
+struct runner_front web_front(struct web *web)
+{
+    return (struct runner_front){.start = web_start,
+                                 .stop = web_stop,
+                                 .is_quiet = web_is_quiet,
+                                 .clear = web_clear,
+                                 .owner = web};
+}
+
+struct web *web_new(void)
+{
+    return mem_zalloc(sizeof(struct web));
+}
+
+void web_free(struct web *web)
+{
+    free(web);
+}

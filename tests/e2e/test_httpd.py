@@ -1,0 +1,303 @@
+"""The HTTP server of `errand run`, spoken to byte by byte: health, limits, what must not be let pass, and its end."""
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+from support.cluster import Cluster, free_port
+from support.errand import LIBC, PR_SET_PDEATHSIG, Errand, binary
+from support.wait import QueueDatabase, until
+
+MIB = 1024 * 1024
+GET = "GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with Cluster(vector=False, fsync=False) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def db(cluster):
+    with QueueDatabase(cluster) as db:
+        yield db
+
+
+class Server:
+    def __init__(self, runner, address):
+        self.runner, self.address = runner, address
+
+    def connect(self):
+        peer = socket.socket(socket.AF_UNIX if isinstance(self.address, str) else socket.AF_INET)
+        peer.settimeout(20)
+        peer.connect(self.address)
+        return contextlib.closing(peer)
+
+    def talk(self, *parts, pause=0.05):
+        """Everything that the server says to these bytes, until it closes."""
+        with self.connect() as peer:
+            for n, part in enumerate(parts):
+                if n:
+                    time.sleep(pause)
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    peer.sendall(part if isinstance(part, bytes) else part.encode("latin-1"))
+            return read_all(peer)
+
+    def status(self, *parts, **options):
+        return status_of(self.talk(*parts, **options))
+
+    def get(self, path):
+        return self.talk(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
+
+
+def read_all(peer):
+    got = b""
+    while True:
+        piece = peer.recv(65536)
+        if not piece:
+            return got.decode()
+        got += piece
+
+
+def status_of(answer):
+    assert answer.startswith("HTTP/1.1 ") or not answer, answer
+    return int(answer.split()[1]) if answer else None
+
+
+@contextlib.contextmanager
+def serving(dsn, unix=False, **env):
+    with Errand(dsn, **env) as errand:
+        address = f"{errand.dir}/http" if unix else ("127.0.0.1", free_port())
+        place = address if unix else f"{address[0]}:{address[1]}"
+        yield Server(errand.start("--http-listen", place).wait_ready(), address)
+
+
+@pytest.fixture(scope="module")
+def server(db):
+    with serving(db.dsn) as server:
+        yield server
+
+
+def test_health_and_routes(server):
+    for path in ("/livez", "/readyz", "/livez?x=1"):
+        answer = server.get(path)
+        assert status_of(answer) == 200 and answer.endswith("\r\n\r\nok\n") and "Connection: close" in answer
+    assert status_of(server.get("/")) == 404
+    assert status_of(server.get("/livez/")) == 404
+    answer = server.talk("POST /livez HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi")
+    assert status_of(answer) == 405 and "\r\nAllow: GET, HEAD\r\n" in answer
+    answer = server.talk("HEAD /livez HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert status_of(answer) == 200 and answer.endswith("\r\n\r\n")
+    assert server.status("GET /livez HTTP/1.0\r\n\r\n") == 200
+
+
+def test_a_head_in_pieces(server):
+    assert server.status(*GET, pause=0.002) == 200
+
+
+def test_nothing_is_read_behind_a_request(server):
+    assert server.talk(GET + GET).count("HTTP/1.1 ") == 1
+
+
+POST = "POST /x HTTP/1.1\r\nHost: a\r\n"
+REFUSED = {
+    "length and encoding": POST + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "encoding and length": POST + "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
+    "two lengths": POST + "Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+    "twice the same length": POST + "Content-Length: 3\r\ncontent-length: 3\r\n\r\nabc",
+    "a list of lengths": POST + "Content-Length: 3, 3\r\n\r\nabc",
+    "a signed length": POST + "Content-Length: +3\r\n\r\nabc",
+    "a hexadecimal length": POST + "Content-Length: 0x3\r\n\r\nabc",
+    "no length": POST + "Content-Length:\r\n\r\n",
+    "a length out of range": POST + "Content-Length: 18446744073709551619\r\n\r\nabc",
+    "an unknown encoding": POST + "Transfer-Encoding: gzip\r\n\r\n",
+    "two encodings": POST + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    "chunked twice": POST + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "an encoding with a tail": POST + "Transfer-Encoding: chunked;x\r\n\r\n0\r\n\r\n",
+    "an encoding with a vertical tab": POST + "Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
+    "identity": POST + "Transfer-Encoding: identity\r\nContent-Length: 3\r\n\r\nabc",
+    "an encoding in HTTP/1.0": "POST /x HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "bare LF": "GET /livez HTTP/1.1\nHost: a\n\n",
+    "bare LF in one line": "GET /livez HTTP/1.1\r\nHost: a\nX: y\r\n\r\n",
+    "bare LF at the end": "GET /livez HTTP/1.1\r\nHost: a\r\n\n",
+    "bare CR": "GET /livez HTTP/1.1\r\nHost: a\rX: y\r\n\r\n",
+    "a blank before the colon": POST + "Content-Length : 3\r\n\r\nabc",
+    "a folded line": POST + "X: y\r\n Content-Length: 3\r\n\r\nabc",
+    "a line that begins with a blank": "GET /livez HTTP/1.1\r\n Host: a\r\n\r\n",
+    "a field without a colon": POST + "Content-Length\r\n\r\n",
+    "a NUL": "GET /livez HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n",
+    "a NUL in the path": "GET /livez%00x HTTP/1.1\r\nHost: a\r\n\r\n",
+    "no host": "GET /livez HTTP/1.1\r\n\r\n",
+    "two hosts": "GET /livez HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+    "an empty line first": "\r\nGET /livez HTTP/1.1\r\nHost: a\r\n\r\n",
+    "no version": "GET /livez\r\n\r\n",
+    "a tab in the request line": "GET\t/livez HTTP/1.1\r\nHost: a\r\n\r\n",
+    "two blanks": "GET  /livez HTTP/1.1\r\nHost: a\r\n\r\n",
+    "a whole address": "GET http://a/livez HTTP/1.1\r\nHost: a\r\n\r\n",
+    "TLS": b"\x16\x03\x01\x02\x00\x01\x00\n",
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_could_smuggle_a_request_is_refused(server, name):
+    assert server.status(REFUSED[name]) == 400
+
+
+def test_versions(server):
+    """Others than those of HTTP/1."""
+    assert server.status("GET /livez HTTP/2.0\r\nHost: a\r\n\r\n") == 505
+    assert server.status("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") == 505
+
+
+def chunked(*sizes):
+    yield POST + "Transfer-Encoding: chunked\r\n\r\n"
+    for size in sizes:
+        yield f"{size:x}\r\n" + "x" * size + "\r\n"
+    yield "0\r\n\r\n"
+
+
+def test_sizes(server):
+    assert server.status(POST + f"Content-Length: {MIB}\r\n\r\n" + "x" * MIB) == 404
+    assert server.status(POST + f"Content-Length: {MIB + 1}\r\n\r\n" + "x" * (MIB + 1)) == 413
+    assert server.status(*chunked(MIB // 2, MIB // 2), pause=0) == 404
+    assert server.status(*chunked(MIB // 2, MIB // 2, 1), pause=0) == 413
+    room = 16384 - len("GET /livez HTTP/1.1\r\nHost: a\r\nX: \r\n\r\n")
+    assert server.status(f"GET /livez HTTP/1.1\r\nHost: a\r\nX: {'x' * room}\r\n\r\n") == 200
+    assert server.status(f"GET /livez HTTP/1.1\r\nHost: a\r\nX: {'x' * (room + 1)}\r\n\r\n") == 431
+    assert server.status(f"GET /{'x' * 20000} HTTP/1.1\r\nHost: a\r\n\r\n") == 431
+    assert server.status("GET /livez HTTP/1.1\r\nHost: a\r\n" + "a: b\r\n" * 101 + "\r\n") == 431
+
+
+def test_expect_continue(server):
+    with server.connect() as peer:
+        peer.sendall((POST + "Content-Length: 2\r\nExpect: 100-continue\r\n\r\n").encode())
+        assert peer.recv(100).startswith(b"HTTP/1.1 100 ")
+        peer.sendall(b"hi")
+        assert status_of(read_all(peer)) == 404
+
+
+def drip(peer, data, stop):
+    with contextlib.suppress(OSError):
+        for byte in data:
+            if stop.wait(0.1):
+                return
+            peer.sendall(bytes([byte]))
+
+
+@pytest.mark.parametrize("head, rest, status", [
+    ("", "GET /livez HTTP/1.1\r\nX: " + "x" * 500, 408),
+    (POST + "Content-Length: 500\r\n\r\n", "x" * 500, None),
+], ids=["head", "body"])
+def test_slow_clients_are_cut_off(db, head, rest, status):
+    with serving(db.dsn, ERRAND_HTTP_DEADLINE_MS="1000") as server, server.connect() as peer:
+        began, stop = time.monotonic(), threading.Event()
+        peer.sendall(head.encode())
+        thread = threading.Thread(target=drip, args=(peer, rest.encode(), stop))
+        thread.start()
+        got = b""
+        with contextlib.suppress(ConnectionResetError):
+            while piece := peer.recv(1000):
+                got += piece
+        took = time.monotonic() - began
+        stop.set()
+        thread.join()
+        assert status_of(got.decode()) == status
+        assert 0.9 < took < 3
+        assert status_of(server.get("/livez")) == 200
+
+
+def test_connections_of_one_address(db):
+    with serving(db.dsn, ERRAND_HTTP_CONNECTIONS_PER_ADDRESS="200") as server, contextlib.ExitStack() as stack:
+        peers = [stack.enter_context(server.connect()) for _ in range(200)]
+        assert server.status("") == 503
+        for peer in peers:
+            peer.sendall(GET.encode())
+        assert [status_of(read_all(peer)) for peer in peers] == [200] * 200
+        until(lambda: status_of(server.get("/livez")) == 200, "the connections are not given back")
+
+
+def test_unix_socket(db):
+    with serving(db.dsn, unix=True) as server:
+        assert status_of(server.get("/livez")) == 200
+        assert server.status(REFUSED["bare LF"]) == 400
+        assert server.status(*GET, pause=0.002) == 200
+        assert server.status(POST + f"Content-Length: {MIB + 1}\r\n\r\n" + "x" * MIB) == 413
+        server.runner.process.kill()
+        server.runner.process.wait()
+        assert os.path.exists(server.address)
+        with Errand(db.dsn) as errand:
+            again = errand.start("--http-listen", server.address).wait_ready()
+            assert status_of(server.get("/livez")) == 200
+            again.process.send_signal(signal.SIGTERM)
+            assert again.process.wait(20) == 0
+            assert not os.path.exists(server.address)
+
+
+def test_place_that_is_taken(db, server):
+    with Errand(db.dsn) as errand:
+        done = errand.run("run", "--http-listen", "127.0.0.1:%d" % server.address[1], check=False)
+        assert done.returncode == 1 and "cannot listen at 127.0.0.1" in done.stderr
+        done = errand.run("run", "--http-listen", "nowhere", check=False)
+        assert done.returncode == 1 and "nowhere is no place to listen" in done.stderr
+
+
+def test_socket_activation(db):
+    with Errand(db.dsn) as errand, contextlib.closing(socket.socket()) as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        log = errand.dir / "activated.log"
+        pid = os.fork()
+        if pid == 0:
+            try:
+                LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+                out = os.open(log, os.O_WRONLY | os.O_CREAT)
+                os.dup2(out, 1)
+                os.dup2(out, 2)
+                os.dup2(listening.fileno(), 3)
+                os.execve(binary(), ["errand", "run"], {**errand.env, "LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())})
+            finally:
+                os._exit(127)
+        try:
+            server = Server(None, listening.getsockname())
+            assert status_of(server.get("/livez")) == 200
+            until(lambda: status_of(server.get("/readyz")) == 200, "never ready")
+            os.kill(pid, signal.SIGTERM)
+            assert os.waitpid(pid, 0)[1] == 0, log.read_text()
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            raise
+
+
+def test_stop_answers_what_is_under_way(db):
+    with serving(db.dsn) as server, server.connect() as peer, server.connect() as silent:
+        peer.sendall((POST + "Content-Length: 4\r\n\r\nab").encode())
+        until(lambda: status_of(server.get("/livez")) == 200, "no answer")
+        server.runner.process.send_signal(signal.SIGTERM)
+        server.runner.wait_log("stopping")
+        with pytest.raises(OSError):
+            with server.connect():
+                pass
+        peer.sendall(b"cd")
+        assert status_of(read_all(peer)) == 404
+        assert status_of(read_all(silent)) == 408
+        assert server.runner.process.wait(20) == 0
+
+
+def test_readyz_while_the_database_is_away(cluster, db):
+    with serving(db.dsn) as server:
+        assert status_of(server.get("/readyz")) == 200
+        cluster.stop()
+        try:
+            until(lambda: status_of(server.get("/readyz")) == 503, "readyz does not tell")
+            assert server.get("/readyz").endswith("the database is away\n")
+            assert status_of(server.get("/livez")) == 200
+        finally:
+            cluster.start()
+        until(lambda: status_of(server.get("/readyz")) == 200, "readyz does not come back")
