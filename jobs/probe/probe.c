@@ -15,12 +15,14 @@
  *     probe.claim                              the same, claimed before it starts
  *     probe.retry                              the same, with retry policies of its own
  *     probe.steps                              a job of several steps: steps.c
+ *     probe.http {"url": "http://..."}         sends a request (see request.h)
  *     probe.none                               does nothing, whatever its args: what errand itself
  * costs
  *     probe.child {"argv": [...]}              runs a program, see child.h */
 #include "child.h"
 #include "ledger.h"
 #include "probe_sql.h"
+#include "request.h"
 #include "steps.h"
 
 #include <signal.h>
@@ -232,6 +234,7 @@ static const struct errand_kind probe_kinds[] = {
      .timeout_ms = 10000,
      .run = probe_child},
     {.size = sizeof(struct errand_kind), .name = "probe.steps", .run = steps_run},
+    {.size = sizeof(struct errand_kind), .name = "probe.http", .run = probe_http},
 };
 
 static const struct errand_setting probe_settings[] = {

@@ -7,7 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ARENA_BLOCK_BYTES = 4096, ARENA_ALIGN = alignof(max_align_t) };
+/* The first block is small: thousands of attempts that wait at once need no more. A piece of up to
+ * a quarter of a block fits into it. */
+enum {
+    ARENA_BLOCK_BYTES = 4096,
+    ARENA_FIRST_BYTES = ARENA_BLOCK_BYTES / 4,
+    ARENA_ALIGN = alignof(max_align_t)
+};
 
 struct arena_block {
     struct arena_block *next;
@@ -55,8 +61,9 @@ void *arena_alloc(struct arena *arena, size_t size)
     if (size > (size_t)(arena->end - arena->at)) {
         if (size > ARENA_BLOCK_BYTES / 4)
             return arena_alloc_large(arena, size);
-        arena->at = arena_block_add(arena, ARENA_BLOCK_BYTES)->data;
-        arena->end = arena->at + ARENA_BLOCK_BYTES;
+        size_t bytes = arena->blocks ? ARENA_BLOCK_BYTES : ARENA_FIRST_BYTES;
+        arena->at = arena_block_add(arena, bytes)->data;
+        arena->end = arena->at + bytes;
     }
     void *piece = arena->at;
     arena->at += size;

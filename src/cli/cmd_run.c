@@ -6,9 +6,12 @@
 #include "cli/failure.h"
 #include "cli/migration_list.h"
 #include "cli/session.h"
+#include "loop/descriptor.h"
 #include "module/loader.h"
 #include "queue/runner.h"
 #include "web/web.h"
+
+enum { OWN_DESCRIPTORS = 64 }; /* connections to the database, the log, the loop's own */
 
 /* Whether this binary and the tables fit: 0, or the exit status, told. A database that does not
  * answer now is the runner's to wait for. */
@@ -52,10 +55,23 @@ static int run_check(const struct cli *cli)
     return status;
 }
 
+/* Every job that runs may hold a connection to somewhere. */
+static void run_check_descriptors(const struct cli *cli)
+{
+    long long limit = descriptor_raise_limit();
+    long long concurrency = settings_integer(cli->settings, "errand", "concurrency");
+    if (concurrency + OWN_DESCRIPTORS > limit)
+        log_event(LOG_WARN, "fewer open files allowed than concurrency may need", "limit",
+                  log_int(limit), "concurrency", log_int(concurrency), "needed",
+                  log_int(concurrency + OWN_DESCRIPTORS), "hint",
+                  "raise LimitNOFILE= of the service (ulimit -Hn), or lower concurrency", NULL);
+}
+
 int cmd_run(struct cli *cli)
 {
     struct err err = {0};
     loader_log(cli->loader);
+    run_check_descriptors(cli);
     int status = run_check(cli);
     if (status != FAILURE_OK)
         return status;

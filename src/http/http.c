@@ -18,7 +18,9 @@ enum {
     HTTP_TIMEOUT_MS = 30000,
     HTTP_MAX_BODY_BYTES = 1 << 20,
     HTTP_MAX_HEADER_BYTES = 64 * 1024,
-    HTTP_IDLE_CONNECTIONS = 16
+    HTTP_IDLE_CONNECTIONS = 16,
+    HTTP_BUFFER_BYTES =
+        1024 /* of curl, for each request that is under way; its default is 16 KiB */
 };
 
 struct http {
@@ -140,6 +142,20 @@ static void call_set_result(struct http_call *call, CURLcode code)
                                    : curl_easy_strerror(code));
 }
 
+/* What only the exchange needs: who waits for it may keep the answer for long. */
+static void call_end_exchange(struct http_call *call)
+{
+    if (call->running)
+        curl_multi_remove_handle(call->http->multi, call->easy);
+    call->running = false;
+    curl_easy_cleanup(call->easy);
+    curl_slist_free_all(call->headers);
+    free(call->sent_body);
+    call->easy = NULL;
+    call->headers = NULL;
+    call->sent_body = NULL;
+}
+
 static void http_reap(void *owner)
 {
     struct http *http = owner;
@@ -151,8 +167,7 @@ static void http_reap(void *owner)
         CURLcode code = message->data.result;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &call);
         call_set_result(call, code);
-        curl_multi_remove_handle(http->multi, call->easy);
-        call->running = false;
+        call_end_exchange(call);
         call->on_done(call, call->owner);
     }
 }
@@ -263,13 +278,16 @@ void http_free(struct http *http)
 
 static void call_set_headers(struct http_call *call, const struct errand_request *request)
 {
-    char line[8192];
+    struct buf line; /* not on the stack: a coroutine's pages that were touched once stay */
     bool agent = false;
+    buf_init(&line, 0);
     for (size_t i = 0; i < request->header_count; i++) {
         agent |= strcasecmp(request->headers[i].name, "user-agent") == 0;
-        snprintf(line, sizeof line, "%s: %s", request->headers[i].name, request->headers[i].value);
-        call->headers = curl_slist_append(call->headers, line);
+        buf_reset(&line);
+        buf_printf(&line, "%s: %s", request->headers[i].name, request->headers[i].value);
+        call->headers = curl_slist_append(call->headers, buf_text(&line));
     }
+    buf_clear(&line);
     /* curl would wait a second for "100 Continue" before a body of some size. */
     call->headers = curl_slist_append(call->headers, "Expect:");
     if (!agent)
@@ -305,6 +323,7 @@ static void call_set_options(struct http_call *call, const struct errand_request
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS,
                      (long)(request->timeout_ms > 0 ? request->timeout_ms : HTTP_TIMEOUT_MS));
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)HTTP_BUFFER_BYTES);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->curl_error);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
@@ -344,13 +363,9 @@ struct http_call *http_start(struct http *http, const struct errand_request *req
 
 void http_call_free(struct http_call *call)
 {
-    if (call->running)
-        curl_multi_remove_handle(call->http->multi, call->easy);
-    curl_easy_cleanup(call->easy);
-    curl_slist_free_all(call->headers);
+    call_end_exchange(call);
     buf_clear(&call->body);
     buf_clear(&call->header);
-    free(call->sent_body);
     free(call->failpoint);
     free(call);
 }
