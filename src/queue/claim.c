@@ -234,6 +234,9 @@ static void lazy_on_done(struct db_unit *unit, void *owner)
         }
         lane->claiming--;
     }
+    runner->claim.lazy_under_way = false;
+    if (runner->claim.hurried)
+        claim_hurry(runner);
     completion_schedule(runner);
     handover_check(runner);
 }
@@ -257,6 +260,7 @@ static bool lane_list_long_running(struct lane *lane, int64_t now_us)
 
 void claim_hurry(struct runner *runner)
 {
+    runner->claim.hurried = runner->claim.lazy_under_way;
     loop_timer_set(&runner->claim.lazy, clock_mono_us());
 }
 
@@ -266,7 +270,7 @@ static void claim_lazily(void *owner)
     bool any = false;
     loop_timer_set(&runner->claim.lazy, clock_mono_us() + LAZY_EVERY_US);
     handover_check(runner);
-    if (!runner->host.running && !runner->completion.count)
+    if (runner->claim.lazy_under_way || (!runner->host.running && !runner->completion.count))
         return;
     for (struct lane *lane = runner->lanes; lane; lane = lane->next)
         any |= lane_list_long_running(lane, clock_database_us(&runner->clock));
@@ -274,5 +278,6 @@ static void claim_lazily(void *owner)
         return;
     struct db_unit *unit = claiming_new(runner, lazy_on_done);
     claiming_add_lanes(unit->owner, unit);
+    runner->claim.lazy_under_way = true;
     db_pool_submit(&runner->writes, unit, CLAIM_TIMEOUT_MS);
 }

@@ -14,6 +14,8 @@ struct claim {
     bool under_way;
     struct loop_deferred soon;
     struct loop_timer lazy;
+    bool lazy_under_way; /* one unit at a time: its answer stands for all that is marked so */
+    bool hurried;        /* and another one right behind it */
 };
 
 void claim_init(struct runner *runner);

@@ -1,0 +1,47 @@
+"""Jobs that have run for a second are written down as running, while others end and the database takes its time."""
+
+import pytest
+
+from support.cluster import shared_cluster
+from support.errand import Errand
+from support.ledger import EFFECT_TABLE
+from support.wait import QueueDatabase
+
+# Who writes jobs down as running keeps their rows for a while.
+SLOW_CLAIM = """
+create function public.take_time() returns trigger language plpgsql as $$
+begin
+    if exists (select from now_claimed n join was w using (id) where n.claimed_by is not null and w.claimed_by is null) then
+        perform pg_sleep(0.7);
+    end if;
+    return null;
+end $$;
+create trigger take_time after update on errand.job referencing old table as was new table as now_claimed
+    for each statement execute function public.take_time();
+"""
+
+
+@pytest.fixture
+def db():
+    with QueueDatabase(shared_cluster(vector=False)) as db:
+        db.sql(EFFECT_TABLE)
+        yield db
+
+
+def test_claims_that_overlap(db):
+    """Jobs that become a second old in turn, so that one round of claims would overlap with the next, and that end
+    meanwhile: each runs once."""
+    db.sql(SLOW_CLAIM)
+    db.sql("select errand.queue_create('one', 1)")
+    with Errand(db.dsn) as errand:
+        runner = errand.start(env={"ERRAND_CONCURRENCY": "200"})
+        runner.wait_ready()
+        ids = []
+        for n in range(12):
+            for m in range(8):
+                ids.append(db.enqueue(args={"sleep_ms": 1200 + 130 * m}, queue="one", after=n * 0.1))
+        db.wait_empty()
+        db.check_history(ids)
+        assert db.sql("select id, attempt from errand.history where attempt <> 1 or outcome <> 'done'") == []
+        assert db.sql("select id, error from errand.attempt") == []
+        assert "jobs were changed while they ran" not in runner.log()
