@@ -3,12 +3,21 @@
 #include <limits.h>
 #include <sys/resource.h>
 
+static long long first_limit = -1;
+
+long long descriptor_first_limit(void)
+{
+    return first_limit;
+}
+
 long long descriptor_raise_limit(void)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return LLONG_MAX;
     rlim_t before = limit.rlim_cur;
+    if (first_limit < 0 && before <= LLONG_MAX)
+        first_limit = (long long)before;
     limit.rlim_cur = limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
         limit.rlim_cur = before;

@@ -4,5 +4,8 @@
 
 /* Raises the limit to the most that the system allows without privileges; returns it. */
 long long descriptor_raise_limit(void);
+/* The limit as it was before: what a program that is started should have. Negative: never raised.
+ */
+long long descriptor_first_limit(void);
 
 #endif

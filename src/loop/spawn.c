@@ -1,6 +1,7 @@
 #include "loop/spawn.h"
 
 #include "base/mem.h"
+#include "loop/descriptor.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -53,12 +54,13 @@ static bool stage_limit(__rlimit_resource_t what, int64_t soft, int64_t hard)
 static bool stage_limit_all(const struct spawn_limits *limits)
 {
     int64_t cpu = limits->cpu_seconds, files = limits->file_bytes, open = limits->open_files,
-            memory = limits->memory_bytes;
+            memory = limits->memory_bytes, first_open = descriptor_first_limit();
     return stage_limit(RLIMIT_CORE, 0, 0) &&
            /* SIGXCPU first, SIGKILL a second later */
            (cpu <= 0 || stage_limit(RLIMIT_CPU, cpu, cpu + 1)) &&
            (files <= 0 || stage_limit(RLIMIT_FSIZE, files, files)) &&
-           (open <= 0 || stage_limit(RLIMIT_NOFILE, open, open)) &&
+           (open > 0 ? stage_limit(RLIMIT_NOFILE, open, open)
+                     : first_open < 0 || stage_limit(RLIMIT_NOFILE, first_open, INT64_MAX)) &&
            (memory <= 0 || stage_limit(RLIMIT_AS, memory, memory));
 }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.cluster import shared_cluster
-from support.errand import Errand
+from support.errand import Errand, binary
 from support.wait import QueueDatabase, until
 
 
@@ -65,6 +65,15 @@ def test_how_it_ended_is_the_result(db, errand):
     assert result["end"] == "not_run" and "/nowhere/at/all: No such file" in result["error"]
     result = run_child(db, ["env"]).result
     assert "PATH=" in result["out"] and "ERRAND" not in result["out"], "the database's URL is errand's own affair"
+
+
+def test_open_files_are_not_errands(db, errand):
+    """errand takes all it may have; a program that counts on less (select) gets what errand was started with."""
+    limited = errand.dir / "limited"
+    limited.write_text(f"#!/bin/sh\nulimit -Sn 300\nexec {binary()} \"$@\"\n")
+    limited.chmod(0o755)
+    errand.start(program=limited).wait_ready()
+    assert run_child(db, ["sh", "-c", "ulimit -Sn"]).result["out"].strip() == "300"
 
 
 def test_program_that_takes_too_long(db, errand):
