@@ -1,8 +1,9 @@
 /* Billing: what Lemon Squeezy's events say becomes the state of workspaces.
- *     billing.event  {"source": "...", "event_id": "..."}  applies one event of
- * errand.webhook_event billing.sweep  {}                                    ends access whose time
- * is over The rules stand in the database (errand.billing_apply), which does it all in one
- * transaction: a runner that dies in between does it again, and that changes nothing. */
+ *     billing.event {"source": "...", "event_id": "..."}  applies an event of errand.webhook_event
+ *     billing.sweep {}                                    ends access whose time is over
+ *
+ * The rules stand in the database (errand.billing_apply), which does it all in one transaction: a
+ * runner that dies in between does it again, and that changes nothing. */
 #include "billing_sql.h"
 
 #include <stdio.h>

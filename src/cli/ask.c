@@ -1,6 +1,7 @@
 #include "cli/ask.h"
 
 #include "base/buf.h"
+#include "base/str.h"
 #include "cli/cli.h"
 #include "cli/failure.h"
 #include "cli/session.h"
@@ -57,6 +58,20 @@ static bool ask_show(const struct cli *cli, struct session *session, const struc
     ask_print(cli, shape, rows);
     session_rows_free(rows);
     return true;
+}
+
+void ask_print_fields(const struct session_rows *rows, const char *const *fields, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const char *value = session_rows_text(rows, 0, i);
+        struct buf shown;
+        if (!value)
+            continue;
+        buf_init(&shown, 0);
+        str_printable(&shown, value);
+        printf("%-13s %s\n", fields[i], buf_text(&shown));
+        buf_clear(&shown);
+    }
 }
 
 int ask_list(const struct cli *cli, const struct ask *ask, const struct table_shape *shape)

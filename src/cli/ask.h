@@ -32,6 +32,9 @@ bool ask_rows(const struct cli *cli, struct session *session, const struct ask *
 void ask_print(const struct cli *cli, const struct table_shape *shape,
                const struct session_rows *rows);
 
+/* The first columns of the first row: a line a field; what is not set stays out. */
+void ask_print_fields(const struct session_rows *rows, const char *const *fields, size_t count);
+
 /* Connects, runs it, prints the rows. Returns the exit status. */
 int ask_list(const struct cli *cli, const struct ask *ask, const struct table_shape *shape);
 

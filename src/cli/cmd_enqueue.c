@@ -7,10 +7,10 @@
 #include "cli/cli.h"
 #include "cli/failure.h"
 #include "cli/session.h"
+#include "cli/slurp.h"
 #include "cli/when.h"
 #include "cli_sql.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,39 +34,18 @@ const struct command_flag cmd_enqueue_flags[] = {
 
 enum { ENQUEUE_ARGS_MAX_BYTES = 64 * 1024 * 1024 };
 
-static bool read_stream(struct buf *text, FILE *stream, const char *name, struct err *err)
-{
-    char piece[16384];
-    size_t length;
-    while ((length = fread(piece, 1, sizeof piece, stream)) > 0)
-        if (!buf_add(text, piece, length))
-            return err_set(err, ERR_PERMANENT, "%s holds more than %d MiB", name,
-                           ENQUEUE_ARGS_MAX_BYTES / 1024 / 1024);
-    if (ferror(stream))
-        return err_set(err, ERR_PERMANENT, "cannot read %s: %s", name, strerror(errno));
-    if (text->length == 0 || memchr(text->data, '\0', text->length))
-        return err_set(err, ERR_PERMANENT, "%s is empty or no text", name);
-    return true;
-}
-
-static bool read_file(struct buf *text, const char *path, struct err *err)
-{
-    FILE *stream = fopen(path, "re");
-    if (!stream)
-        return err_set(err, ERR_PERMANENT, "cannot open %s: %s", path, strerror(errno));
-    bool ok = read_stream(text, stream, path, err);
-    fclose(stream);
-    return ok;
-}
-
 static bool enqueue_read_args(const struct cli *cli, struct buf *text, struct err *err)
 {
     const char *args = cli->arg_count > 1 ? cli->args[1] : "{}";
-    if (strcmp(args, "-") == 0)
-        return read_stream(text, stdin, "standard input", err);
-    if (*args == '@')
-        return read_file(text, args + 1, err);
-    return buf_add_text(text, args) || err_set(err, ERR_PERMANENT, "the args are too long");
+    bool is_file = *args == '@', is_input = strcmp(args, "-") == 0;
+    if (!is_file && !is_input)
+        return buf_add_text(text, args) || err_set(err, ERR_PERMANENT, "the args are too long");
+    if (!slurp_file(text, args + is_file, err))
+        return false;
+    if (text->length == 0 || memchr(text->data, '\0', text->length))
+        return err_set(err, ERR_PERMANENT, "%.200s is empty or no text",
+                       is_input ? "standard input" : args + 1);
+    return true;
 }
 
 static bool enqueue_check_flags(const struct cli *cli)

@@ -2,7 +2,6 @@
 #include "cli/cmd.h"
 
 #include "base/buf.h"
-#include "base/str.h"
 #include "cli/ask.h"
 #include "cli/cli.h"
 #include "cli/failure.h"
@@ -76,21 +75,6 @@ int cmd_jobs_list(struct cli *cli)
 
 /* ---- Show ---- */
 
-/* A line a field; what is not set stays out. */
-static void show_fields(const struct session_rows *rows, const char *const *fields, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        const char *value = session_rows_text(rows, 0, i);
-        struct buf shown;
-        if (!value)
-            continue;
-        buf_init(&shown, 0);
-        str_printable(&shown, value);
-        printf("%-13s %s\n", fields[i], buf_text(&shown));
-        buf_clear(&shown);
-    }
-}
-
 /* A table of what belongs to the job, under a blank line; nothing when there is nothing. */
 static bool show_part(const struct cli *cli, struct session *session, enum cli_sql statement,
                       const struct table_shape *shape, int *status)
@@ -123,7 +107,7 @@ static void show_print(const struct cli *cli, struct session *session,
                                     parent_shape = {parents, 4, 15, false},
                                     child_shape = {children, 2, 3, false},
                                     step_shape = {steps, 4, 10, false};
-    show_fields(rows, fields, sizeof fields / sizeof *fields);
+    ask_print_fields(rows, fields, sizeof fields / sizeof *fields);
     if (show_part(cli, session, CLI_SQL_JOBS_ATTEMPTS, &attempt_shape, status) &&
         show_part(cli, session, CLI_SQL_JOBS_STEPS, &step_shape, status) &&
         show_part(cli, session, CLI_SQL_JOBS_PARENTS, &parent_shape, status))

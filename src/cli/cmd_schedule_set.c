@@ -8,9 +8,9 @@
 #include "cli/failure.h"
 #include "cli/schedule_file.h"
 #include "cli/session.h"
+#include "cli/slurp.h"
 #include "cli/table.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,20 +114,8 @@ int cmd_schedule_set(struct cli *cli)
 static bool file_read(struct schedule_file *file, const char *path, struct err *err)
 {
     struct buf text;
-    char piece[16384];
-    size_t length;
-    FILE *stream = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
-    if (!stream)
-        return err_set(err, ERR_CONFIG, "cannot open %s: %s", path, strerror(errno));
     buf_init(&text, FILE_MAX_BYTES);
-    bool ok = true;
-    while (ok && (length = fread(piece, 1, sizeof piece, stream)) > 0)
-        ok = buf_add(&text, piece, length) ||
-             err_set(err, ERR_CONFIG, "%s holds more than %d MiB", path, FILE_MAX_BYTES >> 20);
-    if (ok && ferror(stream))
-        ok = err_set(err, ERR_CONFIG, "cannot read %s: %s", path, strerror(errno));
-    if (stream != stdin)
-        fclose(stream);
+    bool ok = slurp_file(&text, path, err);
     if (ok && text.length && memchr(text.data, '\0', text.length))
         ok = err_set(err, ERR_CONFIG, "%s is no text", path);
     ok = ok && (schedule_file_parse(file, buf_text(&text), err) || err_prefix(err, "%s", path));

@@ -118,22 +118,6 @@ int cmd_webhook_list(struct cli *cli)
 
 /* ---- Show ---- */
 
-static void show_print(const struct session_rows *rows)
-{
-    static const char *const fields[] = {"source", "event_id", "type",   "received_at",
-                                         "status", "effect",   "job_id", "headers"};
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
-        const char *value = session_rows_text(rows, 0, i);
-        struct buf shown;
-        if (!value)
-            continue;
-        buf_init(&shown, 0);
-        str_printable(&shown, value);
-        printf("%-13s %s\n", fields[i], buf_text(&shown));
-        buf_clear(&shown);
-    }
-}
-
 /* The bytes that the hex text stands for. */
 static void body_print(const char *hex)
 {
@@ -144,7 +128,9 @@ static void body_print(const char *hex)
 
 int cmd_webhook_show(struct cli *cli)
 {
-    enum { JSON = 8 };
+    static const char *const fields[] = {"source", "event_id", "type",   "received_at",
+                                         "status", "effect",   "job_id", "headers"};
+    enum { JSON = sizeof fields / sizeof *fields };
     struct session *session;
     struct session_rows *rows;
     int status = FAILURE_OK;
@@ -165,7 +151,7 @@ int cmd_webhook_show(struct cli *cli)
             else if (cli->json)
                 puts(session_rows_text(rows, 0, JSON));
             else
-                show_print(rows);
+                ask_print_fields(rows, fields, JSON);
             session_rows_free(rows);
         }
         session_close(session);

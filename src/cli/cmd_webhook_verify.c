@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "cli/failure.h"
 #include "cli/request_file.h"
+#include "cli/slurp.h"
 #include "web/source.h"
 
 #include <inttypes.h>
@@ -61,7 +62,7 @@ static bool keys_from_file(struct verification *verification, const char *path, 
 {
     struct buf secret;
     buf_init(&secret, 4096);
-    bool ok = request_file_slurp(&secret, path, err);
+    bool ok = slurp_file(&secret, path, err);
     if (ok) {
         const char *text = buf_text(&secret);
         if (secret.length)

@@ -1,36 +1,9 @@
 #include "cli/request_file.h"
 
-#include <errno.h>
-#include <stdio.h>
+#include "cli/slurp.h"
+
 #include <string.h>
 #include <strings.h>
-
-/* ---- Reading ---- */
-
-static bool slurp_stream(struct buf *text, FILE *stream, const char *name, struct err *err)
-{
-    char piece[16384];
-    size_t length;
-    while ((length = fread(piece, 1, sizeof piece, stream)) > 0)
-        if (!buf_add(text, piece, length))
-            return err_set(err, ERR_PERMANENT, "%.200s holds more than %zu bytes", name,
-                           text->max_bytes);
-    if (ferror(stream))
-        return err_set(err, ERR_PERMANENT, "cannot read %.200s: %s", name, strerror(errno));
-    return true;
-}
-
-bool request_file_slurp(struct buf *text, const char *path, struct err *err)
-{
-    if (strcmp(path, "-") == 0)
-        return slurp_stream(text, stdin, "standard input", err);
-    FILE *stream = fopen(path, "re");
-    if (!stream)
-        return err_set(err, ERR_PERMANENT, "cannot open %.200s: %s", path, strerror(errno));
-    bool ok = slurp_stream(text, stream, path, err);
-    fclose(stream);
-    return ok;
-}
 
 /* ---- Taking apart ---- */
 
@@ -97,7 +70,7 @@ bool request_file_read(struct request_file *request, const char *path, struct er
 {
     memset(request, 0, sizeof *request);
     buf_init(&request->text, REQUEST_FILE_MAX_BYTES);
-    if (request_file_slurp(&request->text, path, err)) {
+    if (slurp_file(&request->text, path, err)) {
         if (request_parse(request, err))
             return true;
         err_prefix(err, "%.200s", path);

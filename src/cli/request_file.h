@@ -29,7 +29,4 @@ void request_file_clear(struct request_file *request);
 /* In whatever case. NULL: it is not there. */
 const char *request_file_header(const struct request_file *request, const char *name);
 
-/* Adds all of a file (at most what the buffer's max_bytes says). */
-bool request_file_slurp(struct buf *text, const char *path, struct err *err);
-
 #endif

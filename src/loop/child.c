@@ -173,7 +173,7 @@ static void on_writable(struct ev_loop *ev, struct ev_io *watcher, int events)
     (void)ev, (void)events;
     while (child->input_bytes) {
         ssize_t length = write(watcher->fd, child->input, child->input_bytes);
-        if (length < 0 && errno == EAGAIN)
+        if (length < 0 && (errno == EAGAIN || errno == EINTR))
             return;
         if (length < 0) /* it reads no more, which is its own affair */
             break;

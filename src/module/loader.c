@@ -36,6 +36,7 @@ struct loader *loader_new(const struct errand_module *const *linked)
     registry_init(&loader->registry);
     for (const struct errand_module *const *at = linked; *at; at++)
         loader_add_module(loader, *at);
+    /* Only to know which kinds are taken: what is wrong with a linked one, the runner says. */
     registry_add(&loader->registry, linked, &err);
     return loader;
 }

@@ -81,7 +81,7 @@ def test_skeleton_out_of_tree(prefix, queue_database):
     env = {"PATH": f"{prefix}/bin:{os.environ['PATH']}", "HOME": str(place), "CMAKE_PREFIX_PATH": str(prefix)}
     try:
         for line in commands()[:4]:
-            done = subprocess.run(["sh", "-euc", "umask 0; " + line.replace("/usr/share", f"{prefix}/share")], cwd=place, env=env,
+            done = subprocess.run(["sh", "-euc", "umask 0; " + line.replace("/usr/local", str(prefix))], cwd=place, env=env,
                                   capture_output=True, text=True)
             assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
         conf = place / "errand.conf"

@@ -4,19 +4,18 @@ import pytest
 
 from support.cluster import shared_cluster
 from support.errand import Errand
-from support.ledger import EFFECT_TABLE
 from support.wait import QueueDatabase
 
 # Who writes jobs down as running keeps their rows for a while.
 SLOW_CLAIM = """
 create function public.take_time() returns trigger language plpgsql as $$
 begin
-    if exists (select from now_claimed n join was w using (id) where n.claimed_by is not null and w.claimed_by is null) then
+    if exists (select from after n join before w using (id) where n.claimed_by is not null and w.claimed_by is null) then
         perform pg_sleep(0.7);
     end if;
     return null;
 end $$;
-create trigger take_time after update on errand.job referencing old table as was new table as now_claimed
+create trigger take_time after update on errand.job referencing old table as before new table as after
     for each statement execute function public.take_time();
 """
 
@@ -24,7 +23,6 @@ create trigger take_time after update on errand.job referencing old table as was
 @pytest.fixture
 def db():
     with QueueDatabase(shared_cluster(vector=False)) as db:
-        db.sql(EFFECT_TABLE)
         yield db
 
 

@@ -1,8 +1,9 @@
-/* http: every way in which an exchange ends, against a small server on a thread of the test's own.
- * What matters most is whether a request may have been acted on. */
+/* http: every way in which an exchange ends, against a small server (support/http_peer.h). What
+ * matters most is whether a request may have been acted on. */
 #include "http/http.h"
 
 #include "base/clock.h"
+#include "support/http_peer.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,8 +12,6 @@
 
 #include <cmocka.h>
 
-#include <arpa/inet.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,187 +20,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { REQUEST_BYTES = 1 << 20, BIG_BYTES = 2 << 20, MANY = 60 };
-
-/* ---- The server: what it does follows from the path ---- */
-
-static int server_fd, server_port;
-static pthread_t server_thread;
-static atomic_int requests_seen;
-
-struct exchange {
-    int fd;
-    char *request; /* whole, NUL-terminated */
-    size_t length;
-};
-
-static void say(int fd, const char *text, size_t length)
-{
-    while (length > 0) {
-        ssize_t sent = send(fd, text, length, MSG_NOSIGNAL);
-        if (sent <= 0)
-            return;
-        text += sent;
-        length -= (size_t)sent;
-    }
-}
-
-static void say_text(int fd, const char *text)
-{
-    say(fd, text, strlen(text));
-}
-
-/* Until the other side closes. */
-static void wait_for_end(int fd)
-{
-    char rest[256];
-    while (recv(fd, rest, sizeof rest, 0) > 0)
-        continue;
-}
-
-static bool read_request(struct exchange *exchange)
-{
-    const char *end;
-    size_t wanted = SIZE_MAX;
-    exchange->length = 0;
-    while (exchange->length < wanted) {
-        ssize_t got = recv(exchange->fd, exchange->request + exchange->length,
-                           REQUEST_BYTES - exchange->length, 0);
-        if (got <= 0)
-            return false;
-        exchange->length += (size_t)got;
-        exchange->request[exchange->length] = '\0';
-        if (wanted == SIZE_MAX && (end = strstr(exchange->request, "\r\n\r\n"))) {
-            const char *length = strcasestr(exchange->request, "content-length:");
-            wanted = (size_t)(end + 4 - exchange->request) +
-                     (length && length < end ? strtoul(length + 15, NULL, 10) : 0);
-        }
-    }
-    return true;
-}
-
-static void answer_echo(const struct exchange *exchange)
-{
-    char head[256];
-    snprintf(head, sizeof head,
-             "HTTP/1.1 200 OK\r\nX-Test: one\r\nx-TEST:   two\r\nX-Empty:\r\nContent-Length: "
-             "%zu\r\n\r\n",
-             exchange->length);
-    say_text(exchange->fd, head);
-    say(exchange->fd, exchange->request, exchange->length);
-}
-
-static void answer_big(int fd)
-{
-    char *body = calloc(1, BIG_BYTES);
-    char head[128];
-    memset(body, 'x', BIG_BYTES);
-    snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", BIG_BYTES);
-    say_text(fd, head);
-    say(fd, body, BIG_BYTES);
-    free(body);
-}
-
-static void answer_headers(int fd)
-{
-    char line[1024];
-    memset(line, 'h', sizeof line);
-    memcpy(line, "X-Long: ", 8);
-    memcpy(line + sizeof line - 2, "\r\n", 2);
-    say_text(fd, "HTTP/1.1 200 OK\r\n");
-    for (int i = 0; i < 200; i++)
-        say(fd, line, sizeof line);
-    say_text(fd, "Content-Length: 0\r\n\r\n");
-}
-
-static void answer(const struct exchange *exchange)
-{
-    const char *path = strchr(exchange->request, ' ') + 1;
-    int fd = exchange->fd;
-    if (strncmp(path, "/echo", 5) == 0)
-        answer_echo(exchange);
-    else if (strncmp(path, "/empty", 6) == 0)
-        say_text(fd, "HTTP/1.1 204 No Content\r\n\r\n");
-    else if (strncmp(path, "/busy", 5) == 0)
-        say_text(fd, "HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 4\r\n\r\nbusy");
-    else if (strncmp(path, "/moved", 6) == 0)
-        say_text(fd, "HTTP/1.1 302 Moved\r\nLocation: /echo\r\nContent-Length: 0\r\n\r\n");
-    else if (strncmp(path, "/continue", 9) == 0)
-        say_text(
-            fd, "HTTP/1.1 100 Continue\r\nX-Test: early\r\n\r\nHTTP/1.1 200 OK\r\nX-Other: late\r\n"
-                "Content-Length: 2\r\n\r\nok");
-    else if (strncmp(path, "/head-only", 10) == 0)
-        say_text(fd, "HTTP/1.1 200 OK\r\nContent-Le");
-    else if (strncmp(path, "/half", 5) == 0)
-        say_text(fd, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
-    else if (strncmp(path, "/garbage", 8) == 0)
-        say_text(fd, "\x01\x02\x03 no protocol at all\r\n\r\n");
-    else if (strncmp(path, "/big", 4) == 0)
-        answer_big(fd);
-    else if (strncmp(path, "/headers", 8) == 0)
-        answer_headers(fd);
-    else if (strncmp(path, "/silent", 7) == 0)
-        wait_for_end(fd);
-    else if (strncmp(path, "/drip", 5) == 0) {
-        say_text(fd, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nx");
-        wait_for_end(fd);
-    }
-    /* "/close": nothing */
-}
-
-static void *serve_one(void *owner)
-{
-    struct exchange exchange = {.fd = *(int *)owner, .request = malloc(REQUEST_BYTES + 1)};
-    free(owner);
-    if (read_request(&exchange)) {
-        atomic_fetch_add(&requests_seen, 1);
-        answer(&exchange);
-    }
-    close(exchange.fd);
-    free(exchange.request);
-    return NULL;
-}
-
-static void *serve(void *owner)
-{
-    (void)owner;
-    for (int fd; (fd = accept(server_fd, NULL, NULL)) >= 0;) {
-        pthread_t thread;
-        int *given = malloc(sizeof *given);
-        *given = fd;
-        if (pthread_create(&thread, NULL, serve_one, given) == 0)
-            pthread_detach(thread);
-    }
-    return NULL;
-}
-
-static int listen_on_loopback(int *port)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t length = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
-    assert_int_equal(listen(fd, 128), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &length), 0);
-    *port = ntohs(address.sin_port);
-    return fd;
-}
-
-static int server_start(void **state)
-{
-    (void)state;
-    server_fd = listen_on_loopback(&server_port);
-    return pthread_create(&server_thread, NULL, serve, NULL);
-}
-
-static int server_stop(void **state)
-{
-    (void)state;
-    shutdown(server_fd, SHUT_RDWR);
-    pthread_join(server_thread, NULL);
-    close(server_fd);
-    return 0;
-}
+enum { MANY = 60 };
 
 /* ---- The client ---- */
 
@@ -233,7 +52,7 @@ static int set_up(void **state)
     loop_timer_set(&guard, clock_mono_us() + 20000000);
     ended = 0;
     wanted = 1;
-    atomic_store(&requests_seen, 0);
+    atomic_store(&http_peer_requests, 0);
     return 0;
 }
 
@@ -250,7 +69,7 @@ static char url_text[256];
 
 static struct errand_request request_to(const char *path)
 {
-    snprintf(url_text, sizeof url_text, "http://127.0.0.1:%d%s", server_port, path);
+    snprintf(url_text, sizeof url_text, "http://127.0.0.1:%d%s", http_peer_port, path);
     return (struct errand_request){.size = sizeof(struct errand_request),
                                    .method = "POST",
                                    .url = url_text,
@@ -277,7 +96,7 @@ static void check_failed(const struct errand_request *request, enum errand_http_
     assert_int_equal(answer->result, result);
     assert_true(answer->error[0] != '\0');
     assert_null(strchr(answer->error, '\n'));
-    assert_int_equal(atomic_load(&requests_seen), requests);
+    assert_int_equal(atomic_load(&http_peer_requests), requests);
     http_call_free(call);
 }
 
@@ -393,7 +212,7 @@ static void test_redirects_are_not_followed(void **state)
     struct http_call *call = run(&request);
     assert_int_equal(http_call_answer(call)->status, 302);
     assert_string_equal(http_call_header(call, "Location"), "/echo");
-    assert_int_equal(atomic_load(&requests_seen), 1);
+    assert_int_equal(atomic_load(&http_peer_requests), 1);
     http_call_free(call);
 }
 
@@ -427,7 +246,7 @@ static void test_headers_are_of_the_last_answer(void **state)
 static void test_refused_connection(void **state)
 {
     (void)state;
-    int port, fd = listen_on_loopback(&port);
+    int port, fd = http_peer_listen(&port);
     close(fd);
     struct errand_request request = request_to("/echo");
     snprintf(url_text, sizeof url_text, "http://127.0.0.1:%d/echo", port);
@@ -466,7 +285,7 @@ static void test_no_tls_on_the_other_side(void **state)
 {
     (void)state;
     struct errand_request request = request_to("/echo");
-    snprintf(url_text, sizeof url_text, "https://127.0.0.1:%d/echo", server_port);
+    snprintf(url_text, sizeof url_text, "https://127.0.0.1:%d/echo", http_peer_port);
     request.timeout_ms = 1000;
     check_failed(&request, ERRAND_HTTP_NOT_SENT, 0);
 }
@@ -532,12 +351,12 @@ static void test_body_of_exactly_the_maximum(void **state)
 {
     (void)state;
     struct errand_request request = request_to("/big");
-    request.max_response_bytes = BIG_BYTES;
+    request.max_response_bytes = HTTP_PEER_BIG_BYTES;
     struct http_call *call = run(&request);
     assert_int_equal(http_call_answer(call)->result, ERRAND_HTTP_OK);
-    assert_int_equal(http_call_answer(call)->body_bytes, BIG_BYTES);
+    assert_int_equal(http_call_answer(call)->body_bytes, HTTP_PEER_BIG_BYTES);
     http_call_free(call);
-    request.max_response_bytes = BIG_BYTES - 1;
+    request.max_response_bytes = HTTP_PEER_BIG_BYTES - 1;
     ended = 0;
     check_failed(&request, ERRAND_HTTP_TOO_LARGE, 2);
 }
@@ -592,7 +411,7 @@ static void test_many_at_once(void **state)
                          i % 3 ? ERRAND_HTTP_OK : ERRAND_HTTP_LOST);
         http_call_free(calls[i]);
     }
-    assert_int_equal(atomic_load(&requests_seen), MANY);
+    assert_int_equal(atomic_load(&http_peer_requests), MANY);
 }
 
 /* A client that was never asked for anything is freed by tear_down. */
@@ -631,5 +450,5 @@ int main(void)
         HTTP_TEST(test_freed_while_under_way),
         HTTP_TEST(test_many_at_once),
     };
-    return cmocka_run_group_tests(tests, server_start, server_stop);
+    return cmocka_run_group_tests(tests, http_peer_start, http_peer_stop);
 }

@@ -2,6 +2,8 @@
  */
 #include "http/http.h"
 
+#include "support/http_peer.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include <arpa/inet.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,13 +31,8 @@ static void on_done(struct http_call *call, void *owner)
 static int set_up(void **state)
 {
     (void)state;
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t length = sizeof address;
-    server_fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    assert_int_equal(bind(server_fd, (struct sockaddr *)&address, sizeof address), 0);
-    assert_int_equal(listen(server_fd, 16), 0);
-    assert_int_equal(getsockname(server_fd, (struct sockaddr *)&address, &length), 0);
-    server_port = ntohs(address.sin_port);
+    server_fd = http_peer_listen(&server_port);
+    assert_int_equal(fcntl(server_fd, F_SETFL, O_NONBLOCK), 0);
     loop_init(&loop);
     http = http_new(&loop);
     return 0;

@@ -1,0 +1,14 @@
+/* All of a file, or of standard input, in memory. */
+#ifndef CLI_SLURP_H
+#define CLI_SLURP_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <stdbool.h>
+
+/* path "-": standard input. Adds at most what the buffer's max_bytes says; more is an error, which
+ * names the file. */
+bool slurp_file(struct buf *text, const char *path, struct err *err);
+
+#endif
