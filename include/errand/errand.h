@@ -199,6 +199,31 @@ size_t errand_rows_length(const struct errand_rows *rows, size_t row, size_t col
  * its message. */
 void errand_effect(struct errand_job *job, int statement, size_t count, const char *const *params);
 
+/* ---- Parameters and values in other forms ---- */
+
+/* Texts for the parameters of errand_query and errand_effect, until the attempt ends. The statement
+ * casts them: $1::text[], $2::bytea, $3::jsonb. */
+const char *errand_int_text(struct errand_job *job, int64_t value);
+const char *errand_time_text(struct errand_job *job, int64_t at_us); /* timestamptz */
+/* An array of any type whose elements are given as texts, quoted as they need it; NULL is NULL. */
+const char *errand_array_text(struct errand_job *job, size_t count, const char *const *values);
+const char *errand_array_int(struct errand_job *job, size_t count, const int64_t *values);
+const char *errand_bytea_text(struct errand_job *job, const void *bytes, size_t length);
+/* NULL: no value, or one of more than 32 levels. */
+const char *errand_json_text(struct errand_job *job, const json_t *value);
+
+/* What stands in a row, in the type that it has. NULL, and what is not of the type, is 0 or false:
+ * errand_rows_text tells NULL apart. */
+int64_t errand_rows_int(const struct errand_rows *rows, size_t row, size_t column);
+double errand_rows_double(const struct errand_rows *rows, size_t row, size_t column);
+bool errand_rows_bool(const struct errand_rows *rows, size_t row, size_t column);
+/* json or jsonb, borrowed, until the attempt ends; NULL for SQL NULL, for what is not JSON, and for
+ * what jansson cannot hold (see errand_args). */
+const json_t *errand_rows_json(const struct errand_rows *rows, size_t row, size_t column);
+/* bytea, until the attempt ends, with a NUL behind it; NULL for SQL NULL. */
+const void *errand_rows_bytes(const struct errand_rows *rows, size_t row, size_t column,
+                              size_t *length);
+
 /* ---- Steps ---- */
 
 /* What a long job has done stands under a name of its own, with a result, so that an attempt after
@@ -221,6 +246,59 @@ bool errand_step_done(struct errand_job *job, const char *name, const json_t *re
                       const char **error);
 bool errand_step_done_text(struct errand_job *job, const char *name, const char *json,
                            const char **error);
+
+/* ---- Further jobs ---- */
+
+enum errand_priority {
+    ERRAND_PRIORITY_DEFAULT, /* 2 */
+    ERRAND_PRIORITY_0,       /* first */
+    ERRAND_PRIORITY_1,
+    ERRAND_PRIORITY_2,
+    ERRAND_PRIORITY_3 /* last */
+};
+
+/* A job to be enqueued, as by errand.enqueue, whose arguments these are. Zero means the default. */
+struct errand_new_job {
+    size_t size;                   /* sizeof(struct errand_new_job) */
+    const char *kind;              /* also one without a handler here */
+    const json_t *args;            /* or: */
+    const char *args_text;         /* JSON; neither: {} */
+    const char *queue;             /* default: the kind's own */
+    const char *key, *on_conflict; /* "keep" (default), "replace", "allow" */
+    enum errand_priority priority;
+    int max_attempts;
+    int64_t run_at_us, delay_ms; /* one of them; delay_ms counts from the moment of the insert */
+    int64_t timeout_ms, unique_for_ms, expires_at_us;
+    const int64_t *after; /* ids of jobs that end before */
+    size_t after_count;
+    const char *on_parent;   /* "cancel" (default), "run", "hold" */
+    const char *const *tags; /* words */
+    size_t tag_count;
+    const char *trace; /* a traceparent; default: errand_trace_span of this job, if it has one */
+};
+
+/* Enqueues it at once, in a transaction of its own, and waits for it. It stands whatever becomes of
+ * this job, and another attempt enqueues another one, as may a false after which the connection was
+ * lost: give it a key. *id (NULL: not wanted) is the new job's, or that of the one which stands
+ * under the key. False: *error (NULL: not wanted; until the attempt ends) says why, and
+ * errand_query_class whether to try again. */
+bool errand_enqueue(struct errand_job *job, const struct errand_new_job *new_job, int64_t *id,
+                    const char **error);
+/* Enqueues it in the transaction that writes this attempt's end down, as errand_effect does: once.
+ * False: *error says what is wrong with it, and nothing is added; what the database finds wrong
+ * with it later fails the attempt. */
+bool errand_enqueue_effect(struct errand_job *job, const struct errand_new_job *new_job,
+                           const char **error);
+
+/* ---- Trace context ---- */
+
+/* The W3C traceparent that the job was enqueued with; NULL: none. */
+const char *errand_trace(const struct errand_job *job);
+/* To be handed on: the same trace, under a span of this attempt's own (the same one each time);
+ * NULL as above. errand_http sends it as the header traceparent unless the request has one,
+ * errand_child puts it into the environment as TRACEPARENT unless env has one, and errand_enqueue
+ * gives it to the new job. */
+const char *errand_trace_span(struct errand_job *job);
 
 /* ---- HTTP ---- */
 

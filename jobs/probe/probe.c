@@ -18,12 +18,16 @@
  *     probe.http {"url": "http://..."}         sends a request (see request.h)
  *     probe.none                               does nothing, whatever its args: what errand itself
  * costs
- *     probe.child {"argv": [...]}              runs a program, see child.h */
+ *     probe.child {"argv": [...]}              runs a program, see child.h
+ *     probe.enqueue {"new": {...}}             makes another job: enqueue.c
+ *     probe.values {"texts": [...], ...}       parameters of every type: values.c */
 #include "child.h"
+#include "enqueue.h"
 #include "ledger.h"
 #include "probe_sql.h"
 #include "request.h"
 #include "steps.h"
+#include "values.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -235,6 +239,8 @@ static const struct errand_kind probe_kinds[] = {
      .run = probe_child},
     {.size = sizeof(struct errand_kind), .name = "probe.steps", .run = steps_run},
     {.size = sizeof(struct errand_kind), .name = "probe.http", .run = probe_http},
+    {.size = sizeof(struct errand_kind), .name = "probe.enqueue", .run = probe_enqueue},
+    {.size = sizeof(struct errand_kind), .name = "probe.values", .run = probe_values},
 };
 
 static const struct errand_setting probe_settings[] = {

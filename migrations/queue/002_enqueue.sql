@@ -4,6 +4,14 @@
 -- outcome is set).
 create type errand.parents as (on_parent text, lanes integer[], ids bigint[], outcomes text[]);
 
+-- Whether it is a W3C traceparent: version, trace, span and flags in hexadecimal small letters, of which trace and span are not nought.
+create function errand.trace_is_valid(trace text) returns boolean
+language plpgsql immutable set search_path = '' as $$
+begin
+    return trace_is_valid.trace ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$';
+end
+$$;
+
 -- Enqueues one job and returns its id. The job exists if and only if the caller's transaction commits.
 --   kind          what to do; names the handler
 --   args          for the handler; a jsonb object by custom, {} by default; at most 16 MB
@@ -22,6 +30,7 @@ create type errand.parents as (on_parent text, lanes integer[], ids bigint[], ou
 --   on_parent     when one of those ends otherwise than done: 'cancel' (default), 'run' all the same, or 'hold' until an
 --                 operator retries or cancels it, or redrives the other
 --   tags          at most 32 words of 1 to 100 characters, to find it by
+--   trace         a W3C traceparent, which the handler and what it calls go on with
 create function errand.enqueue(
     kind text,
     args jsonb default '{}',
@@ -49,7 +58,8 @@ begin
     -- The plain call, in as few steps as there can be; what is wrong is told below.
     if enqueue.key is null and pg_catalog.num_nonnulls(enqueue.unique_for, enqueue.expires_at, enqueue.after, enqueue.tags) = 0
             and enqueue.kind ~ '^[a-z0-9][a-z0-9_.-]{0,62}$' and enqueue.args is not null
-            and enqueue.on_conflict in ('keep', 'replace', 'allow') and enqueue.on_parent = 'cancel' then
+            and enqueue.on_conflict in ('keep', 'replace', 'allow') and enqueue.on_parent = 'cancel'
+            and (enqueue.trace is null or errand.trace_is_valid(enqueue.trace)) then
         select l.lane into at_lane
         from errand.queue q join errand.lane l on l.queue = q.name and l.shard = pg_catalog.floor(place * q.lanes)::integer
         where q.name = coalesce(enqueue.queue, (select k.queue from errand.kind k where k.name = enqueue.kind), 'default');
@@ -89,13 +99,14 @@ create function errand.enqueue_many(
     expires_at timestamptz default null,
     after bigint[] default null,
     on_parent text default 'cancel',
-    tags text[] default null
+    tags text[] default null,
+    trace text default null
 ) returns setof bigint
 language plpgsql security definer set search_path = '' as $$
 begin
     return query select e.id from errand.enqueue_rows(enqueue_many.kind, enqueue_many.args, enqueue_many.run_at,
         enqueue_many.keys, enqueue_many.queue, enqueue_many.priority, enqueue_many.on_conflict,
-        enqueue_many.max_attempts, enqueue_many.timeout, null, enqueue_many.unique_for, enqueue_many.expires_at,
+        enqueue_many.max_attempts, enqueue_many.timeout, enqueue_many.trace, enqueue_many.unique_for, enqueue_many.expires_at,
         enqueue_many.after, enqueue_many.on_parent, enqueue_many.tags) e;
 end
 $$;
@@ -121,7 +132,7 @@ declare
     parents errand.parents;
 begin
     perform errand.enqueue_check(enqueue_rows.kind, enqueue_rows.args, enqueue_rows.run_at, enqueue_rows.keys,
-        enqueue_rows.on_conflict);
+        enqueue_rows.on_conflict, enqueue_rows.trace);
     -- The plain call pays for this line alone.
     if pg_catalog.num_nonnulls(enqueue_rows.unique_for, enqueue_rows.expires_at, enqueue_rows.after, enqueue_rows.tags) > 0
             or enqueue_rows.on_parent is distinct from 'cancel' then
@@ -352,7 +363,7 @@ begin
 end
 $$;
 
-create function errand.enqueue_check(kind text, args jsonb[], run_at timestamptz[], keys text[], on_conflict text)
+create function errand.enqueue_check(kind text, args jsonb[], run_at timestamptz[], keys text[], on_conflict text, trace text default null)
 returns void language plpgsql set search_path = '' as $$
 declare
     rows constant integer := coalesce(pg_catalog.cardinality(enqueue_check.args), 0);
@@ -370,6 +381,10 @@ begin
     end if;
     if pg_catalog.cardinality(enqueue_check.run_at) <> rows or pg_catalog.cardinality(enqueue_check.keys) <> rows then
         raise exception 'args has % elements, and run_at or keys another number', rows using errcode = '22023';
+    end if;
+    if enqueue_check.trace is not null and not errand.trace_is_valid(enqueue_check.trace) then
+        raise exception 'trace "%" is not a traceparent', enqueue_check.trace using errcode = '22023',
+            hint = 'It is like 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01 (W3C Trace Context, in small letters).';
     end if;
 end
 $$;

@@ -46,6 +46,7 @@ struct errand_job {
     int64_t id, run_at_us;
     int number, max_attempts; /* number: of this attempt, from 1 */
     const char *queue, *args_text;
+    const char *trace, *trace_span; /* NULL: none; not needed up to now */
     json_t *args;
     bool args_parsed, cancelled;
     bool has_steps;       /* it has asked for one */
@@ -146,5 +147,10 @@ void attempt_free(struct attempt *attempt); /* after on_finished */
 
 /* For the job API, inside the coroutine: waits until attempt_wake. */
 void attempt_sleep(struct attempt *attempt, enum attempt_wait what);
+/* errand_query and errand_effect with a statement of any table. */
+bool job_query(struct errand_job *job, const struct errand_statement *statement, size_t count,
+               const char *const *params, const struct errand_rows **rows, const char **error);
+void job_add_effect(struct errand_job *job, const struct errand_statement *statement, size_t count,
+                    const char *const *params);
 
 #endif

@@ -86,12 +86,13 @@ char *errand_printf(struct errand_job *job, const char *format, ...)
     return text;
 }
 
-void errand_effect(struct errand_job *job, int statement, size_t count, const char *const *params)
+void job_add_effect(struct errand_job *job, const struct errand_statement *statement, size_t count,
+                    const char *const *params)
 {
     struct arena *arena = &job->attempt->arena;
     struct effect *effect = arena_alloc(arena, sizeof *effect);
     *effect = (struct effect){
-        .statement = &job->attempt->kind->module->statements[statement],
+        .statement = statement,
         .count = count,
         .params = arena_alloc(arena, (count + 1) * sizeof *effect->params),
     };
@@ -99,6 +100,11 @@ void errand_effect(struct errand_job *job, int statement, size_t count, const ch
         effect->params[i] = params[i] ? arena_strdup(arena, params[i]) : NULL;
     *job->outcome.effects_last = effect;
     job->outcome.effects_last = &effect->next;
+}
+
+void errand_effect(struct errand_job *job, int statement, size_t count, const char *const *params)
+{
+    job_add_effect(job, &job->attempt->kind->module->statements[statement], count, params);
 }
 
 void errand_queue_rate(struct errand_job *job, double per_second, double burst)

@@ -2,6 +2,7 @@
 #include "module/attempt.h"
 
 #include "loop/child.h"
+#include "module/job_trace.h"
 
 #include <string.h>
 
@@ -89,6 +90,7 @@ void errand_child(struct errand_job *job, const struct errand_child *child,
                                        .err = ""};
     size_t size = result->size < sizeof told ? result->size : sizeof told;
     memcpy(&asked, child, child->size < sizeof asked ? child->size : sizeof asked);
+    asked.env = job_trace_env(job, asked.env);
     told.size = result->size;
     told.started_us = errand_now_us(job);
     if (!attempt->cancelled) {

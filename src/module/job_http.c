@@ -2,6 +2,7 @@
 #include "module/attempt.h"
 
 #include "http/http.h"
+#include "module/job_trace.h"
 
 static void on_http_done(struct http_call *call, void *owner)
 {
@@ -33,7 +34,8 @@ void errand_http(struct errand_job *job, const struct errand_request *request,
         attempt->call = NULL;
     }
     if (!attempt->cancelled) {
-        attempt->call = http_start(attempt->host->http, request, on_http_done, attempt);
+        attempt->call =
+            http_start(attempt->host->http, job_trace_request(job, request), on_http_done, attempt);
         attempt_sleep(attempt, WAIT_HTTP);
     }
     response_fill(attempt, response);

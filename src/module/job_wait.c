@@ -21,12 +21,12 @@ static void on_query_done(struct db_unit *unit, void *owner)
     attempt_wake(attempt);
 }
 
-bool errand_query(struct errand_job *job, int statement, size_t count, const char *const *params,
-                  const struct errand_rows **rows, const char **error)
+bool job_query(struct errand_job *job, const struct errand_statement *statement, size_t count,
+               const char *const *params, const struct errand_rows **rows, const char **error)
 {
     struct attempt *attempt = job->attempt;
     struct db_unit *unit = db_unit_new(DB_TRANSACTION, on_query_done, attempt);
-    db_unit_add(unit, &attempt->kind->module->statements[statement], count, params);
+    db_unit_add(unit, statement, count, params);
     db_pool_submit(attempt->host->db, unit, QUERY_TIMEOUT_MS);
     attempt_sleep(attempt, WAIT_QUERY);
     attempt->sql_class = ERRAND_SQL_OK;
@@ -39,6 +39,13 @@ bool errand_query(struct errand_job *job, int statement, size_t count, const cha
     if (error)
         *error = attempt->err->text;
     return false;
+}
+
+bool errand_query(struct errand_job *job, int statement, size_t count, const char *const *params,
+                  const struct errand_rows **rows, const char **error)
+{
+    return job_query(job, &job->attempt->kind->module->statements[statement], count, params, rows,
+                     error);
 }
 
 enum errand_sql_class errand_query_class(const struct errand_job *job)

@@ -44,6 +44,7 @@ static void job_fill(struct errand_job *job, struct entry *entry)
     job->max_attempts = entry->max_attempts;
     job->queue = entry->lane->queue->name;
     job->args_text = entry->args;
+    job->trace = entry->trace;
     job->cancelled = entry->cancel_requested;
     job->owner = entry;
     entry->job = job;

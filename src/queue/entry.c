@@ -56,21 +56,28 @@ bool entry_is_suspect(const struct entry *entry)
     return entry->lost_before && (entry->attempt > 1 || entry->attempt + 1 >= entry->max_attempts);
 }
 
-/* Args and key stand behind the struct. */
-static struct entry *entry_alloc(size_t args_bytes, const char *key)
+/* Args, key and trace stand behind the struct. */
+static struct entry *entry_alloc(size_t args_bytes, const char *key, const char *trace)
 {
-    size_t key_bytes = key ? strlen(key) + 1 : 0;
-    struct entry *entry = mem_zalloc(sizeof *entry + args_bytes + 1 + key_bytes);
+    size_t key_bytes = key ? strlen(key) + 1 : 0, trace_bytes = trace ? strlen(trace) + 1 : 0;
+    struct entry *entry = mem_zalloc(sizeof *entry + args_bytes + 1 + key_bytes + trace_bytes);
     if (key)
         entry->key = memcpy(entry->args + args_bytes + 1, key, key_bytes);
+    if (trace)
+        entry->trace = memcpy(entry->args + args_bytes + 1 + key_bytes, trace, trace_bytes);
     return entry;
+}
+
+static const char *row_text(const PGresult *rows, int row, int column)
+{
+    return PQgetisnull(rows, row, column) ? NULL : PQgetvalue(rows, row, column);
 }
 
 struct entry *entry_new(struct lane *lane, const struct kind *kind, const PGresult *rows, int row)
 {
     size_t length = (size_t)PQgetlength(rows, row, ROW_ARGS);
-    struct entry *entry = entry_alloc(
-        length, PQgetisnull(rows, row, ROW_KEY) ? NULL : PQgetvalue(rows, row, ROW_KEY));
+    struct entry *entry =
+        entry_alloc(length, row_text(rows, row, ROW_KEY), row_text(rows, row, ROW_TRACE));
     entry->lane = lane;
     entry->kind = kind;
     entry->id = db_get_int(rows, row, ROW_ID);
@@ -101,7 +108,7 @@ struct entry *entry_new(struct lane *lane, const struct kind *kind, const PGresu
 struct entry *entry_new_elsewhere(struct lane *lane, const struct kind *kind, int64_t id,
                                   const char *key)
 {
-    struct entry *entry = entry_alloc(0, key);
+    struct entry *entry = entry_alloc(0, key, NULL);
     entry->lane = lane;
     entry->kind = kind;
     entry->id = id;

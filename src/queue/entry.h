@@ -37,6 +37,7 @@ struct entry {
     struct lane *lane;
     const struct kind *kind; /* NULL: ELSEWHERE, of a kind that is not known here */
     const char *key;         /* NULL: none */
+    const char *trace;       /* the same */
     int64_t id, run_at_us;   /* database's clock */
     int64_t expires_us;      /* the same: no start from then on; INT64_MAX: never */
     int64_t read_us; /* monotonic: older ones are looked at again, by a claim, before they start */
@@ -114,7 +115,8 @@ enum lane_read_column {
     ROW_EXPIRES_AT,
     ROW_KEY,
     ROW_CREATED_AT, /* NULL where the order of a key does not count */
-    ROW_AFTER_ID    /* the same, and for the first of its key */
+    ROW_AFTER_ID,   /* the same, and for the first of its key */
+    ROW_TRACE
 };
 
 #endif

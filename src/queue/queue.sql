@@ -190,7 +190,7 @@ select c.priority, j.run_at, j.id, nullif(j.attempt, 0::smallint) as attempt, nu
     j.kind, case when j.kind = any ($7::text[]) then j.args::text end, null::boolean as later,
     case when j.claimed_by is not null then errand.runner_alive(j.claimed_by) end as claimer_alive, j.expires_at, j.key,
     case when $8::boolean then j.created_at end,
-    case when $8::boolean and j.key is not null then errand.job_before(j.lane, j.key, j.created_at, j.id) end as after_id
+    case when $8::boolean and j.key is not null then errand.job_before(j.lane, j.key, j.created_at, j.id) end as after_id, j.trace
 from unnest($2::smallint[], $3::timestamptz[], $4::bigint[], $5::integer[]) c(priority, run_at, id, n)
 cross join lateral (
     select j.* from errand.job j
@@ -199,7 +199,7 @@ cross join lateral (
     order by j.run_at, j.id limit c.n
 ) j
 union all
-select c.priority, j.run_at, j.id, null, null, null, null, null, null, null, null, true, null, null, null, null, null
+select c.priority, j.run_at, j.id, null, null, null, null, null, null, null, null, true, null, null, null, null, null, null
 from unnest($2::smallint[]) c(priority)
 cross join lateral (
     select j.run_at, j.id from errand.job j
@@ -214,7 +214,7 @@ select j.priority, j.run_at, j.id, nullif(j.attempt, 0::smallint) as attempt, nu
     nullif(j.cancel_requested, false) as cancel_requested,
     j.kind, case when j.kind = any ($5::text[]) then j.args::text end, null::boolean as later,
     case when j.claimed_by is not null then errand.runner_alive(j.claimed_by) end as claimer_alive, j.expires_at, j.key,
-    null::timestamptz, null::bigint as after_id
+    null::timestamptz, null::bigint as after_id, j.trace
 from errand.job j
 where j.lane = $1::integer and j.priority = any ('{0,1,2,3}'::smallint[]) and j.run_at >= $2::timestamptz and j.run_at <= $3::timestamptz
 limit $4::integer
@@ -226,7 +226,7 @@ select j.priority, j.run_at, j.id, nullif(j.attempt, 0::smallint) as attempt, nu
     j.kind, case when j.kind = any ($5::text[]) then j.args::text end, null::boolean as later,
     case when j.claimed_by is not null then errand.runner_alive(j.claimed_by) end as claimer_alive, j.expires_at, j.key,
     case when $6::boolean then j.created_at end,
-    case when $6::boolean then errand.job_before(j.lane, j.key, j.created_at, j.id) end as after_id
+    case when $6::boolean then errand.job_before(j.lane, j.key, j.created_at, j.id) end as after_id, j.trace
 from (
     select s.* from errand.job s where s.lane = $1::integer and s.key = $2 and s.key_shared
     union all
@@ -244,7 +244,7 @@ select j.priority, j.run_at, j.id, nullif(j.attempt, 0::smallint) as attempt, nu
     j.kind, case when j.kind = any ($6::text[]) then j.args::text end, null::boolean as later,
     case when j.claimed_by is not null then errand.runner_alive(j.claimed_by) end as claimer_alive, j.expires_at, j.key,
     case when $7::boolean then j.created_at end,
-    case when $7::boolean and j.key is not null then errand.job_before(j.lane, j.key, j.created_at, j.id) end as after_id
+    case when $7::boolean and j.key is not null then errand.job_before(j.lane, j.key, j.created_at, j.id) end as after_id, j.trace
 from unnest(array[0, 1, 2, 3]::smallint[]) c(priority)
 cross join lateral (
     select j.* from errand.job j

@@ -57,7 +57,7 @@ SYSTEM = {
 # Only these speak to a server; whoever else has libpq-fe.h reads results that were handed to it.
 LIBPQ_SPEAKERS = ("src/db/", "src/cli/session.c")
 LIBPQ_READERS = set("""PQgetvalue PQgetlength PQgetisnull PQntuples PQnfields PQfname PQcmdTuples PQresultStatus
-    PQresultErrorField PQresultErrorMessage PQcmdStatus PQclear""".split())
+    PQresultErrorField PQresultErrorMessage PQcmdStatus PQclear PQunescapeBytea PQfreemem""".split())
 
 # Folders that ask nothing of the system themselves, but for these files: cron/zone.c reads tzdata.
 PURE = ("src/base/", "src/cron/")

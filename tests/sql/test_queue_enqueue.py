@@ -55,10 +55,10 @@ def test_defaults(db):
 def test_every_argument(db):
     id = db.one("""select errand.enqueue(kind => 'some.kind', args => '{"n": 12345678901234567890.50, "t": "a\\u00e4"}',
         queue => 'mail', run_at => '2999-01-02 03:04:05.678901+00', priority => 0, key => 'a key', on_conflict => 'replace',
-        max_attempts => 1000, timeout => interval '24 hours', trace => '00-abc-def-01')""")
+        max_attempts => 1000, timeout => interval '24 hours', trace => '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01')""")
     found = job(db, id)
     assert (found.queue, found.priority, found.key, found.max_attempts) == ("mail", 0, "a key", 1000)
-    assert (found.timeout_ms, found.trace) == (86400000, "00-abc-def-01")
+    assert (found.timeout_ms, found.trace) == (86400000, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
     assert found.text == '{"n": 12345678901234567890.50, "t": "aä"}'
     assert found.run_at == datetime.datetime(2999, 1, 2, 3, 4, 5, 678901, datetime.timezone.utc)
 
@@ -125,6 +125,23 @@ def test_bad_kind(db, kind):
 @pytest.mark.parametrize("kind", ["a", "0", "a" * 63, "email.send", "a_b-c.d"])
 def test_good_kind(db, kind):
     assert job(db, db.one("select errand.enqueue(%s)", kind)).kind == kind
+
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+TRACE_HINT = f"It is like {TRACE} (W3C Trace Context, in small letters)."
+
+
+@pytest.mark.parametrize("trace", [
+    "", "00", TRACE + "0", TRACE + "\n", TRACE.upper(), TRACE.replace("-", "_"), "ff" + TRACE[2:], f"00-{'0' * 32}-b7ad6b7169203331-01",
+    f"00-0af7651916cd43dd8448eb211c80319c-{'0' * 16}-01"])
+@pytest.mark.parametrize("call", ["errand.enqueue('a', trace => %s)", "errand.enqueue_many('a', array['{}'::jsonb], trace => %s)"])
+def test_trace_that_is_none(db, call, trace):
+    refused(db, "22023", f'trace "{trace}" is not a traceparent', TRACE_HINT, call, trace)
+
+
+def test_trace_of_many(db):
+    ids = [row[0] for row in db.sql("select errand.enqueue_many('a', array_fill('{}'::jsonb, array[3]), trace => %s)", TRACE)]
+    assert [job(db, id).trace for id in ids] == [TRACE] * 3
 
 
 @pytest.mark.parametrize("sqlstate, message, hint, call", [

@@ -57,7 +57,7 @@ def claim(db, id):
 def bury(db, **named):
     """A dead letter; every field of it is said."""
     id = db.one("select errand.enqueue('some.kind', '{\"a\": 1}', queue => 'single', priority => 1, key => %s, on_conflict => %s, max_attempts => 7,"
-                " timeout => '5 s', trace => 't', tags => '{x}', expires_at => %s::timestamptz)",
+                " timeout => '5 s', trace => '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01', tags => '{x}', expires_at => %s::timestamptz)",
                 named.get("key"), named.get("on_conflict", "keep"), named.get("expires_at", "2999-01-01"))
     end_jobs(db.connection, RUNNER, [id], "dead", "it broke")
     return id

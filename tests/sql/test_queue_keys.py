@@ -44,11 +44,11 @@ def test_keep(db):
 def test_replace_takes_everything_and_bumps_the_revision(db):
     first = keyed(db, {"n": 1}, priority=3, run_at="2999-01-01")
     again = db.one("""select errand.enqueue('other.kind', '{"n": 2}', run_at => '2998-01-01', priority => 0, key => 'k',
-        on_conflict => 'replace', max_attempts => 3, timeout => '1 s', trace => 't')""")
+        on_conflict => 'replace', max_attempts => 3, timeout => '1 s', trace => '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01')""")
     assert again == first
     found = job(db, first)
     assert (found.kind, found.text, found.priority, found.max_attempts, found.timeout_ms, found.trace, found.revision) == (
-        "other.kind", '{"n": 2}', 0, 3, 1000, "t", 1)
+        "other.kind", '{"n": 2}', 0, 3, 1000, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", 1)
     assert found.run_at.year == 2998
     assert keyed(db, {}, on_conflict="replace") == first
     assert job(db, first).revision == 2

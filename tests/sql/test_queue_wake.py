@@ -164,7 +164,8 @@ def test_replaced_job_is_told_of(db, heard):
 # ---- Cancel ----
 
 def test_cancel_of_a_waiting_job(db, heard):
-    id = db.enqueue("some.kind", {"a": 1}, queue="single", priority=1, key="k", trace="t", after=3600)
+    id = db.enqueue("some.kind", {"a": 1}, queue="single", priority=1, key="k", trace="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+                    after=3600)
     heard()
     row = db.row("select * from errand.job where id = %s", id)
     assert db.one("select errand.cancel(%s)", id) == "cancelled"
