@@ -56,8 +56,62 @@ begin
 end
 $$;
 
-revoke all on function errand.webhook_accept from public;
-grant execute on function errand.webhook_accept to errand_runner;
+-- The same for many events of one source, in one statement. Returns how many of them were new: when the transaction has committed, all
+-- of them are stored, each with its one job. The arrays are of one length; an event may stand in them twice.
+-- What the database says against the job (no such queue, a kind that is no kind) loses no event: they are stored as failed, effect says
+-- why, and there is no job.
+create function errand.webhook_accept_many(
+    source text,
+    event_ids text[],
+    types text[],
+    headers jsonb[],
+    bodies bytea[],
+    kind text,
+    queue text default null
+) returns integer
+language plpgsql security definer set search_path = '' as $$
+#variable_conflict use_column
+declare
+    fresh text[];
+    jobs bigint[];
+    problem text;
+begin
+    -- In one order: of two calls with the same events, none waits for one that waits for it.
+    with made as (
+        insert into errand.webhook_event (source, event_id, type, headers, body)
+        select webhook_accept_many.source, g.event_id, g.type, coalesce(g.headers, '{}'), g.body
+        from rows from (pg_catalog.unnest(webhook_accept_many.event_ids), pg_catalog.unnest(webhook_accept_many.types),
+            pg_catalog.unnest(webhook_accept_many.headers), pg_catalog.unnest(webhook_accept_many.bodies)) g(event_id, type, headers, body)
+        order by g.event_id
+        on conflict (source, event_id) do nothing
+        returning event_id
+    )
+    select pg_catalog.array_agg(m.event_id order by m.event_id) into fresh from made m;
+    if fresh is null then
+        return 0;
+    end if;
+    begin
+        jobs := array(select e.id from errand.enqueue_many(webhook_accept_many.kind,
+            array(select pg_catalog.jsonb_build_object('source', webhook_accept_many.source, 'event_id', f.event_id)
+                from pg_catalog.unnest(fresh) with ordinality f(event_id, n) order by f.n),
+            keys => array(select webhook_accept_many.source || ':' || f.event_id
+                from pg_catalog.unnest(fresh) with ordinality f(event_id, n) order by f.n),
+            queue => webhook_accept_many.queue) with ordinality e(id, n) order by e.n);
+    exception when invalid_parameter_value or undefined_object or object_not_in_prerequisite_state then
+        get stacked diagnostics problem = message_text;
+        update errand.webhook_event e set status = 'failed', effect = 'no job was made: ' || problem
+        where e.source = webhook_accept_many.source and e.event_id = any (fresh);
+        return pg_catalog.cardinality(fresh);
+    end;
+    update errand.webhook_event e set job_id = j.id
+    from rows from (pg_catalog.unnest(fresh), pg_catalog.unnest(jobs)) j(event_id, id)
+    where e.source = webhook_accept_many.source and e.event_id = j.event_id;
+    return pg_catalog.cardinality(fresh);
+end
+$$;
+
+revoke all on function errand.webhook_accept, errand.webhook_accept_many from public;
+grant execute on function errand.webhook_accept, errand.webhook_accept_many to errand_runner;
 grant select on errand.webhook_event to errand_operator, errand_runner;
 grant select (source, event_id, type, received_at, headers, job_id, status, effect) on errand.webhook_event to errand_viewer;
 grant select on errand.webhooks to errand_viewer, errand_operator, errand_runner;

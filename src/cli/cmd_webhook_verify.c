@@ -51,8 +51,8 @@ static bool source_choose(const struct cli *cli, struct verification *verificati
         return err_set(err, ERR_CONFIG,
                        "errand knows no settings of the source %.63s: add --secret-file FILE",
                        name);
-    verification->own =
-        (struct source){name, header ? SIGNATURE_HEX : SIGNATURE_STANDARD, header, NULL, NULL};
+    verification->own = (struct source){
+        .name = name, .scheme = header ? SIGNATURE_HEX : SIGNATURE_STANDARD, .header = header};
     verification->source = &verification->own;
     return true;
 }

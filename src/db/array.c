@@ -36,6 +36,20 @@ void db_array_int(struct buf *buf, enum db_array_type type, int64_t value)
     buf_add(buf, element, 4 + size);
 }
 
+void db_array_bytes(struct buf *buf, const void *data, size_t length)
+{
+    array_add_four(buf, (uint32_t)length);
+    buf_add(buf, data, length);
+}
+
+void db_array_text(struct buf *buf, const char *text)
+{
+    if (text)
+        db_array_bytes(buf, text, strlen(text));
+    else
+        db_array_null(buf);
+}
+
 void db_array_null(struct buf *buf)
 {
     array_add_four(buf, UINT32_MAX);

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -45,6 +46,21 @@ static void exchange_free(struct exchange *exchange)
 
 /* ---- The answer ---- */
 
+static void response_add_headers(struct MHD_Response *response, const struct httpd_answer *answer)
+{
+    char seconds[16];
+    MHD_add_response_header(response, "Content-Type",
+                            answer->type ? answer->type : "text/plain; charset=utf-8");
+    MHD_add_response_header(response, "Cache-Control", "no-store");
+    MHD_add_response_header(response, "Connection", "close");
+    if (answer->allow)
+        MHD_add_response_header(response, "Allow", answer->allow);
+    if (answer->retry_after_s) {
+        snprintf(seconds, sizeof seconds, "%d", answer->retry_after_s);
+        MHD_add_response_header(response, "Retry-After", seconds);
+    }
+}
+
 static void conn_answer(struct httpd_conn *conn, const struct httpd_answer *answer)
 {
     conn->exchange = NULL;
@@ -52,14 +68,8 @@ static void conn_answer(struct httpd_conn *conn, const struct httpd_answer *answ
     conn->status = answer->status;
     conn->response = MHD_create_response_from_buffer(
         answer->length, (void *)(uintptr_t)answer->body, MHD_RESPMEM_MUST_COPY);
-    if (conn->response) {
-        MHD_add_response_header(conn->response, "Content-Type",
-                                answer->type ? answer->type : "text/plain; charset=utf-8");
-        MHD_add_response_header(conn->response, "Cache-Control", "no-store");
-        MHD_add_response_header(conn->response, "Connection", "close");
-        if (answer->allow)
-            MHD_add_response_header(conn->response, "Allow", answer->allow);
-    }
+    if (conn->response)
+        response_add_headers(conn->response, answer);
     server_set_deadline(conn, clock_mono_us() + EXCHANGE_ANSWER_US);
     MHD_resume_connection(conn->mhd);
     loop_defer(conn->server->loop, &conn->server->daemon_soon);

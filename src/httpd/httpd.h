@@ -29,6 +29,7 @@ struct httpd_answer {
     int status;
     const char *type;  /* NULL: text/plain */
     const char *allow; /* of a 405; else NULL */
+    int retry_after_s; /* 0: none */
     const char *body;  /* copied */
     size_t length;
 };

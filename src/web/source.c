@@ -17,9 +17,19 @@ const struct settings_section source_settings = {"webhook", settings_table,
                                                  sizeof settings_table / sizeof *settings_table};
 
 const struct source source_table[] = {
-    {"resend", SIGNATURE_STANDARD, NULL, "resend_secret", "resend_secret_old"},
-    {"lemonsqueezy", SIGNATURE_HEX, "x-signature", "lemonsqueezy_secret",
-     "lemonsqueezy_secret_old"},
+    {.name = "resend",
+     .scheme = SIGNATURE_STANDARD,
+     .secret = "resend_secret",
+     .secret_old = "resend_secret_old",
+     .kind = "email.event",
+     .type = "type"},
+    {.name = "lemonsqueezy",
+     .scheme = SIGNATURE_HEX,
+     .header = "x-signature",
+     .secret = "lemonsqueezy_secret",
+     .secret_old = "lemonsqueezy_secret_old",
+     .kind = "billing.event",
+     .type = "meta.event_name"},
 };
 const size_t source_count = sizeof source_table / sizeof *source_table;
 

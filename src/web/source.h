@@ -1,5 +1,5 @@
-/* Where webhooks come from that errand knows by itself: how each signs, and which settings hold its
- * secrets. */
+/* Where webhooks come from that errand knows by itself: how each signs, which settings hold its
+ * secrets, and which job acts on its events. */
 #ifndef WEB_SOURCE_H
 #define WEB_SOURCE_H
 
@@ -12,6 +12,9 @@ struct source {
     const char *header;     /* of SIGNATURE_HEX, in lower case; NULL: of the scheme */
     const char *secret;     /* setting of the section source_settings */
     const char *secret_old; /* the one before it */
+    const char *kind;       /* of the job of each event */
+    const char *queue;      /* NULL: the kind's */
+    const char *type;       /* where the event's type stands in its body: names with dots between */
 };
 
 extern const struct settings_section source_settings; /* [webhook] */

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "httpd/httpd.h"
+#include "web/receive.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@ enum { WEB_MAX_BODY = 1048576 };
 
 struct web {
     struct httpd *server; /* NULL: there is nothing to listen at */
+    struct receive *receive;
     struct runner *runner;
 };
 
@@ -21,29 +23,44 @@ static void web_say(struct httpd_request *request, int status, const char *sente
 
 /* ---- Routes ---- */
 
-static void web_livez(struct web *web, struct httpd_request *request)
+static void web_livez(struct web *web, const char *rest, struct httpd_request *request)
 {
-    (void)web;
+    (void)web, (void)rest;
     web_say(request, 200, "ok\n");
 }
 
-static void web_readyz(struct web *web, struct httpd_request *request)
+static void web_readyz(struct web *web, const char *rest, struct httpd_request *request)
 {
+    (void)rest;
     const char *reason = "";
     bool ready = runner_is_ready(web->runner, &reason);
     web_say(request, ready ? 200 : 503, ready ? "ok\n" : reason);
 }
 
+static void web_webhook(struct web *web, const char *rest, struct httpd_request *request)
+{
+    receive_handle(web->receive, rest, request);
+}
+
 struct web_route {
-    const char *path;
+    const char *path;    /* ends in a slash: whatever stands behind it, too */
     const char *methods; /* as Allow has them */
-    void (*handle)(struct web *web, struct httpd_request *request);
+    /* rest: what stands behind path. */
+    void (*handle)(struct web *web, const char *rest, struct httpd_request *request);
 };
 
 static const struct web_route web_routes[] = {
     {"/livez", "GET, HEAD", web_livez},
     {"/readyz", "GET, HEAD", web_readyz},
+    {"/webhooks/", "POST", web_webhook},
 };
+
+static bool web_matches(const struct web_route *route, const char *path)
+{
+    size_t length = strlen(route->path);
+    return strncmp(route->path, path, length) == 0 &&
+           (!path[length] || route->path[length - 1] == '/');
+}
 
 static bool web_allows(const struct web_route *route, const char *method)
 {
@@ -62,10 +79,10 @@ static void web_handle(struct httpd_request *request, void *owner)
     static const char wrong[] = "this method is not for this path\n";
     for (size_t i = 0; i < sizeof web_routes / sizeof *web_routes; i++) {
         const struct web_route *route = &web_routes[i];
-        if (strcmp(route->path, request->path) != 0)
+        if (!web_matches(route, request->path))
             continue;
         if (web_allows(route, request->method))
-            route->handle(owner, request);
+            route->handle(owner, request->path + strlen(route->path), request);
         else
             httpd_answer(request, &(struct httpd_answer){.status = 405,
                                                          .allow = route->methods,
@@ -100,7 +117,8 @@ static bool web_start(struct runner *runner, struct loop *loop, const struct set
         .owner = web,
     };
     web->runner = runner;
-    return httpd_new(&web->server, loop, &options, err);
+    return httpd_new(&web->server, loop, &options, err) &&
+           (!web->server || receive_new(&web->receive, loop, settings, err));
 }
 
 static void web_stop(void *owner)
@@ -119,8 +137,10 @@ static bool web_is_quiet(const void *owner)
 static void web_clear(void *owner)
 {
     struct web *web = owner;
+    receive_free(web->receive);
     if (web->server)
         httpd_free(web->server);
+    web->receive = NULL;
     web->server = NULL;
 }
 

@@ -21,7 +21,7 @@ FOLDERS = {
     "cron": {"base"},
     "module": {"base", "loop", "config", "db", "http", "errand"},
     "queue": {"base", "loop", "config", "db", "cron", "module", "errand"},
-    "web": {"base", "loop", "config", "httpd", "errand", "queue/runner.h"},
+    "web": {"base", "loop", "config", "db", "httpd", "errand", "queue/runner.h"},
     "include": set(),
     "cli": {"base", "loop", "config", "db", "http", "httpd", "cron", "module", "queue", "web", "errand"},
     "": {"cli", "module/linked.h"},  # src/main.c

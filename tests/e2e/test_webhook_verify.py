@@ -1,34 +1,17 @@
 """`errand webhook verify`: which requests it takes, what it says of those that it does not take; and, with the npm packages svix and
 standardwebhooks: what they sign is right."""
 
-import base64
 import hashlib
 import hmac
 import json
-import os
-import shutil
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
 from cli_support import nowhere, refused  # noqa: F401
-from support.cluster import cache_dir
-from support.npm import Missing, npm_install, npm_version
-
-KEY = bytes(range(24))
-SECRET = "whsec_" + base64.b64encode(KEY).decode()
-OTHER = "whsec_" + base64.b64encode(bytes(24)).decode()
-BODY = b'{"type":"email.delivered","data":{"subject":"\xc3\xa4"}}'
-SCRIPT = Path(__file__).resolve().parents[1] / "support" / "webhook_sign.mjs"
-PACKAGES = {"svix": "2.5.0", "standardwebhooks": "1.1.1"}
-
-
-def standard(body=BODY, id="msg_1", at=None, key=KEY, prefix="svix"):
-    at = str(int(time.time()) if at is None else at)
-    mac = hmac.new(key, b".".join([id.encode(), at.encode(), body]), hashlib.sha256).digest()
-    return {f"{prefix}-id": id, f"{prefix}-timestamp": at, f"{prefix}-signature": "v1," + base64.b64encode(mac).decode()}
+from support.hooks import BODY, OTHER_SECRET, PACKAGES, PLAIN_SECRET, SECRET, signing_packages, standard
+from support.npm import Missing
 
 
 def request(errand, headers, body=BODY, line="POST /webhooks/resend HTTP/1.1", end="\r\n"):
@@ -40,7 +23,7 @@ def request(errand, headers, body=BODY, line="POST /webhooks/resend HTTP/1.1", e
 @pytest.fixture
 def errand(nowhere):  # noqa: F811
     nowhere.env["RESEND_WEBHOOK_SECRET"] = SECRET
-    nowhere.env["LEMONSQUEEZY_WEBHOOK_SECRET"] = "plain words"
+    nowhere.env["LEMONSQUEEZY_WEBHOOK_SECRET"] = PLAIN_SECRET
     return nowhere
 
 
@@ -62,7 +45,7 @@ def test_source_by_flag_and_from_standard_input(errand):
 
 
 def test_the_secret_before(errand):
-    errand.env["RESEND_WEBHOOK_SECRET"] = OTHER
+    errand.env["RESEND_WEBHOOK_SECRET"] = OTHER_SECRET
     path = request(errand, standard())
     assert "does not match" in refused(errand, "webhook", "verify", path, status=1)
     errand.env["ERRAND_WEBHOOK_RESEND_SECRET_OLD"] = SECRET
@@ -70,7 +53,7 @@ def test_the_secret_before(errand):
 
 
 def test_lemon_squeezy(errand):
-    mac = hmac.new(b"plain words", BODY, hashlib.sha256).hexdigest()
+    mac = hmac.new(PLAIN_SECRET.encode(), BODY, hashlib.sha256).hexdigest()
     line = "POST /webhooks/lemonsqueezy?x=1 HTTP/1.1"
     for text in (mac, mac.upper()):
         assert verify(errand, request(errand, {"X-Signature": text}, line=line)) == (
@@ -145,23 +128,10 @@ def test_files_that_are_no_request(errand, content, said):
 
 @pytest.fixture(scope="module")
 def packages():
-    if not shutil.which("node"):
-        pytest.skip("node is not installed")
-    directory = cache_dir() / "webhook"
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        if any(npm_version(directory, name) != version for name, version in PACKAGES.items()):
-            npm_install(directory, *(f"{name}@{version}" for name, version in PACKAGES.items()), "--fetch-retries=0",
-                        "--fetch-timeout=20000")
-    except (Missing, OSError) as missing:
+        return signing_packages()
+    except Missing as missing:
         pytest.skip(str(missing))
-    shutil.copy(SCRIPT, directory)
-
-    def call(*asked):
-        done = subprocess.run(["node", directory / SCRIPT.name], input=json.dumps(asked), capture_output=True, text=True,
-                              env=dict(os.environ, TZ="UTC"), check=True)
-        return json.loads(done.stdout)
-    return call
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -170,6 +170,60 @@ def test_the_longest_id_is_taken(db):
     assert accept(db, source="s" * 63, event_id="é" * 128) is not None
 
 
+# ---- Many at once ----
+
+MANY = "select errand.webhook_accept_many(%s, %s, %s, %s::text[]::jsonb[], %s, %s, %s)"
+
+
+def accept_many(db, ids, source="resend", types=None, headers=None, bodies=None, kind="email.event", queue=None):
+    return db.one(MANY, source, ids, types or [None] * len(ids), headers or ["{}"] * len(ids),
+                  [psycopg2.Binary(body) for body in bodies or [id.encode() for id in ids]], kind, queue)
+
+
+def test_many_are_stored_each_with_its_job(db):
+    assert accept_many(db, ["b", "a", "c"], types=["tb", "ta", None], headers=['{"n": 2}', '{"n": 1}', None]) == 3
+    rows = db.sql("select e.event_id, e.type, e.headers, e.body, j.args, j.key, j.kind from errand.webhook_event e"
+                  " join errand.jobs j on j.id = e.job_id order by 1")
+    assert [(row.event_id, row.type, row.headers, bytes(row.body), row.args, row.key, row.kind) for row in rows] == [
+        (id, type, headers, id.encode(), {"source": "resend", "event_id": id}, f"resend:{id}", "email.event")
+        for id, type, headers in (("a", "ta", {"n": 1}), ("b", "tb", {"n": 2}), ("c", None, {}))]
+
+
+def test_of_many_only_the_new_ones_count(db):
+    before = accept(db, event_id="b")
+    assert accept_many(db, ["a", "b", "c", "a"]) == 2
+    assert accept_many(db, ["c", "b", "a"]) == 0 and accept_many(db, []) == 0
+    assert counts(db) == (3, 3) and db.one("select job_id from errand.webhook_event where event_id = 'b'") == before
+
+
+@pytest.mark.parametrize("given, said", [({"queue": "none"}, 'queue "none" does not exist'), ({"kind": "Not a kind"}, "is not valid")])
+def test_a_job_that_cannot_be_made_loses_none_of_many(db, given, said):
+    assert accept_many(db, ["a", "b"], **given) == 2
+    for row in db.sql("select status, effect, job_id from errand.webhooks"):
+        assert row.status == "failed" and said in row.effect and row.job_id is None
+    assert counts(db) == (2, 0)
+
+
+def test_many_from_many_sessions_in_any_order(db):
+    """None waits for one that waits for it."""
+    sessions, found = [connect(db.dsn) for _ in range(4)], []
+    ids = [f"e{n}" for n in range(300)]
+
+    def work(connection, seed):
+        for round in range(5):
+            mine = [f"{round}-{id}" for id in (ids if seed % 2 else reversed(ids))]
+            found.append(ask(connection, MANY, "x", mine, [None] * 300, ["{}"] * 300, [psycopg2.Binary(b"")] * 300, "some.kind", None)[0][0])
+
+    threads = [threading.Thread(target=work, args=(connection, seed)) for seed, connection in enumerate(sessions)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for connection in sessions:
+        connection.close()
+    assert len(found) == 20 and sum(found) == 1500 and counts(db) == (1500, 1500)
+
+
 # ---- Who may do what ----
 
 @pytest.fixture(scope="module")
@@ -199,6 +253,7 @@ def denied(connection, statement):
 
 @pytest.mark.parametrize("statement, may", [
     ("select errand.webhook_accept('x', 'e2', null, '{}', '', 'some.kind')", {"errand_runner"}),
+    ("select errand.webhook_accept_many('x', '{e2}', '{null}', '{null}', array[''::bytea], 'some.kind')", {"errand_runner"}),
     ("select * from errand.webhooks", {"errand_viewer", "errand_operator", "errand_runner"}),
     ("select source, event_id, status from errand.webhook_event", {"errand_viewer", "errand_operator", "errand_runner"}),
     ("select body from errand.webhook_event", {"errand_operator", "errand_runner"}),

@@ -40,6 +40,22 @@ static void test_elements(void **state)
     buf_clear(&buf);
 }
 
+static void test_bytes_and_texts(void **state)
+{
+    (void)state;
+    struct buf buf;
+    buf_init(&buf, 0);
+    db_array_open(&buf, DB_BYTEA, 2);
+    db_array_bytes(&buf, "a\0b", 3);
+    db_array_bytes(&buf, "", 0);
+    CHECK(&buf, "\0\0\0\1\0\0\0\0\0\0\0\x11\0\0\0\2\0\0\0\1\0\0\0\3a\0b\0\0\0\0");
+    db_array_open(&buf, DB_TEXT, 2);
+    db_array_text(&buf, NULL);
+    db_array_text(&buf, "hi");
+    CHECK(&buf, "\0\0\0\1\0\0\0\0\0\0\0\x19\0\0\0\2\0\0\0\1\xff\xff\xff\xff\0\0\0\2hi");
+    buf_clear(&buf);
+}
+
 static void test_null_and_none(void **state)
 {
     (void)state;
@@ -68,6 +84,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_elements),
+        cmocka_unit_test(test_bytes_and_texts),
         cmocka_unit_test(test_null_and_none),
         cmocka_unit_test(test_times),
     };

@@ -1,0 +1,200 @@
+#include "web/receive.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "web/accept.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { RETRY_AFTER_S = 5, TELL_EVERY_US = 10000000 };
+
+struct receive_source {
+    const struct source *source;
+    struct signature_keys keys;
+    int64_t told_us; /* when the log told of refused requests; 0: never */
+    size_t untold;
+};
+
+struct receive {
+    struct accept accept;
+    struct receive_source *sources;
+    size_t count;
+};
+
+static void receive_say(struct httpd_request *request, int status, const char *sentence)
+{
+    httpd_answer(request, &(struct httpd_answer){.status = status,
+                                                 .retry_after_s = status == 503 ? RETRY_AFTER_S : 0,
+                                                 .body = sentence,
+                                                 .length = strlen(sentence)});
+}
+
+/* ---- Refusing ---- */
+
+/* One line at most every ten seconds: how many requests are refused is for others to choose. */
+static void receive_tell_refused(struct receive_source *from, const char *why)
+{
+    int64_t now_us = clock_mono_us();
+    from->untold++;
+    if (from->told_us && now_us - from->told_us < TELL_EVERY_US)
+        return;
+    log_event(LOG_WARN, "webhook refused", "source", from->source->name, "reason", why, "refused",
+              log_int((long long)from->untold), NULL);
+    from->told_us = now_us;
+    from->untold = 0;
+}
+
+static void receive_refuse(struct receive_source *from, struct httpd_request *request,
+                           const char *why)
+{
+    char line[128] = "";
+    receive_tell_refused(from, why);
+    strncat(line, why, sizeof line - 2);
+    strcat(line, "\n");
+    receive_say(request, 401, line);
+}
+
+/* ---- The signature ---- */
+
+struct sought {
+    const char *name, *value;
+    bool *twice;
+};
+
+static bool sought_meet(const char *name, const char *value, void *context)
+{
+    struct sought *sought = context;
+    if (strcasecmp(name, sought->name) != 0)
+        return true;
+    *sought->twice |= sought->value != NULL;
+    sought->value = value;
+    return true;
+}
+
+struct signed_request {
+    const struct httpd_request *request;
+    bool twice; /* a header of the signature stands there twice: which one is meant? */
+};
+
+static const char *signed_header(const void *context, const char *name)
+{
+    struct signed_request *from = (struct signed_request *)(uintptr_t)context;
+    struct sought sought = {.name = name, .twice = &from->twice};
+    httpd_request_headers(from->request, sought_meet, &sought);
+    return from->twice ? NULL : sought.value;
+}
+
+/* ---- The event ---- */
+
+static void receive_on_done(struct event *event, bool stored)
+{
+    struct httpd_request *request = event->owner;
+    buf_clear(&event->headers);
+    free(event);
+    if (stored)
+        receive_say(request, 200, "ok\n");
+    else
+        receive_say(request, 503, "the event could not be stored, send it again\n");
+}
+
+static bool receive_add_header(const char *name, const char *value, void *context)
+{
+    event_add_header(context, name, value);
+    return true;
+}
+
+static struct event *receive_make(const struct receive_source *from, struct httpd_request *request,
+                                  const char *id)
+{
+    struct event *event = mem_zalloc(sizeof *event);
+    event->source = from->source;
+    event->body = request->body;
+    event->length = request->body_length;
+    event->on_done = receive_on_done;
+    event->owner = request;
+    buf_init(&event->headers, 0);
+    event_set_id(event, id);
+    event_set_type(event);
+    event_open_headers(event);
+    httpd_request_headers(request, receive_add_header, event);
+    event_close_headers(event);
+    return event;
+}
+
+static void receive_from(struct receive *receive, struct receive_source *from,
+                         struct httpd_request *request)
+{
+    const char *id;
+    struct signed_request context = {.request = request};
+    const struct signature_request asked = {.header = signed_header,
+                                            .context = &context,
+                                            .body = request->body,
+                                            .length = request->body_length,
+                                            .now_s = clock_wall_us() / 1000000};
+    enum signature_verdict verdict = signature_verify(&from->keys, &asked, &id);
+    if (verdict != SIGNATURE_RIGHT || context.twice) {
+        receive_refuse(from, request,
+                       context.twice ? "a header of the signature stands there twice"
+                                     : signature_verdict_text(verdict));
+        return;
+    }
+    struct event *event = receive_make(from, request, id);
+    if (accept_add(&receive->accept, event))
+        return;
+    log_event(LOG_WARN, "webhooks not stored, too many wait", "source", from->source->name, NULL);
+    receive_on_done(event, false);
+}
+
+void receive_handle(struct receive *receive, const char *name, struct httpd_request *request)
+{
+    for (size_t i = 0; i < receive->count; i++)
+        if (strcmp(receive->sources[i].source->name, name) == 0) {
+            receive_from(receive, &receive->sources[i], request);
+            return;
+        }
+    receive_say(request, 404, "there is no source of webhooks of this name\n");
+}
+
+/* ---- From beginning to end ---- */
+
+static void receive_tell_unset(const struct receive_source *from)
+{
+    char setting[128];
+    snprintf(setting, sizeof setting, "%s.%s", source_settings.name, from->source->secret);
+    log_event(LOG_INFO, "no secret is set, so every webhook of this source is refused", "source",
+              from->source->name, "setting", setting, NULL);
+}
+
+bool receive_new(struct receive **made, struct loop *loop, const struct settings *settings,
+                 struct err *err)
+{
+    struct receive *receive = mem_zalloc(sizeof *receive);
+    accept_init(&receive->accept, loop, settings);
+    receive->sources = mem_zalloc(source_count * sizeof *receive->sources);
+    *made = receive;
+    for (size_t i = 0; i < source_count; i++) {
+        struct receive_source *from = &receive->sources[receive->count++];
+        from->source = &source_table[i];
+        if (!source_keys(from->source, settings, &from->keys, err))
+            return false;
+        if (!from->keys.count)
+            receive_tell_unset(from);
+    }
+    return true;
+}
+
+void receive_free(struct receive *receive)
+{
+    if (!receive)
+        return;
+    accept_clear(&receive->accept);
+    for (size_t i = 0; i < receive->count; i++)
+        signature_keys_clear(&receive->sources[i].keys);
+    free(receive->sources);
+    free(receive);
+}

@@ -1,0 +1,22 @@
+/* Receiving webhooks: /webhooks/NAME. A request whose signature is right becomes an event, which is
+ * answered 200 when it is stored; all others are refused without asking the database. */
+#ifndef WEB_RECEIVE_H
+#define WEB_RECEIVE_H
+
+#include "config/settings.h"
+#include "httpd/httpd.h"
+#include "loop/loop.h"
+
+struct receive;
+
+/* False: ERR_CONFIG, a secret is not of its form; what was made is to be freed all the same. Says
+ * in the log which sources have no secret. */
+bool receive_new(struct receive **receive, struct loop *loop, const struct settings *settings,
+                 struct err *err);
+/* Events that are not stored are answered so, in the call. NULL is nothing. */
+void receive_free(struct receive *receive);
+
+/* A POST to the source of that name. */
+void receive_handle(struct receive *receive, const char *name, struct httpd_request *request);
+
+#endif
