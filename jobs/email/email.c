@@ -1,7 +1,9 @@
-/* The mail jobs: email.send gives due messages to the provider (send.h); email.sweep looks, every
- * few minutes, for messages that have no job. What can be said of a mail without a database or a
+/* The mail jobs: email.send gives due messages to the provider (send.h); email.event
+ * applies what the provider tells of them (event.h); email.sweep looks, every few minutes, for
+ * messages that have no job. What can be said of a mail without a database or a
  * network is in the pure files of this folder. */
 #include "email_sql.h"
+#include "event.h"
 #include "send.h"
 
 static struct email_settings email_settings;
@@ -59,6 +61,11 @@ static const struct errand_kind email_kinds[] = {
      .timeout_ms = 120000,
      .batch_max = 100,
      .run_batch = email_send_run},
+    {.size = sizeof(struct errand_kind),
+     .name = "email.event",
+     .queue = "email_event",
+     .queue_lanes = 4,
+     .run = event_run},
     {.size = sizeof(struct errand_kind),
      .name = "email.sweep",
      .queue = "email",

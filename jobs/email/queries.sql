@@ -10,7 +10,7 @@ with wanted as materialized (
             else '9999-01-01' end) * 1000000)::bigint as due_us,
         s.scheduled_for is not null as is_scheduled,
         m.request_id, m.position, m.outcome, m.provider_message_id, m.error, r.state,
-        (extract(epoch from r.settled_at) * 1000000)::bigint as settled_us,
+        (extract(epoch from coalesce(r.settled_at, r.first_sent_at)) * 1000000)::bigint as settled_us,
         case when s.status = 'pending' and m.request_id is null then s.content::text end as content
     from pg_catalog.unnest($1::uuid[]) with ordinality w(id, n)
     left join public.scheduled_messages s on s.id = w.id
@@ -52,6 +52,7 @@ with settled as (
 update errand.email_request_message m set outcome = o.outcome, provider_message_id = o.id, error = o.error
 from settled s, pg_catalog.jsonb_to_recordset($5::jsonb) o(position integer, outcome text, id text, error text)
 where m.request_id = s.id and m.position = o.position and m.done_at is null
+    and (m.outcome is distinct from 'sent' or o.outcome <> 'unknown') -- an event has said that it was sent
 
 -- name: request_void
 -- Nothing of request $1 was sent: $2 status, $3 answer. Its messages may go into another one.
@@ -65,25 +66,8 @@ update errand.email_request_message m set outcome = 'void', done_at = pg_catalog
 from void v where m.request_id = v.id and m.done_at is null
 
 -- name: mail_finish
--- What became of message $2 of request $1, written down once: $3 outcome, $4 the provider's id, $5 error, $6 time. A
--- message that somebody called off stays so when it was refused; if it was or may have been sent, that is told.
-with member as (
-    update errand.email_request_message m
-    set done_at = pg_catalog.now(), outcome = $3, provider_message_id = $4, error = $5
-    where m.request_id = $1::uuid and m.message_id = $2::uuid and m.done_at is null
-    returning m.message_id, m.recipient, m.subject, pg_catalog.to_timestamp($6::double precision / 1000000) as at
-), message as (
-    update public.scheduled_messages s
-    set status = case when $3 = 'sent' then 'sent' when $3 = 'failed' and s.status <> 'pending' then s.status
-            else 'failed' end,
-        sent_at = case when $3 = 'sent' then m.at else s.sent_at end,
-        failure_reason = $5
-    from member m where s.id = m.message_id
-    returning s.id
-)
-insert into public.email_delivery_log
-    (scheduled_message_id, recipient, subject, provider, provider_message_id, status, status_updated_at)
-select (select x.id from message x), m.recipient, m.subject, 'resend', $4, $3, m.at from member m
+-- What became of message $2 of request $1: $3 outcome, $4 the provider's id, $5 error, $6 time.
+select errand.email_finish($1::uuid, $2::uuid, $3, $4, $5, pg_catalog.to_timestamp($6::double precision / 1000000))
 
 -- name: mail_refuse
 -- Message $1, as it was read (version $2), is not given to the provider at all: $3 status for the log, $4 reason.
@@ -101,5 +85,10 @@ select m.id, m.recipient_email, m.subject, 'resend', $3, pg_catalog.now() from m
 select errand.email_follow($1::uuid)
 
 -- name: sweep
--- $1 messages at most, those that are due within $2 ms.
-select errand.email_sweep($1::integer, pg_catalog.now() + pg_catalog.make_interval(secs => $2::double precision / 1000))
+-- $1 messages at most, those that are due within $2 ms; and so many mails that nobody knows.
+select errand.email_sweep($1::integer, pg_catalog.now() + pg_catalog.make_interval(secs => $2::double precision / 1000)),
+    errand.email_event_forget($1::integer)
+
+-- name: event_apply
+-- $1 source, $2 event_id.
+select a.status, a.effect from errand.email_event_apply($1, $2) a

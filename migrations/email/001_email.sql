@@ -41,12 +41,20 @@ create table errand.email_request_message (
 );
 create unique index email_request_message_live on errand.email_request_message (message_id) where done_at is null;
 
--- Addresses that must not be mailed: lower case, without a name.
+-- Addresses that must not be mailed: lower case, without a name. event_id: of the event of errand.webhook_event that put it there, at the
+-- time created_at; null: by hand.
 create table errand.suppression (
     recipient text primary key check (recipient = pg_catalog.lower(recipient)),
     reason text not null,
     source text not null default 'manual',
+    event_id text,
     created_at timestamptz not null default pg_catalog.now()
+);
+
+-- When an address was last taken off the list: an event from before that, which comes late, does not put it there again.
+create table errand.suppression_lift (
+    recipient text primary key,
+    lifted_at timestamptz not null
 );
 
 -- `Name <User@Example.COM>` as user@example.com; raises when that is no address.
@@ -69,7 +77,8 @@ language plpgsql security definer set search_path = '' as $$
 begin
     insert into errand.suppression as s (recipient, reason, source)
     values (errand.email_address(suppress.address), suppress.reason, suppress.source)
-    on conflict (recipient) do update set reason = excluded.reason, source = excluded.source;
+    on conflict (recipient) do update
+    set reason = excluded.reason, source = excluded.source, event_id = null, created_at = excluded.created_at;
 end
 $$;
 
@@ -78,7 +87,13 @@ create function errand.unsuppress(address text) returns boolean
 language plpgsql security definer set search_path = '' as $$
 begin
     delete from errand.suppression s where s.recipient = errand.email_address(unsuppress.address);
-    return found;
+    if not found then
+        return false;
+    end if;
+    insert into errand.suppression_lift (recipient, lifted_at)
+    values (errand.email_address(unsuppress.address), pg_catalog.clock_timestamp())
+    on conflict (recipient) do update set lifted_at = excluded.lifted_at;
+    return true;
 end
 $$;
 
@@ -302,14 +317,15 @@ $$;
 create view errand.emails with (security_invoker = true) as
 select s.id, s.recipient_email as recipient, s.subject, s.status, s.scheduled_for, s.sent_at, s.failure_reason,
     d.provider_message_id, d.status as delivery_status, j.attempt as attempts, j.run_at as next_attempt_at,
-    j.claimed_by is not null as sending, j.last_error, r.state as request_state, r.first_sent_at as request_first_sent_at
+    j.claimed_by is not null as sending, j.last_error, r.state as request_state, r.first_sent_at as request_first_sent_at,
+    d.status_updated_at as delivery_status_at
 from public.scheduled_messages s
 left join errand.lane l on l.queue = 'email'
 left join errand.job j on j.lane = l.lane and j.key = 'message:' || s.id
 left join errand.email_request_message m on m.message_id = s.id and m.done_at is null
 left join errand.email_request r on r.id = m.request_id
 left join lateral (
-    select x.provider_message_id, x.status from public.email_delivery_log x
+    select x.provider_message_id, x.status, x.status_updated_at from public.email_delivery_log x
     where x.scheduled_message_id = s.id order by x.created_at desc limit 1
 ) d on true;
 
@@ -325,7 +341,7 @@ grant select, insert, update, delete on errand.email_request, errand.email_reque
 -- Not the bodies: they are the mails.
 grant select (id, path, state, first_sent_at, settled_at, status_code, answer) on errand.email_request
     to errand_operator, errand_viewer;
-grant select on errand.email_request_message, errand.suppression to errand_operator, errand_viewer;
+grant select on errand.email_request_message, errand.suppression, errand.suppression_lift to errand_operator, errand_viewer;
 grant select on errand.emails to errand_operator, errand_viewer, errand_runner;
 
 grant usage on schema public to errand_runner, errand_operator, errand_viewer;

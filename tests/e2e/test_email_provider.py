@@ -1,7 +1,9 @@
 """What errand makes of the provider's answers, of no answer, and of a provider that is not there."""
 
+import json
 import re
 import time
+from datetime import datetime, timezone
 
 import pytest
 
@@ -9,6 +11,7 @@ from email_support import MailBox, fresh, make_database
 from support.cluster import shared_cluster
 from support.errand import Errand
 from support.provider import ResendProvider
+from support.wait import until
 
 UNKNOWN = "unknown: the provider may or may not have sent this mail; "
 
@@ -181,6 +184,23 @@ def test_a_job_that_died_leaves_no_message_pending(box, provider, errand):
     errand.start().wait_ready()
     message = box.wait(id, "failed")
     assert message.reason == "its job died: the runner ended" and message.log == ["failed"]
+
+
+def test_an_event_says_what_no_answer_did(box, provider, errand):
+    """Every answer is lost; the provider's event tells that the mail was sent, by its tag."""
+    provider.control({"answer": "close", "accept": True, "count": 0})
+    errand.start().wait_ready()
+    id = box.send()
+    [mail] = until(lambda: received(provider, id), "the provider has the mail")
+    now = datetime.now(timezone.utc).isoformat()
+    body = {"type": "email.delivered", "created_at": now, "data": {
+        "email_id": mail["id"], "created_at": now, "to": mail["to"], "tags": mail["tags"]}}
+    box.sql("select errand.webhook_accept('resend', 'e1', 'email.delivered', '{}', convert_to(%s, 'UTF8'), 'email.event')", json.dumps(body))
+    message = box.wait(id, "sent")
+    assert message.log == ["delivered"] and message.provider_id == mail["id"]
+    assert box.outcome_of(id) == ("done", None)
+    assert box.sql("select status, effect from errand.webhooks") == [("applied", f"message {id}: delivered, told before its id was known")]
+    assert len(received(provider, id)) == 1
 
 
 def test_called_off_after_it_may_have_left(box, provider, errand):
