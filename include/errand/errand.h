@@ -33,7 +33,7 @@
 /* A plug-in NAME exports one symbol, its description:
  *     extern const struct errand_module NAME_module;
  *     ERRAND_EXPORT const struct errand_module NAME_module = {.abi = ERRAND_ABI, ...};
- * errand loads NAME.so from the directory of its setting `plugins` and looks for NAME_module there;
+ * errand loads NAME.so from the directory of its setting `jobs` and looks for NAME_module there;
  * .name is NAME, [a-z][a-z0-9_]*. The same source can be linked into errand. A plug-in that was
  * built with an older header of the same ABI has smaller structs: what they do not have is zero. */
 

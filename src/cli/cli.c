@@ -294,7 +294,7 @@ static bool cli_take_late(struct cli *cli, int *status)
 /* Which plug-ins there are stands in the settings, and which settings there are in the plug-ins. */
 static void cli_load_plugins(struct cli *cli)
 {
-    const char *directory = settings_text(cli->settings, "errand", "plugins");
+    const char *directory = settings_text(cli->settings, "errand", "jobs");
     if (directory)
         loader_load(cli->loader, directory);
     for (size_t i = 0; i < cli->loader->file_count; i++) {

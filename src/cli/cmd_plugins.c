@@ -5,46 +5,63 @@
 #include "cli/cli.h"
 #include "cli/failure.h"
 #include "cli/table.h"
+#include "kind/directory.h"
 #include "module/loader.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* One plug-in; file NULL: it is linked in. */
+/* One plug-in, or one kind that is a file. */
 struct plugin_view {
     const struct errand_module *module; /* NULL: refused */
-    const struct loader_file *file;
+    const char *state, *name, *version, *file, *reason;
 };
 
-static const char *plugin_state(const struct plugin_view *view)
+static struct plugin_view view_of_linked(const struct errand_module *module)
 {
-    return !view->file ? "linked" : view->module ? "loaded" : "refused";
+    return (struct plugin_view){
+        .module = module, .state = "linked", .name = module->name, .version = module->version};
 }
 
-static const char *plugin_name(const struct plugin_view *view)
+static struct plugin_view view_of_file(const struct loader_file *file)
 {
-    if (view->module)
-        return view->module->name;
-    return view->file->name ? view->file->name : "";
+    const struct errand_module *module = file->module;
+    return (struct plugin_view){.module = module,
+                                .state = module ? "loaded" : "refused",
+                                .name = module       ? module->name
+                                        : file->name ? file->name
+                                                     : "",
+                                .version = module ? module->version : NULL,
+                                .file = file->path,
+                                .reason = file->reason};
 }
 
-static json_t *plugin_json(const struct plugin_view *view)
+static struct plugin_view view_of_slot(const struct kind_slot *slot)
+{
+    const struct kind_file *file = slot->reason ? NULL : slot->file;
+    return (struct plugin_view){.module = file ? &file->module : NULL,
+                                .state = file ? "loaded" : "refused",
+                                .name = slot->name,
+                                .file = slot->path,
+                                .reason = slot->reason};
+}
+
+static json_t *view_json(const struct plugin_view *view)
 {
     const struct errand_module *module = view->module;
     json_t *kinds = json_array();
     for (size_t i = 0; module && i < module->kind_count; i++)
         json_array_append_new(kinds, json_string(module->kinds[i].name));
-    json_t *object = json_pack(
-        "{s:s, s:s, s:s?, s:s?, s:o, s:s?}", "name", plugin_name(view), "state", plugin_state(view),
-        "version", module ? module->version : NULL, "file", view->file ? view->file->path : NULL,
-        "kinds", kinds, "reason", view->file ? view->file->reason : NULL);
+    json_t *object = json_pack("{s:s, s:s, s:s?, s:s?, s:o, s:s?}", "name", view->name, "state",
+                               view->state, "version", view->version, "file", view->file, "kinds",
+                               kinds, "reason", view->reason);
     json_object_set_new(object, "abi",
-                        module ? json_integer((json_int_t)module->abi) : json_null());
+                        view->version ? json_integer((json_int_t)module->abi) : json_null());
     return object;
 }
 
-static void plugin_add(struct table *table, const struct plugin_view *view)
+static void view_add_row(struct table *table, const struct plugin_view *view)
 {
     const struct errand_module *module = view->module;
     char abi[16] = "";
@@ -52,64 +69,84 @@ static void plugin_add(struct table *table, const struct plugin_view *view)
     buf_init(&said, 0);
     for (size_t i = 0; module && i < module->kind_count; i++)
         buf_printf(&said, "%s%s", i ? ", " : "", module->kinds[i].name);
-    if (module)
+    if (view->version)
         snprintf(abi, sizeof abi, "%u", module->abi);
-    else
-        buf_printf(&said, "%s", view->file->reason);
-    const char *const cells[] = {plugin_name(view),
-                                 plugin_state(view),
-                                 module ? module->version : "",
+    if (!module)
+        buf_printf(&said, "%s", view->reason);
+    const char *const cells[] = {view->name,
+                                 view->state,
+                                 view->version ? view->version : "",
                                  abi,
-                                 view->file ? view->file->path : "",
+                                 view->file ? view->file : "",
                                  buf_text(&said)};
     table_add(table, cells);
     buf_clear(&said);
 }
 
-/* The number'th: those that are linked in, then the files. False: there are no more. */
-static bool plugin_at(const struct loader *loader, size_t number, struct plugin_view *view)
+/* ---- All of them ---- */
+
+struct plugins_out {
+    json_t *items; /* NULL: a table */
+    struct table table;
+};
+
+static void plugins_add(struct plugins_out *out, const struct plugin_view *view)
 {
-    size_t linked = 0;
-    while (loader->linked[linked])
-        linked++;
-    if (number >= linked + loader->file_count)
-        return false;
-    const struct loader_file *file = number < linked ? NULL : &loader->files[number - linked];
-    *view = (struct plugin_view){file ? file->module : loader->linked[number], file};
-    return true;
+    if (out->items)
+        json_array_append_new(out->items, view_json(view));
+    else
+        view_add_row(&out->table, view);
 }
 
-static void plugins_print_json(const struct loader *loader)
+/* Those that are linked in, those that are files, the kinds that are files. */
+static void plugins_add_all(struct plugins_out *out, const struct loader *loader,
+                            const struct kind_directory *directory)
 {
     struct plugin_view view;
-    json_t *items = json_array();
-    for (size_t i = 0; plugin_at(loader, i, &view); i++)
-        json_array_append_new(items, plugin_json(&view));
-    char *text = json_dumps(items, 0);
+    for (size_t i = 0; loader->linked[i]; i++) {
+        view = view_of_linked(loader->linked[i]);
+        plugins_add(out, &view);
+    }
+    for (size_t i = 0; i < loader->file_count; i++) {
+        view = view_of_file(&loader->files[i]);
+        plugins_add(out, &view);
+    }
+    for (const struct kind_slot *slot = directory ? directory->slots : NULL; slot;
+         slot = slot->next) {
+        view = view_of_slot(slot);
+        plugins_add(out, &view);
+    }
+}
+
+static void plugins_print(struct plugins_out *out)
+{
+    if (!out->items) {
+        table_print(&out->table);
+        return;
+    }
+    char *text = json_dumps(out->items, 0);
     puts(text ? text : "[]");
     free(text);
-    json_decref(items);
-}
-
-static void plugins_print(const struct loader *loader)
-{
-    static const char *const headings[] = {"name", "state", "version",
-                                           "abi",  "file",  "kinds or reason"};
-    static const struct table_shape shape = {headings, 6, 0, true};
-    struct plugin_view view;
-    struct table table;
-    table_init(&table, &shape);
-    for (size_t i = 0; plugin_at(loader, i, &view); i++)
-        plugin_add(&table, &view);
-    table_print(&table);
-    table_clear(&table);
 }
 
 int cmd_plugins(struct cli *cli)
 {
-    if (cli->json)
-        plugins_print_json(cli->loader);
-    else
-        plugins_print(cli->loader);
+    static const char *const headings[] = {"name", "state", "version",
+                                           "abi",  "file",  "kinds or reason"};
+    static const struct table_shape shape = {headings, 6, 0, true};
+    const char *path = settings_text(cli->settings, "errand", "jobs");
+    struct plugins_out out = {.items = cli->json ? json_array() : NULL};
+    struct kind_directory directory;
+    table_init(&out.table, &shape);
+    if (path) {
+        kind_directory_init(&directory, path, &cli->loader->registry);
+        kind_directory_scan(&directory, true);
+    }
+    plugins_add_all(&out, cli->loader, path ? &directory : NULL);
+    plugins_print(&out);
+    if (path)
+        kind_directory_clear(&directory);
+    table_clear(&out.table);
+    json_decref(out.items);
     return FAILURE_OK;
 }

@@ -35,7 +35,7 @@ struct attempt *attempt_new(struct attempt_host *host, const struct kind *kind, 
 {
     struct attempt *attempt = mem_zalloc(sizeof *attempt + count * sizeof attempt->jobs[0]);
     attempt->host = host;
-    attempt->kind = kind;
+    attempt->kind = kind_hold(kind);
     attempt->queue = queue;
     attempt->count = count;
     arena_init(&attempt->arena);
@@ -59,6 +59,7 @@ void attempt_free(struct attempt *attempt)
         http_call_free(attempt->call);
     rows_free_all(attempt->rows);
     arena_clear(&attempt->arena);
+    kind_release(attempt->kind);
     free(attempt);
 }
 

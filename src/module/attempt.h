@@ -101,8 +101,8 @@ enum attempt_wait { WAIT_NONE, WAIT_QUERY, WAIT_HTTP, WAIT_TIME, WAIT_RATE, WAIT
 
 struct attempt {
     struct attempt_host *host;
-    const struct kind *kind;
-    void *queue; /* the queue's */
+    const struct kind *kind; /* held: the version that it started with */
+    void *queue;             /* the queue's */
     struct arena arena;
     struct coro *coro;
     struct loop_timer timer, sleep;

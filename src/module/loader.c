@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "module/trust.h"
 #include "module/widen.h"
 
 #include <dirent.h>
@@ -10,8 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum { LOADER_NAME_MAX = 48 };
 
@@ -54,46 +53,6 @@ void loader_free(struct loader *loader)
     free(loader->files);
     free(loader->modules);
     free(loader);
-}
-
-/* ---- What may be opened ---- */
-
-/* The code of a plug-in can do all that errand can: nobody but root and errand's own user may put
- * it there. */
-static bool loader_check_owner(const struct stat *found, const char *what, struct err *err)
-{
-    if (found->st_uid != 0 && found->st_uid != geteuid())
-        return err_set(err, ERR_CONFIG,
-                       "%s belongs to user %u; it must be root's or that of the user who runs "
-                       "errand (%u)",
-                       what, (unsigned)found->st_uid, (unsigned)geteuid());
-    if (found->st_mode & (S_IWGRP | S_IWOTH))
-        return err_set(err, ERR_CONFIG, "%s is writable by %s (mode %04o): chmod go-w", what,
-                       found->st_mode & S_IWOTH ? "everybody" : "its group",
-                       (unsigned)(found->st_mode & 07777));
-    return true;
-}
-
-static bool loader_check_file(const char *path, struct err *err)
-{
-    struct stat found;
-    if (lstat(path, &found) != 0)
-        return err_set(err, ERR_CONFIG, "the file cannot be looked at: %s", strerror(errno));
-    if (S_ISLNK(found.st_mode))
-        return err_set(err, ERR_CONFIG, "it is a symbolic link, not a regular file");
-    if (!S_ISREG(found.st_mode))
-        return err_set(err, ERR_CONFIG, "it is not a regular file");
-    return loader_check_owner(&found, "the file", err);
-}
-
-static bool loader_check_directory(const char *path, struct err *err)
-{
-    struct stat found;
-    if (stat(path, &found) != 0)
-        return err_set(err, ERR_CONFIG, "the directory cannot be looked at: %s", strerror(errno));
-    if (!S_ISDIR(found.st_mode))
-        return err_set(err, ERR_CONFIG, "it is not a directory");
-    return loader_check_owner(&found, "the directory", err);
 }
 
 /* ---- What it says of itself ---- */
@@ -156,7 +115,7 @@ static bool loader_open(struct loader *loader, struct loader_file *file, struct 
                        "'%.80s' is no name for a module: at most %d of a-z 0-9 _, "
                        "the first a letter, not 'errand'",
                        file->name, LOADER_NAME_MAX);
-    if (!loader_check_file(file->path, err))
+    if (!trust_file(file->path, err))
         return false;
     snprintf(symbol, sizeof symbol, "%s_module", file->name);
     void *handle = dlopen(file->path, RTLD_NOW | RTLD_LOCAL);
@@ -203,7 +162,7 @@ void loader_load(struct loader *loader, const char *directory)
     struct err err = {0};
     struct dirent **entries = NULL;
     int count = 0;
-    if (loader_check_directory(directory, &err)) {
+    if (trust_directory(directory, &err)) {
         count = scandir(directory, &entries, loader_is_plugin, alphasort);
         if (count < 0)
             err_set(&err, ERR_CONFIG, "the directory cannot be read: %s", strerror(errno));
@@ -224,6 +183,8 @@ void loader_log(const struct loader *loader)
 {
     for (size_t i = 0; i < loader->file_count; i++) {
         const struct loader_file *file = &loader->files[i];
+        if (!file->name) /* the directory: who looks for kinds there says so */
+            continue;
         if (file->module)
             log_event(LOG_INFO, "plug-in loaded", "file", file->path, "version",
                       file->module->version, NULL);

@@ -28,15 +28,32 @@ void registry_init(struct registry *registry)
     arena_init(&registry->arena);
 }
 
+const struct kind *kind_hold(const struct kind *kind)
+{
+    kind->life->holders++;
+    return kind;
+}
+
+void kind_release(const struct kind *kind)
+{
+    struct kind_life *life = kind->life;
+    if (--life->holders)
+        return;
+    if (life->release)
+        life->release(life->owner);
+    free(life->kind);
+    free(life);
+}
+
 const struct kind *registry_find(const struct registry *registry, const char *name)
 {
     for (size_t i = 0; i < registry->count; i++)
-        if (strcmp(registry->kinds[i].name, name) == 0)
-            return &registry->kinds[i];
+        if (registry->kinds[i] && strcmp(registry->names[i], name) == 0)
+            return registry->kinds[i];
     return NULL;
 }
 
-static bool name_is_valid(const char *name)
+bool registry_name_is_valid(const char *name)
 {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789_.-";
     size_t length = name ? strlen(name) : 0;
@@ -107,22 +124,23 @@ static bool kind_check_retries(const struct errand_module *module, const struct 
     return true;
 }
 
+/* replaced: the one whose place it takes; NULL: it is new. */
 static bool kind_check(const struct registry *registry, const struct errand_module *module,
-                       const struct errand_kind *kind, struct err *err)
+                       const struct errand_kind *kind, const struct kind *replaced, struct err *err)
 {
     const struct kind *taken = kind->name ? registry_find(registry, kind->name) : NULL;
-    if (!name_is_valid(kind->name))
+    if (!registry_name_is_valid(kind->name))
         return err_set(err, ERR_CONFIG,
                        "module %s: kind name '%s' is not 1 to 63 of a-z 0-9 _ . -, the first a "
                        "letter or digit",
                        module->name, kind->name ? kind->name : "");
-    if (kind->queue && !name_is_valid(kind->queue))
+    if (kind->queue && !registry_name_is_valid(kind->queue))
         return err_set(
             err, ERR_CONFIG,
             "module %s: kind %s: queue '%s' is not 1 to 63 of a-z 0-9 _ . -, the first a "
             "letter or digit",
             module->name, kind->name, kind->queue);
-    if (taken)
+    if (taken && taken != replaced)
         return err_set(err, ERR_CONFIG, "module %s: kind %s is taken by module %s", module->name,
                        kind->name, taken->module->name);
     if (!kind->run == !kind->run_batch)
@@ -140,25 +158,63 @@ static bool kind_check(const struct registry *registry, const struct errand_modu
     return kind_check_retries(module, kind, err);
 }
 
-static bool registry_add_kind(struct registry *registry, const struct errand_module *module,
-                              const struct errand_kind *kind, struct err *err)
+/* The number of a name; a new one for a name that is new. */
+static size_t registry_number(struct registry *registry, const char *name)
 {
-    if (!kind_check(registry, module, kind, err))
-        return false;
-    registry->kinds = mem_resize(registry->kinds, (registry->count + 1) * sizeof *registry->kinds);
-    registry->kinds[registry->count] = (struct kind){
-        .errand = kind,
-        .module = module,
-        .name = kind->name,
-        .queue = kind->queue ? kind->queue : "default",
-        .max_attempts = kind->max_attempts ? kind->max_attempts : KIND_ATTEMPTS,
-        .timeout_ms = kind->timeout_ms ? kind->timeout_ms : KIND_TIMEOUT_MS,
-        .queue_lanes = kind->queue_lanes ? kind->queue_lanes : KIND_LANES,
-        .batch_max = kind->run_batch && kind->batch_max ? kind->batch_max : 1,
-        .number = registry->count,
-    };
+    size_t number = 0;
+    while (number < registry->count && strcmp(registry->names[number], name) != 0)
+        number++;
+    if (number < registry->count)
+        return number;
     registry->count++;
-    return true;
+    registry->kinds = mem_resize(registry->kinds, registry->count * sizeof(const struct kind *));
+    registry->names = mem_resize(registry->names, registry->count * sizeof(char *));
+    registry->kinds[number] = NULL;
+    registry->names[number] = mem_strdup(name);
+    return number;
+}
+
+static void registry_set(struct registry *registry, const struct registry_offer *offer)
+{
+    const struct errand_kind *given = offer->errand;
+    size_t number = registry_number(registry, given->name);
+    struct kind *kind = mem_alloc(sizeof *kind);
+    struct kind_life *life = mem_alloc(sizeof *life);
+    *life = (struct kind_life){1, kind, offer->release, offer->owner};
+    *kind = (struct kind){
+        .errand = given,
+        .module = offer->module,
+        .name = given->name,
+        .queue = given->queue ? given->queue : "default",
+        .max_attempts = given->max_attempts ? given->max_attempts : KIND_ATTEMPTS,
+        .timeout_ms = given->timeout_ms ? given->timeout_ms : KIND_TIMEOUT_MS,
+        .queue_lanes = given->queue_lanes ? given->queue_lanes : KIND_LANES,
+        .batch_max = given->run_batch && given->batch_max ? given->batch_max : 1,
+        .concurrency = offer->concurrency,
+        .number = number,
+        .life = life,
+    };
+    if (registry->kinds[number])
+        kind_release(registry->kinds[number]);
+    registry->kinds[number] = kind;
+}
+
+/* Takes the last numbers back, of kinds that nobody has seen yet. */
+static void registry_shrink(struct registry *registry, size_t count)
+{
+    while (registry->count > count) {
+        size_t number = --registry->count;
+        if (registry->kinds[number])
+            kind_release(registry->kinds[number]);
+        free(registry->names[number]);
+    }
+}
+
+static void registry_unset(struct registry *registry, size_t number)
+{
+    if (registry->kinds[number])
+        kind_release(registry->kinds[number]);
+    registry->kinds[number] = NULL;
 }
 
 static bool registry_add_module(struct registry *registry, const struct errand_module *given,
@@ -166,12 +222,34 @@ static bool registry_add_module(struct registry *registry, const struct errand_m
 {
     const struct errand_module *module = module_widen(&registry->arena, given, err);
     size_t before = registry->count;
-    for (size_t i = 0; module && i < module->kind_count; i++)
-        if (!registry_add_kind(registry, module, &module->kinds[i], err)) {
-            registry->count = before;
+    for (size_t i = 0; module && i < module->kind_count; i++) {
+        const struct registry_offer offer = {.module = module, .errand = &module->kinds[i]};
+        bool ok = kind_check(registry, module, offer.errand, NULL, err);
+        if (ok)
+            registry_set(registry, &offer);
+        if (!ok) {
+            registry_shrink(registry, before);
             return false;
         }
+    }
     return module != NULL;
+}
+
+bool registry_put(struct registry *registry, const struct registry_offer *offer, struct err *err)
+{
+    const struct kind *before = registry_find(registry, offer->errand->name);
+    bool replaces = before && before->life->release;
+    if (!kind_check(registry, offer->module, offer->errand, replaces ? before : NULL, err))
+        return false;
+    registry_set(registry, offer);
+    return true;
+}
+
+void registry_remove(struct registry *registry, const char *name)
+{
+    const struct kind *kind = registry_find(registry, name);
+    if (kind)
+        registry_unset(registry, kind->number);
 }
 
 bool registry_add(struct registry *registry, const struct errand_module *const *modules,
@@ -215,8 +293,8 @@ void errand_host_error(struct errand_host *host, const char *format, ...)
 bool registry_start(struct registry *registry, const struct settings *settings, struct err *err)
 {
     for (size_t i = 0; i < registry->count; i++) {
-        const struct errand_module *module = registry->kinds[i].module;
-        bool again = i > 0 && registry->kinds[i - 1].module == module;
+        const struct errand_module *module = registry->kinds[i]->module;
+        bool again = i > 0 && registry->kinds[i - 1]->module == module;
         struct errand_host host = {.registry = registry, .settings = settings, .module = module};
         if (!again && module->start && !module->start(&host))
             return err_set(err, ERR_CONFIG, "module %s: %s", module->name,
@@ -229,11 +307,13 @@ bool registry_start(struct registry *registry, const struct settings *settings, 
 void registry_clear(struct registry *registry)
 {
     for (size_t i = 0; i < registry->started; i++) {
-        const struct errand_module *module = registry->kinds[i].module;
-        if (module->stop && (i == 0 || registry->kinds[i - 1].module != module))
+        const struct errand_module *module = registry->kinds[i]->module;
+        if (module->stop && (i == 0 || registry->kinds[i - 1]->module != module))
             module->stop();
     }
+    registry_shrink(registry, 0);
     free(registry->kinds);
+    free(registry->names);
     free(registry->rates);
     arena_clear(&registry->arena);
     registry_init(registry);

@@ -79,7 +79,7 @@ struct entry *entry_new(struct lane *lane, const struct kind *kind, const PGresu
     struct entry *entry =
         entry_alloc(length, row_text(rows, row, ROW_KEY), row_text(rows, row, ROW_TRACE));
     entry->lane = lane;
-    entry->kind = kind;
+    entry->kind = kind_hold(kind);
     entry->id = db_get_int(rows, row, ROW_ID);
     entry->run_at_us = db_get_time_us(rows, row, ROW_RUN_AT);
     entry->expires_us = PQgetisnull(rows, row, ROW_EXPIRES_AT)
@@ -110,7 +110,7 @@ struct entry *entry_new_elsewhere(struct lane *lane, const struct kind *kind, in
 {
     struct entry *entry = entry_alloc(0, key, NULL);
     entry->lane = lane;
-    entry->kind = kind;
+    entry->kind = kind ? kind_hold(kind) : NULL;
     entry->id = id;
     entry->expires_us = INT64_MAX;
     entry->state = ENTRY_ELSEWHERE;
@@ -119,5 +119,7 @@ struct entry *entry_new_elsewhere(struct lane *lane, const struct kind *kind, in
 
 void entry_free(struct entry *entry)
 {
+    if (entry->kind)
+        kind_release(entry->kind);
     free(entry);
 }

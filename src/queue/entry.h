@@ -35,7 +35,7 @@ struct entry {
     struct heap_item in_expiry; /* while it is in_heap, and expires */
     UT_hash_handle hh;          /* in its lane, by id */
     struct lane *lane;
-    const struct kind *kind; /* NULL: ELSEWHERE, of a kind that is not known here */
+    const struct kind *kind; /* held; NULL: ELSEWHERE, of a kind that is not known here */
     const char *key;         /* NULL: none */
     const char *trace;       /* the same */
     int64_t id, run_at_us;   /* database's clock */

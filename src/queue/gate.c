@@ -46,6 +46,8 @@ void gate_free(struct gate *gate)
         heap_remove(&gate->queue->limits.opening, &gate->in_opening);
     limit_read_forget(gate);
     heap_clear(&gate->parked);
+    if (gate->kind)
+        kind_release(gate->kind);
     free(gate);
 }
 

@@ -22,7 +22,7 @@ enum {
 
 struct gate {
     struct workqueue *queue;
-    const struct kind *kind; /* of a kind's gate; NULL: of a key */
+    const struct kind *kind; /* of a kind's gate, held; NULL: of a key */
     struct lane *lane;       /* of a key's gate; NULL: of a kind, in every lane */
     size_t limit;            /* jobs inside at once; 0: any number */
     bool ordered;            /* one after the other, as they were enqueued */

@@ -25,9 +25,21 @@ enum {
 
 static void kind_settings_reset(struct kind_settings *settings, const struct registry *registry)
 {
-    settings->kinds = arena_zalloc(&settings->arena, registry->count * sizeof *settings->kinds);
-    for (size_t i = 0; i < registry->count; i++)
-        settings->kinds[i].paused_until_us = INT64_MIN;
+    settings->kinds = NULL;
+    settings->count = 0;
+    kind_settings_grow(settings, registry);
+}
+
+void kind_settings_grow(struct kind_settings *settings, const struct registry *registry)
+{
+    struct kind_setting *kinds =
+        arena_zalloc(&settings->arena, registry->count * sizeof *settings->kinds);
+    if (settings->count)
+        memcpy(kinds, settings->kinds, settings->count * sizeof *kinds);
+    for (size_t i = settings->count; i < registry->count; i++)
+        kinds[i].paused_until_us = INT64_MIN;
+    settings->kinds = kinds;
+    settings->count = registry->count;
 }
 
 void kind_settings_init(struct kind_settings *settings, const struct registry *registry)

@@ -23,11 +23,14 @@ struct kind_setting {
 struct kind_settings {
     struct arena arena;
     struct kind_setting *kinds; /* by the kind's number */
-    int64_t marker;             /* of what is loaded */
+    size_t count;
+    int64_t marker; /* of what is loaded */
     bool loading;
 };
 
 void kind_settings_init(struct kind_settings *settings, const struct registry *registry);
+/* Room for kinds that have come; nothing is set for them yet. */
+void kind_settings_grow(struct kind_settings *settings, const struct registry *registry);
 void kind_settings_clear(struct kind_settings *settings);
 const struct kind_setting *kind_settings_of(const struct kind_settings *settings,
                                             const struct kind *kind);

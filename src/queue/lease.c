@@ -8,6 +8,7 @@
 #include "queue/handover.h"
 #include "queue/reader.h"
 #include "queue/runner_state.h"
+#include "queue/served.h"
 #include "queue/spread.h"
 #include "queue_sql.h"
 
@@ -41,7 +42,8 @@ bool lease_holds(const struct runner *runner)
 
 void lease_settings_read(struct runner *runner)
 {
-    if (!runner->lease.stale || runner->lease.again || runner->kind_settings.loading)
+    if (!runner->lease.stale || runner->lease.again || runner->kind_settings.loading ||
+        !served_is_told(runner))
         return;
     runner->lease.stale = false;
     dispatch_schedule(runner);
@@ -83,33 +85,6 @@ static const char *lease_ttl_text(const struct runner *runner, char text[24])
 }
 
 /* ---- Registering ---- */
-
-static void unit_add_kinds(struct db_unit *unit, const struct registry *registry)
-{
-    struct buf names, queues, attempts, timeouts, lanes;
-    struct buf *bufs[] = {&names, &queues, &attempts, &timeouts, &lanes};
-    for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++) {
-        buf_init(bufs[i], 0);
-        buf_array_open(bufs[i]);
-    }
-    for (size_t i = 0; i < registry->count; i++) {
-        const struct kind *kind = &registry->kinds[i];
-        buf_array_text(&names, kind->name);
-        buf_array_text(&queues, kind->queue);
-        buf_array_int(&attempts, kind->max_attempts);
-        buf_array_int(&timeouts, kind->timeout_ms);
-        buf_array_int(&lanes, kind->queue_lanes);
-    }
-    for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
-        buf_array_close(bufs[i]);
-    const char *missing[] = {buf_text(&queues), buf_text(&lanes)};
-    const char *params[] = {buf_text(&names), buf_text(&queues), buf_text(&attempts),
-                            buf_text(&timeouts)};
-    db_unit_add(unit, &queue_sql[QUEUE_SQL_QUEUES_MISSING], 2, missing);
-    db_unit_add(unit, &queue_sql[QUEUE_SQL_KINDS_REGISTER], 4, params);
-    for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
-        buf_clear(bufs[i]);
-}
 
 static void on_listening(struct db_unit *unit, void *owner)
 {
@@ -159,6 +134,7 @@ static void on_registered(struct db_unit *unit, void *owner)
               "version", ERRAND_VERSION, NULL);
     lease_listen(runner);
     lease_beat(runner);
+    served_tell(runner);
 }
 
 void lease_register(struct runner *runner)
@@ -174,7 +150,7 @@ void lease_register(struct runner *runner)
                             db_pool_is_pooled(&runner->control) ? "false" : "true",
                             runner->kinds};
     db_unit_add_binary(unit, &queue_sql[QUEUE_SQL_RUNNER_REGISTER], 7, params);
-    unit_add_kinds(unit, &runner->registry);
+    served_add(runner, unit);
     kind_settings_add(unit, runner); /* the last: on_registered takes it */
     db_pool_submit(&runner->control, unit, LEASE_TIMEOUT_MS);
 }
@@ -319,6 +295,7 @@ static void on_beat(struct db_unit *unit, void *owner)
     lease_confirm(runner, unit, db_get_time_us(rows, 0, BEAT_NOW));
     lease_count_runners(runner);
     kind_settings_check(runner, db_get_int(rows, 0, BEAT_KINDS_MARKER));
+    served_tell(runner);
     lease_settings_read(runner);
     schedule_on_beat(runner, db_get_int(rows, 0, BEAT_CLOCK) != 0,
                      PQgetisnull(rows, 0, BEAT_SCHEDULE_AT)

@@ -13,20 +13,27 @@
 #include <string.h>
 #include <utlist.h>
 
-static size_t limit_kind_count(const struct workqueue *queue)
+/* Room for kinds that have come. */
+static void limit_grow(struct workqueue *queue)
 {
-    return queue->runner->registry.count;
+    size_t count = queue->runner->registry.count;
+    struct limits *limits = &queue->limits;
+    if (limits->kind_count == count)
+        return;
+    limits->set = mem_resize(limits->set, count * sizeof *limits->set);
+    limits->kinds = mem_resize(limits->kinds, count * sizeof(struct gate *));
+    for (size_t i = limits->kind_count; i < count; i++) {
+        limits->set[i] = (struct limit_kind){.paused_until_us = INT64_MIN};
+        limits->kinds[i] = NULL;
+    }
+    limits->kind_count = count;
 }
 
 void limit_init(struct workqueue *queue)
 {
-    size_t count = limit_kind_count(queue);
+    queue->limits = (struct limits){0};
+    limit_grow(queue);
     struct limits *limits = &queue->limits;
-    *limits = (struct limits){0};
-    limits->set = mem_zalloc((count + 1) * sizeof *limits->set);
-    limits->kinds = mem_zalloc((count + 1) * sizeof(struct gate *));
-    for (size_t i = 0; i < count; i++)
-        limits->set[i].paused_until_us = INT64_MIN;
     heap_init(&limits->opening, gate_opens_before);
 }
 
@@ -34,7 +41,7 @@ static void limit_free_gates(struct workqueue *queue)
 {
     struct limits *limits = &queue->limits;
     struct gate *gate, *next;
-    for (size_t i = 0; i < limit_kind_count(queue); i++) {
+    for (size_t i = 0; i < limits->kind_count; i++) {
         if (limits->kinds[i])
             gate_free(limits->kinds[i]);
         limits->kinds[i] = NULL;
@@ -61,11 +68,11 @@ static bool config_limits_keys(const struct limit_config *config)
     return config->key_concurrency || config->key_rate > 0 || config->key_ordered;
 }
 
-static bool limits_count(const struct limits *limits, size_t kind_count)
+static bool limits_count(const struct limits *limits)
 {
     const struct limit_config *config = &limits->config;
-    for (size_t i = 0; i < kind_count; i++)
-        if (limits->set[i].concurrency)
+    for (size_t i = 0; i < limits->kind_count; i++)
+        if (limits->set[i].concurrency && !limits->set[i].is_own)
             return true;
     return config->concurrency || config->key_concurrency || config->key_ordered;
 }
@@ -99,11 +106,11 @@ static struct gate *limit_key_gate(struct entry *entry)
 static void limit_make_kind_gates(struct workqueue *queue)
 {
     struct limits *limits = &queue->limits;
-    for (size_t i = 0; i < limit_kind_count(queue); i++) {
+    for (size_t i = 0; i < limits->kind_count; i++) {
         if (!limits->set[i].concurrency && limits->set[i].paused_until_us == INT64_MIN)
             continue;
         struct gate *gate = gate_new(queue, "", false);
-        gate->kind = &queue->runner->registry.kinds[i];
+        gate->kind = kind_hold(queue->runner->registry.kinds[i]);
         gate->limit = (size_t)limits->set[i].concurrency;
         gate->paused_until_us = limits->set[i].paused_until_us;
         limits->kinds[i] = gate;
@@ -158,16 +165,22 @@ static bool config_is(const struct limit_config *a, const struct limit_config *b
 
 static struct limit_kind limit_kind_told(const struct runner *runner, size_t number)
 {
-    const struct kind_setting *setting = &runner->kind_settings.kinds[number];
-    return (struct limit_kind){setting->concurrency, setting->paused_until_us};
+    const struct kind *kind = runner->registry.kinds[number];
+    if (!kind)
+        return (struct limit_kind){.paused_until_us = INT64_MIN};
+    const struct kind_setting *setting = kind_settings_of(&runner->kind_settings, kind);
+    bool is_own = !setting->concurrency && kind->concurrency;
+    return (struct limit_kind){is_own ? kind->concurrency : setting->concurrency, is_own,
+                               setting->paused_until_us};
 }
 
 static bool kinds_are_as_told(const struct workqueue *queue)
 {
-    for (size_t i = 0; i < limit_kind_count(queue); i++) {
+    for (size_t i = 0; i < queue->limits.kind_count; i++) {
         const struct limit_kind *set = &queue->limits.set[i];
         struct limit_kind told = limit_kind_told(queue->runner, i);
-        if (set->concurrency != told.concurrency || set->paused_until_us != told.paused_until_us)
+        if (set->concurrency != told.concurrency || set->is_own != told.is_own ||
+            set->paused_until_us != told.paused_until_us)
             return false;
     }
     return true;
@@ -176,16 +189,16 @@ static bool kinds_are_as_told(const struct workqueue *queue)
 void limit_configure(struct workqueue *queue, const struct limit_config *config)
 {
     struct limits *limits = &queue->limits;
-    size_t count = limit_kind_count(queue);
+    limit_grow(queue);
     workqueue_limit_rate(queue, config->rate, config->burst);
     if (config_is(&limits->config, config) && kinds_are_as_told(queue))
         return;
     limit_restart(queue);
     limit_free_gates(queue);
     limits->config = *config;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < limits->kind_count; i++)
         limits->set[i] = limit_kind_told(queue->runner, i);
-    limits->counting = limits_count(limits, count);
+    limits->counting = limits_count(limits);
     limit_make_kind_gates(queue);
     limit_count_again(queue);
 }

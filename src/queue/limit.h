@@ -24,6 +24,7 @@ struct limit_config {
 /* What counts here of a kind's settings. */
 struct limit_kind {
     int concurrency;         /* 0: none */
+    bool is_own;             /* the kind's own number, for this runner alone */
     int64_t paused_until_us; /* database's clock; INT64_MIN: not paused */
 };
 
@@ -33,6 +34,7 @@ struct limits {
      * the lanes may be another's. */
     bool counting;
     size_t inside;          /* jobs of the queue that run, elsewhere too */
+    size_t kind_count;      /* of the two arrays */
     struct limit_kind *set; /* by the kind's number, as told last */
     struct gate **kinds;    /* the same; NULL where nothing is set */
     struct gate *keys;      /* hash by key */
@@ -45,7 +47,7 @@ void limit_clear(struct workqueue *queue);
 /* The settings have been told. Where they differ from those before, what waits is forgotten and
  * read anew. */
 void limit_configure(struct workqueue *queue, const struct limit_config *config);
-/* Those of the kinds have been told. */
+/* Those of the kinds have been told, or kinds have come, changed or gone. */
 void limit_configure_kinds(struct runner *runner);
 
 /* False while it is not known yet what runs elsewhere, or lanes of a whole queue are missing. */

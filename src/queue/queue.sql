@@ -69,6 +69,10 @@ delete from errand.runner r
 where r.lease_until < pg_catalog.now() - interval '1 hour'
     and not exists (select from errand.lane l where l.owner = r.id)
 
+-- name: runner_kinds
+-- $1 runner, $2 the kinds that it serves from now on.
+update errand.runner set kinds = $2::text[] where id = $1::bigint
+
 -- name: kinds_register
 -- $1 names, $2 queues, $3 max_attempts, $4 timeouts in ms.
 insert into errand.kind as k (name, queue, max_attempts, timeout_ms)

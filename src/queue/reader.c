@@ -242,15 +242,17 @@ bool reader_take_row(struct lane *lane, const PGresult *rows, int row)
         dispatch_cancel(held->job);
     if (held && !entry_give_way(held, rows, row))
         return false;
-    /* No args: a kind of somebody else's, or of a version to come. */
-    if (PQgetisnull(rows, row, ROW_ARGS)) {
-        yield_note(lane, PQgetvalue(rows, row, ROW_KIND));
+    const struct kind *kind =
+        registry_find(&lane->runner->registry, PQgetvalue(rows, row, ROW_KIND));
+    /* No args: a kind of somebody else's, of a version to come, or one that has come since the read
+     * was sent; that is read again. */
+    if (!kind || PQgetisnull(rows, row, ROW_ARGS)) {
+        if (!kind)
+            yield_note(lane, PQgetvalue(rows, row, ROW_KIND));
         return false;
     }
     if (row_runs_elsewhere(lane, rows, row, id))
         return false;
-    const struct kind *kind =
-        registry_find(&lane->runner->registry, PQgetvalue(rows, row, ROW_KIND));
     struct entry *entry = entry_new(lane, kind, rows, row);
     if (lane->cautious_left > 0) {
         lane->cautious_left--;

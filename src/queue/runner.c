@@ -11,6 +11,7 @@
 #include "queue/notify.h"
 #include "queue/reader.h"
 #include "queue/runner_state.h"
+#include "queue/served.h"
 #include "queue_sql.h"
 
 #include <stdio.h>
@@ -170,6 +171,26 @@ static void on_signal(struct ev_loop *ev, struct ev_signal *watcher, int events)
     dispatch_schedule(runner);
 }
 
+/* ---- Kinds that are files ---- */
+
+static void on_kinds_changed(void *owner)
+{
+    struct runner *runner = owner;
+    if (runner->phase < RUNNER_LEAVING)
+        served_change(runner);
+}
+
+static void on_hangup(struct ev_loop *ev, struct ev_signal *watcher, int events)
+{
+    struct runner *runner = watcher->data;
+    (void)ev, (void)events;
+    const char *path = settings_text(runner->settings, "errand", "jobs");
+    log_event(LOG_INFO, path ? "looking at the directory of jobs" : "no directory of jobs",
+              "directory", path, NULL);
+    if (path)
+        kind_watch_reload(runner->kinds_watch);
+}
+
 static void on_acquire_again(void *owner)
 {
     acquire_start(owner);
@@ -220,17 +241,6 @@ static void runner_set_queues(struct runner *runner, const char *list)
     runner->queues = runner->queues_text;
 }
 
-static void runner_set_kinds(struct runner *runner)
-{
-    struct buf array;
-    buf_init(&array, 0);
-    buf_array_open(&array);
-    for (size_t i = 0; i < runner->registry.count; i++)
-        buf_array_text(&array, runner->registry.kinds[i].name);
-    buf_array_close(&array);
-    runner->kinds = buf_steal(&array);
-}
-
 static void runner_set_name(struct runner *runner)
 {
     char host[128] = "host", name[160];
@@ -261,9 +271,10 @@ static void runner_open_pool(struct runner *runner, struct db_pool *pool, const 
     db_pool_init(pool, &runner->loop, &options);
 }
 
-static void runner_watch_signal(struct runner *runner, struct ev_signal *watcher, int number)
+static void runner_watch_signal(struct runner *runner, struct ev_signal *watcher, int number,
+                                void (*on_event)(struct ev_loop *, struct ev_signal *, int))
 {
-    ev_signal_init(watcher, on_signal, number);
+    ev_signal_init(watcher, on_event, number);
     watcher->data = runner;
     ev_signal_start(runner->loop.ev, watcher);
 }
@@ -274,8 +285,7 @@ static void runner_init(struct runner *runner, const struct settings *settings)
     runner->concurrency = (int)settings_integer(settings, "errand", "concurrency");
     runner_set_queues(runner, settings_text(settings, "errand", "queues"));
     runner_set_name(runner);
-    runner_set_kinds(runner);
-    kind_settings_init(&runner->kind_settings, &runner->registry);
+    served_init(runner);
     loop_init(&runner->loop);
     runner->host = (struct attempt_host){
         .loop = &runner->loop,
@@ -303,8 +313,11 @@ static void runner_init(struct runner *runner, const struct settings *settings)
     loop_timer_init(&runner->grace, &runner->loop, on_grace, runner);
     loop_timer_init(&runner->upkeep, &runner->loop, on_upkeep, runner);
     loop_timer_set(&runner->upkeep, clock_mono_us() + UPKEEP_FIRST_US);
-    runner_watch_signal(runner, &runner->on_term, SIGTERM);
-    runner_watch_signal(runner, &runner->on_int, SIGINT);
+    runner_watch_signal(runner, &runner->on_term, SIGTERM, on_signal);
+    runner_watch_signal(runner, &runner->on_int, SIGINT, on_signal);
+    runner_watch_signal(runner, &runner->on_hup, SIGHUP, on_hangup);
+    if (runner->kinds_watch)
+        kind_watch_start(runner->kinds_watch, &runner->loop, on_kinds_changed, runner);
     runner_open_pool(runner, &runner->control, "errand control", 1, CONTROL_STATEMENT_MS);
     runner_open_pool(runner, &runner->reads, "errand reads", 1, READ_STATEMENT_MS);
     runner_open_pool(runner, &runner->writes, "errand writes", WRITE_CONNECTIONS,
@@ -334,12 +347,12 @@ static void runner_clear(struct runner *runner)
     statistic_clear(runner);
     dependents_clear(runner);
     schedule_clear(runner);
-    attempt_host_clear(&runner->host);
-    kind_settings_clear(&runner->kind_settings);
+    kind_watch_free(runner->kinds_watch);
     registry_clear(&runner->registry);
+    attempt_host_clear(&runner->host);
     free(runner->queues_text);
     free(runner->name);
-    free(runner->kinds);
+    served_clear(runner);
     loop_clear(&runner->loop);
 }
 
@@ -354,6 +367,9 @@ int runner_run(const struct settings *settings, const struct errand_module *cons
         registry_clear(&runner.registry);
         return 1;
     }
+    const char *jobs = settings_text(settings, "errand", "jobs");
+    if (jobs)
+        runner.kinds_watch = kind_watch_new(jobs, &runner.registry);
     signal(SIGPIPE, SIG_IGN);
     runner_init(&runner, settings);
     runner.front = front;

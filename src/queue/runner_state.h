@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "db/pool.h"
+#include "kind/watch.h"
 #include "loop/loop.h"
 #include "module/attempt.h"
 #include "queue/blocked.h"
@@ -44,6 +45,7 @@ struct runner {
     const struct settings *settings;
     const struct runner_front *front; /* NULL: none */
     struct registry registry;
+    struct kind_watch *kinds_watch; /* NULL: no directory of jobs */
     struct kind_settings kind_settings;
     struct clock_offset clock;
     enum runner_phase phase;
@@ -52,6 +54,9 @@ struct runner {
     const char *queues; /* array literal of the queues served; NULL: all */
     char *queues_text, *name;
     char *kinds; /* array literal of the kinds served */
+    struct {
+        bool untold, telling; /* what they are now, to the database */
+    } served;
     int concurrency, exit_code;
     int runners; /* that live and serve our queues, as of the last beat */
     bool listen; /* on this connection, now */
@@ -80,7 +85,7 @@ struct runner {
     } dispatch;
     struct limit_read limit_read;
     struct loop_timer cutoff;
-    struct ev_signal on_term, on_int;
+    struct ev_signal on_term, on_int, on_hup;
     struct loop_timer grace, upkeep;
     bool acquiring, acquire_more, checking, asking_cancelled, ready;
     int64_t crash_seen_us; /* monotonic: a lane whose owner is gone, first seen; 0: none */

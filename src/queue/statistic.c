@@ -15,7 +15,7 @@ struct statistic_cell {
     struct statistic_cell *next;
     int64_t minute; /* since 1970 */
     const struct workqueue *queue;
-    const struct kind *kind;
+    const struct kind *kind; /* held: one version of several may be */
     enum outcome_code outcome;
     int64_t runner;
     bool fresh, under_way;
@@ -31,11 +31,17 @@ void statistic_init(struct runner *runner)
     loop_timer_init(&runner->statistic.timer, &runner->loop, statistic_on_timer, runner);
 }
 
+static void cell_free(struct statistic_cell *cell)
+{
+    kind_release(cell->kind);
+    free(cell);
+}
+
 void statistic_clear(struct runner *runner)
 {
     while (runner->statistic.cells) {
         struct statistic_cell *next = runner->statistic.cells->next;
-        free(runner->statistic.cells);
+        cell_free(runner->statistic.cells);
         runner->statistic.cells = next;
     }
 }
@@ -53,7 +59,7 @@ int statistic_bucket(int64_t us)
 static bool cell_is(const struct statistic_cell *cell, const struct errand_job *job, int64_t minute,
                     int64_t runner)
 {
-    return cell->minute == minute && cell->kind == job->attempt->kind &&
+    return cell->minute == minute && cell->kind->number == job->attempt->kind->number &&
            cell->queue == job->attempt->queue && cell->outcome == job->outcome.code &&
            cell->runner == runner;
 }
@@ -71,7 +77,7 @@ static struct statistic_cell *statistic_cell(struct statistic *statistic,
     } else {
         cell = mem_zalloc(sizeof *cell);
         cell->minute = minute;
-        cell->kind = job->attempt->kind;
+        cell->kind = kind_hold(job->attempt->kind);
         cell->queue = job->attempt->queue;
         cell->outcome = job->outcome.code;
         cell->runner = statistic->runner;
@@ -216,7 +222,7 @@ static void statistic_pick(struct statistic *statistic, int64_t minute)
             continue;
         }
         *at = cell->next;
-        free(cell);
+        cell_free(cell);
     }
 }
 

@@ -20,10 +20,11 @@ FOLDERS = {
     "httpd": {"base", "loop", "config"},
     "cron": {"base"},
     "module": {"base", "loop", "config", "db", "http", "errand"},
-    "queue": {"base", "loop", "config", "db", "cron", "module", "errand"},
+    "kind": {"base", "loop", "config", "db", "http", "module", "errand"},
+    "queue": {"base", "loop", "config", "db", "cron", "module", "kind/watch.h", "errand"},
     "web": {"base", "loop", "config", "db", "httpd", "errand", "queue/runner.h"},
     "include": set(),
-    "cli": {"base", "loop", "config", "db", "http", "httpd", "cron", "module", "queue", "web", "errand"},
+    "cli": {"base", "loop", "config", "db", "http", "httpd", "cron", "module", "kind", "queue", "web", "errand"},
     "": {"cli", "module/linked.h"},  # src/main.c
 }
 
@@ -44,7 +45,10 @@ SYSTEM = {
     "src/http": {"arpa/inet", "curl/*", "netinet/in", "sys/socket"},
     "src/httpd": {"arpa/inet", "fcntl", "microhttpd", "netinet/*", "sys/*", "unistd"},
     "src/module": {"dlfcn", "jansson", "libpq-fe", "unistd"},
-    "src/module/loader.c": {"dirent", "sys/stat"},
+    "src/module/loader.c": {"dirent"},
+    "src/module/trust.c": {"sys/stat"},
+    "src/module/trust.h": {"sys/stat"},
+    "src/kind": {"dirent", "ev", "fcntl", "jansson", "sys/*", "unistd"},
     "src/queue": {"libpq-fe", "signal", "unistd"},
     "src/web": {"jansson", "openssl/*"},
     "src/cli": {"jansson", "signal", "sys/ioctl", "unistd"},

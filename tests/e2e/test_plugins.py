@@ -57,7 +57,7 @@ def queue_database():
 
 @contextmanager
 def errand_with(directory, dsn="postgresql:///x?host=/nowhere", **env):
-    with Errand(dsn, ERRAND_PLUGINS=str(directory), **env) as errand:
+    with Errand(dsn, ERRAND_JOBS=str(directory), **env) as errand:
         yield errand
 
 

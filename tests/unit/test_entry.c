@@ -14,7 +14,9 @@
 #include <string.h>
 
 static const int64_t postgres_epoch_us = INT64_C(946684800000000);
-static const struct kind kind = {.name = "k", .max_attempts = 20, .timeout_ms = 60000};
+static struct kind_life life = {.holders = 1};
+static const struct kind kind = {
+    .name = "k", .max_attempts = 20, .timeout_ms = 60000, .life = &life};
 
 enum { COLUMNS = ROW_AFTER_ID + 1 };
 

@@ -94,7 +94,7 @@ static void test_several_modules(void **state)
     assert_true(registry_add(&registry, modules, &err));
     assert_int_equal(registry.count, 3);
     for (size_t i = 0; i < registry.count; i++)
-        assert_int_equal(registry.kinds[i].number, i);
+        assert_int_equal(registry.kinds[i]->number, i);
     registry_clear(&registry);
 }
 
@@ -164,8 +164,8 @@ static void test_older_structs(void **state)
     registry_init(&registry);
     if (!registry_add(&registry, again, &err))
         fail_msg("%s", err.text);
-    assert_int_equal(registry.kinds[0].errand->retries[0].policy, ERRAND_RETRY_NEVER);
-    assert_int_equal(registry.kinds[0].errand->retries[0].max_attempts, 0);
+    assert_int_equal(registry.kinds[0]->errand->retries[0].policy, ERRAND_RETRY_NEVER);
+    assert_int_equal(registry.kinds[0]->errand->retries[0].max_attempts, 0);
     registry_clear(&registry);
 }
 
@@ -431,6 +431,67 @@ static const struct errand_kind a_kinds[] = {KIND(.name = "a.x", .run = run),
                                              KIND(.name = "a.y", .run = run)},
                                 b_kinds[] = {KIND(.name = "b.x", .run = run)};
 
+/* ---- Kinds that are put, replaced and removed ---- */
+
+static void count_release(void *owner)
+{
+    ++*(int *)owner;
+}
+
+static struct registry_offer offer_of(const struct errand_module *module, int *released)
+{
+    return (struct registry_offer){.module = module,
+                                   .errand = module->kinds,
+                                   .concurrency = 3,
+                                   .release = count_release,
+                                   .owner = released};
+}
+
+static void test_kinds_that_come_and_go(void **state)
+{
+    (void)state;
+    const struct errand_kind first = KIND(.name = "f.x", .run = run, .max_attempts = 1),
+                             second = KIND(.name = "f.x", .run = run, .max_attempts = 2);
+    const struct errand_module one = module_of("one", &first, 1),
+                               two = module_of("two", &second, 1);
+    struct errand_module a = module_of("a", a_kinds, 2);
+    const struct errand_module *const modules[] = {&a, NULL};
+    int released_one = 0, released_two = 0, refused = 0;
+    struct registry registry;
+    struct err err = {0};
+    registry_init(&registry);
+    assert_true(registry_add(&registry, modules, &err));
+    struct registry_offer offer = offer_of(&one, &released_one);
+    assert_true(registry_put(&registry, &offer, &err));
+    const struct kind *held = kind_hold(registry_find(&registry, "f.x"));
+    assert_int_equal(held->number, 2);
+    assert_int_equal(held->concurrency, 3);
+
+    offer = offer_of(&two, &released_two);
+    assert_true(registry_put(&registry, &offer, &err));
+    assert_int_equal(registry_find(&registry, "f.x")->max_attempts, 2);
+    assert_int_equal(registry_find(&registry, "f.x")->number, 2);
+    assert_int_equal(held->max_attempts, 1);
+    assert_int_equal(released_one, 0); /* somebody holds it */
+    kind_release(held);
+    assert_int_equal(released_one, 1);
+
+    registry_remove(&registry, "f.x");
+    assert_null(registry_find(&registry, "f.x"));
+    assert_int_equal(released_two, 1);
+    assert_int_equal(registry.count, 3);
+    assert_true(registry_put(&registry, &offer, &err));
+    assert_int_equal(registry_find(&registry, "f.x")->number, 2);
+
+    const struct errand_module taker = module_of("taker", a_kinds, 1);
+    offer = offer_of(&taker, &refused);
+    assert_false(registry_put(&registry, &offer, &err));
+    assert_string_equal(err.text, "module taker: kind a.x is taken by module a");
+    registry_clear(&registry);
+    assert_int_equal(released_two, 2);
+    assert_int_equal(refused, 0);
+}
+
 static void test_hooks_are_called_once_each(void **state)
 {
     (void)state;
@@ -515,6 +576,7 @@ int main(void)
         cmocka_unit_test(test_retries_that_are_bad),
         cmocka_unit_test(test_retries_that_are_good),
         cmocka_unit_test(test_name_taken),
+        cmocka_unit_test(test_kinds_that_come_and_go),
         cmocka_unit_test(test_hooks_are_called_once_each),
         cmocka_unit_test(test_refusal_of_a_hook),
         cmocka_unit_test(test_never_started_is_never_stopped),

@@ -120,9 +120,9 @@ static void test_section_that_comes_later(void **state)
     struct fixture *fixture = *state;
     struct settings *settings = fixture->settings;
     put(fixture, "errand.conf",
-        "[late]\nword = said\n[errand]\nplugins = /x\n[email]\nbatch_max = 7\n");
+        "[late]\nword = said\n[errand]\njobs = /x\n[email]\nbatch_max = 7\n");
     assert_true(settings_load_core(settings, fixture->path, &fixture->err));
-    assert_string_equal(settings_text(settings, "errand", "plugins"), "/x");
+    assert_string_equal(settings_text(settings, "errand", "jobs"), "/x");
     assert_false(settings_load(settings, fixture->path, &fixture->err));
     assert_false(settings_knows(settings, "late.word=flag"));
     settings_extend(settings, &late);
@@ -131,7 +131,7 @@ static void test_section_that_comes_later(void **state)
     assert_true(settings_load(settings, fixture->path, &fixture->err));
     assert_string_equal(settings_text(settings, "late", "word"), "said");
     assert_int_equal(settings_integer(settings, "email", "batch_max"), 7);
-    assert_string_equal(settings_text(settings, "errand", "plugins"), "/x");
+    assert_string_equal(settings_text(settings, "errand", "jobs"), "/x");
     assert_true(settings_flag(settings, "late.word=flag", &fixture->err));
     assert_true(settings_load(settings, fixture->path, &fixture->err));
     assert_string_equal(settings_text(settings, "late", "word"), "flag");
