@@ -18,7 +18,8 @@ enum {
     HTTP_TIMEOUT_MS = 30000,
     HTTP_MAX_BODY_BYTES = 1 << 20,
     HTTP_MAX_HEADER_BYTES = 64 * 1024,
-    HTTP_IDLE_CONNECTIONS = 16,
+    HTTP_IDLE_CONNECTIONS = 256, /* kept: fewer than wait at once would be made anew each time */
+    HTTP_IDLE_HANDLES = 128,
     HTTP_BUFFER_BYTES =
         1024 /* of curl, for each request that is under way; its default is 16 KiB */
 };
@@ -27,7 +28,9 @@ struct http {
     struct loop *loop;
     CURLM *multi;
     struct loop_timer timer;
-    struct loop_deferred reap; /* messages are read outside of curl's callbacks */
+    struct loop_deferred reap;     /* messages are read outside of curl's callbacks */
+    CURL *idle[HTTP_IDLE_HANDLES]; /* reset, to be taken again */
+    size_t idle_count;
 };
 
 struct http_socket {
@@ -142,13 +145,31 @@ static void call_set_result(struct http_call *call, CURLcode code)
                                    : curl_easy_strerror(code));
 }
 
+static CURL *http_take_handle(struct http *http)
+{
+    CURL *easy = http->idle_count ? http->idle[--http->idle_count] : curl_easy_init();
+    assert(easy);
+    return easy;
+}
+
+static void http_give_handle(struct http *http, CURL *easy)
+{
+    if (http->idle_count == HTTP_IDLE_HANDLES) {
+        curl_easy_cleanup(easy);
+        return;
+    }
+    curl_easy_reset(easy);
+    http->idle[http->idle_count++] = easy;
+}
+
 /* What only the exchange needs: who waits for it may keep the answer for long. */
 static void call_end_exchange(struct http_call *call)
 {
     if (call->running)
         curl_multi_remove_handle(call->http->multi, call->easy);
     call->running = false;
-    curl_easy_cleanup(call->easy);
+    if (call->easy)
+        http_give_handle(call->http, call->easy);
     curl_slist_free_all(call->headers);
     free(call->sent_body);
     call->easy = NULL;
@@ -269,6 +290,8 @@ void http_free(struct http *http)
 {
     loop_timer_stop(&http->timer);
     loop_defer_cancel(http->loop, &http->reap);
+    while (http->idle_count)
+        curl_easy_cleanup(http->idle[--http->idle_count]);
     if (http->multi) {
         curl_multi_cleanup(http->multi);
         curl_global_cleanup();
@@ -353,8 +376,7 @@ struct http_call *http_start(struct http *http, const struct errand_request *req
     buf_init(&call->body,
              request->max_response_bytes ? request->max_response_bytes : HTTP_MAX_BODY_BYTES);
     buf_init(&call->header, HTTP_MAX_HEADER_BYTES);
-    call->easy = curl_easy_init();
-    assert(call->easy);
+    call->easy = http_take_handle(http);
     call_set_options(call, request);
     call->running = true;
     curl_multi_add_handle(http->multi, call->easy);

@@ -21,7 +21,8 @@ struct lane_class {
     int64_t cursor_us, cursor_id;
     int64_t pass_us, pass_id; /* how far the pass under way has come */
     bool passing;
-    bool more; /* the last read ended at its limit */
+    bool more;      /* the last read ended at its limit */
+    int read_limit; /* of the read under way */
 };
 
 struct lane {
@@ -48,7 +49,7 @@ struct lane {
                           none */
     int64_t later_us;  /* database's clock: the first job behind the last horizon; INT64_MAX: none,
                           INT64_MIN: not known */
-    int read_limit;    /* of the read under way */
+    int read_limit;    /* of the poll under way */
     bool polled;       /* it is a lane_poll */
     bool pass;         /* the read under way is one */
     int reading;       /* units under way that may bring rows of it */

@@ -17,6 +17,8 @@ enum {
     READ_TIMEOUT_MS = 10000,
     READ_RETRY_US = 200000,
     LATE_COMMIT_US = 60000000,
+    READ_FEW_US = 200000,
+    READ_MANY_US = 400000,
     WAITING_MAX = 4 * READER_LIMIT_MAX,
     READ_BYTES_MAX = 4 << 20 /* of args, about, a lane and read */
 };
@@ -56,11 +58,15 @@ static bool lane_wants_more(const struct lane *lane)
     return false;
 }
 
+static bool lane_is_low(const struct lane *lane, size_t waiting)
+{
+    return waiting <= (size_t)lane->limit / 2;
+}
+
 void reader_on_taken(struct lane *lane)
 {
     bool put_off = lane->read_at_us == INT64_MAX; /* because too many were waiting */
-    if (lane->waiting <= (size_t)lane->limit / 2 && !lane->reading &&
-        (put_off || lane_wants_more(lane)))
+    if (lane_is_low(lane, lane->waiting) && !lane->reading && (put_off || lane_wants_more(lane)))
         lane_read_at_least(lane, clock_mono_us());
 }
 
@@ -105,18 +111,19 @@ static void lane_add_read(struct lane *lane, struct db_unit *unit, int64_t horiz
 {
     static _Thread_local struct buf cursors, ids, limits;
     char number[16], horizon[DB_TIME_BYTES], at[DB_TIME_BYTES];
-    lane->read_limit = lane->pass ? READER_LIMIT_MAX : lane->limit;
     if (lane->pass)
         lane_begin_pass(lane);
     buf_array_open(&cursors);
     buf_array_open(&ids);
     buf_array_open(&limits);
     for (int i = 0; i < LANE_CLASSES; i++) {
-        const struct lane_class *class = &lane->classes[i];
+        struct lane_class *class = &lane->classes[i];
         bool pass = lane->pass && class->passing;
+        /* A pass looks at much that is held already; all others bring what is not. */
+        class->read_limit = pass && class->cursor_us != INT64_MIN ? READER_LIMIT_MAX : lane->limit;
         buf_array_text(&cursors, db_time_text(at, pass ? class->pass_us : class->cursor_us));
         buf_array_int(&ids, pass ? class->pass_id : class->cursor_id);
-        buf_array_int(&limits, lane->read_limit);
+        buf_array_int(&limits, class->read_limit);
     }
     buf_array_close(&cursors);
     buf_array_close(&ids);
@@ -262,6 +269,20 @@ bool reader_take_row(struct lane *lane, const PGresult *rows, int row)
     return true;
 }
 
+static bool is_beyond(int64_t us, int64_t id, int64_t cursor_us, int64_t cursor_id)
+{
+    return us > cursor_us || (us == cursor_us && id > cursor_id);
+}
+
+/* What a pass finds behind the cursor of a class that has more is read when its turn comes: held
+ * now, it would wait for long. */
+static bool class_leaves_for_later(const struct lane_class *class, bool pass, int64_t run_at_us,
+                                   int64_t id)
+{
+    return pass && class->passing && class->more &&
+           is_beyond(run_at_us, id, class->cursor_us, class->cursor_id);
+}
+
 static void lane_take_row(struct lane *lane, const PGresult *rows, int row, struct found *found)
 {
     int priority = (int)db_get_int(rows, row, ROW_PRIORITY);
@@ -276,12 +297,10 @@ static void lane_take_row(struct lane *lane, const PGresult *rows, int row, stru
     found->rows[priority]++;
     found->last_us[priority] = run_at_us;
     found->last_id[priority] = db_get_int(rows, row, ROW_ID);
+    if (class_leaves_for_later(&lane->classes[priority], lane->pass, run_at_us,
+                               found->last_id[priority]))
+        return;
     found->fresh += reader_take_row(lane, rows, row);
-}
-
-static bool is_beyond(int64_t us, int64_t id, int64_t cursor_us, int64_t cursor_id)
-{
-    return us > cursor_us || (us == cursor_us && id > cursor_id);
 }
 
 static void class_move_cursor(struct lane_class *class, bool pass, bool full, int64_t last_us,
@@ -294,6 +313,8 @@ static void class_move_cursor(struct lane_class *class, bool pass, bool full, in
         return;
     }
     class->passing = class->passing && !pass;
+    if (pass && class->more) /* class_leaves_for_later */
+        return;
     class->more = full;
     if (ahead) {
         class->cursor_us = last_us;
@@ -316,32 +337,34 @@ static void lane_move_cursors(struct lane *lane, const struct found *found, int6
 {
     for (int i = 0; i < LANE_CLASSES; i++) {
         struct lane_class *class = &lane->classes[i];
-        class_move_cursor(class, lane->pass && class->passing, found->rows[i] >= lane->read_limit,
+        class_move_cursor(class, lane->pass && class->passing, found->rows[i] >= class->read_limit,
                           found->last_us[i], found->last_id[i], now_us);
     }
 }
 
-/* The number of rows follows how fast they are used up: a lane of slow jobs must not hold what
- * others could see first. */
-static void lane_adapt_limit(struct lane *lane, const PGresult *rows, int64_t mono_us)
+/* The number of rows follows how fast they are used up: a read's rows last for 200 to 400 ms. Twice
+ * as many are held at most, and so few wait for a second, after which they would have to be claimed
+ * before they start (dispatch.c). */
+static void lane_adapt_limit(struct lane *lane, const PGresult *rows, size_t waiting_before,
+                             int64_t mono_us)
 {
     int64_t bytes = 0;
     int count = PQntuples(rows);
     for (int row = 0; row < count; row++)
         bytes += PQgetlength(rows, row, ROW_ARGS);
-    if (lane_wants_more(lane)) {
+    if (lane_wants_more(lane) && lane_is_low(lane, waiting_before)) {
         int64_t since_us = mono_us - lane->last_full_us;
         lane->last_full_us = mono_us;
-        if (since_us < 500000)
+        if (since_us < READ_FEW_US)
             lane->limit *= 2;
-        else if (since_us > 2000000)
+        else if (since_us > READ_MANY_US)
             lane->limit /= 2;
     }
     int most = READER_LIMIT_MAX;
     if (count && bytes / count * most > READ_BYTES_MAX)
         most = (int)(READ_BYTES_MAX / (bytes / count));
-    if (lane->limit < READER_LIMIT_FIRST)
-        lane->limit = READER_LIMIT_FIRST;
+    if (lane->limit < READER_LIMIT_LEAST)
+        lane->limit = READER_LIMIT_LEAST;
     if (lane->limit > most)
         lane->limit = most > 0 ? most : 1;
 }
@@ -425,6 +448,7 @@ static void lane_take_rows(struct lane *lane, const PGresult *rows, const struct
     struct found found = {.later_us = INT64_MAX};
     int64_t mono_us = clock_mono_us();
     int count = PQntuples(rows);
+    size_t waiting_before = lane->waiting;
     for (int row = 0; row < count; row++)
         lane_take_row(lane, rows, row, &found);
     if (!lane->polled)
@@ -433,7 +457,7 @@ static void lane_take_rows(struct lane *lane, const PGresult *rows, const struct
         lane->later_us = INT64_MIN; /* more than a poll tells: read in order from where it stood */
     if (lane->later_us != INT64_MIN)
         lane_move_cursors(lane, &found, reading->now_us);
-    lane_adapt_limit(lane, rows, mono_us);
+    lane_adapt_limit(lane, rows, waiting_before, mono_us);
     lane_plan_pass(lane, &found, mono_us, took_us);
     lane_plan_next(lane, &found, mono_us);
 }

@@ -32,6 +32,7 @@ enum {
     READER_POLL_ARM_US = 128000,  /* quiet for so long: arm */
     READER_POLL_MAX_US = 1000000, /* without LISTEN */
     READER_LIMIT_FIRST = 128,
+    READER_LIMIT_LEAST = 32,
     READER_LIMIT_MAX = 1000 /* rows a lane, class and read */
 };
 

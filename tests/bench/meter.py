@@ -53,18 +53,21 @@ def memory_mb(pid, what="VmRSS"):
 class Meter:
     """Runs from construction to stop()."""
 
-    def __init__(self, server, database, workers=()):
-        self.server, self.database, self.workers = server, database, list(workers)
+    def __init__(self, server, database, workers=(), beside=()):
+        self.server, self.database, self.workers, self.beside = server, database, list(workers), beside
         self._wal = database.wal_position()
         self._at = time.monotonic()
         self._before = self._read()
-        for worker in self.workers:
-            self._before[worker.pid] = tree_cpu_s(worker.pid)
+        for process in [*self.workers, *self.beside]:
+            self._before[process.pid] = tree_cpu_s(process.pid)
 
     def add(self, worker):
         """A worker that was started after the meter: all its CPU counts."""
         self.workers.append(worker)
         self._before[worker.pid] = 0.0
+
+    def _spent(self, processes):
+        return sum(tree_cpu_s(process.pid) - self._before[process.pid] for process in processes)
 
     def _read(self):
         return {"pg": tree_cpu_s(self.server.pid), "busy": busy_cpu_s(), "harness": sum(os.times()[:4])}
@@ -72,12 +75,13 @@ class Meter:
     def stop(self):
         now, seconds = self._read(), time.monotonic() - self._at
         pg = now["pg"] - self._before["pg"]
-        workers = sum(tree_cpu_s(worker.pid) - self._before[worker.pid] for worker in self.workers)
-        ours = pg + workers + now["harness"] - self._before["harness"]
+        workers, beside = self._spent(self.workers), self._spent(self.beside)
+        ours = pg + workers + beside + now["harness"] - self._before["harness"]
         return {
             "seconds": seconds,
             "pg_cpu_s": pg,
             "worker_cpu_s": workers,
+            "beside_cpu_s": beside,
             "wal_bytes": self.database.wal_position() - self._wal,
             # Cores that others used meanwhile, on this machine or beside it: what disturbed the run.
             "foreign_cores": max(0.0, (now["busy"] - self._before["busy"] - ours) / seconds),

@@ -3,19 +3,20 @@
 When a handler started is what errand itself wrote to errand.history; when a completion was committed is what
 PostgreSQL kept of its transaction (track_commit_timestamp)."""
 
+import json
 import os
 import subprocess
 import time
 
-from bench.tools import bench_dir
+from bench.tools import bench_dir, request
 from bench.worker import Worker, wait_calm, wait_none
 from support.errand import binary
 
 CALL = 10000  # jobs of one errand.enqueue_many
 
 ENQUEUE = """
-select count(*) from errand.enqueue_many('probe.none',
-    array(select jsonb_build_object('seq', n) from generate_series(%(first)s, %(last)s) n),
+select count(*) from errand.enqueue_many(%(kind)s,
+    array(select jsonb_build_object('seq', n) || %(more)s::jsonb from generate_series(%(first)s, %(last)s) n),
     run_at => case when %(later)s then array(select now() + interval '1 day' + n * interval '1 ms'
         from generate_series(%(first)s, %(last)s) n) end,
     priority => %(priority)s)
@@ -60,16 +61,18 @@ class Errand:
         subprocess.run([binary(), "migrate", "up", "--only", "queue"], env=errand_env(database), check=True,
                        capture_output=True)
 
-    def preload(self, database, count, priorities=1, later=0):
+    def preload(self, database, count, priorities=1, later=0, url=None):
         for number in range(0, count, CALL):
-            self._enqueue(database, number, min(CALL, count - number), 2 - number // CALL % priorities, False)
+            self._enqueue(database, number, min(CALL, count - number), 2 - number // CALL % priorities, False, url)
         for number in range(0, later, CALL):
             self._enqueue(database, number, min(CALL, later - number), 2 - number // CALL % priorities, True)
 
-    def _enqueue(self, database, first, count, priority, later):
-        database.sql(ENQUEUE, {"first": first, "last": first + count - 1, "priority": priority, "later": later})
+    def _enqueue(self, database, first, count, priority, later, url=None):
+        database.sql(ENQUEUE, {"kind": "probe.http" if url else "probe.none", "first": first, "last": first + count - 1,
+                               "priority": priority, "later": later,
+                               "more": json.dumps({**request(url), "method": "POST"} if url else {})})
 
-    def start(self, database, target=0, record=False, count=1):
+    def start(self, database, target=0, record=False, count=1, url=None):
         self.workers = [ErrandWorker(database, bench_dir() / f"errand-{n + 1}.log") for n in range(count)]
         return self.workers
 

@@ -2,14 +2,15 @@
 completion (worker.localQueue.size, completeJobBatchDelay, failJobBatchDelay), with the concurrency of its own benchmark.
 """
 
+import json
 import time
 
-from bench.tools import PACKAGES
+from bench.tools import PACKAGES, request
 from bench.worker import NodeWorker, run_node, wait_none
 
 INSERT = """
 insert into graphile_worker._private_jobs (task_id, payload, priority, run_at)
-select t.id, json_build_object('seq', n), n %% %(priorities)s, %(run_at)s + n * %(apart)s::interval
+select t.id, (jsonb_build_object('seq', n) || %(more)s::jsonb)::json, n %% %(priorities)s, %(run_at)s + n * %(apart)s::interval
 from graphile_worker._private_tasks t, generate_series(0, %(count)s - 1) n where t.identifier = 'job'
 """
 ADD_JOBS = """
@@ -24,6 +25,7 @@ class Graphile:
     version = "graphile-worker " + PACKAGES["graphile-worker"]
     config = {"concurrentJobs": 24, "maxPoolSize": 25, "localQueue": {"size": 500}, "completeJobBatchDelay": 0,
               "failJobBatchDelay": 0}
+    http_config = {**config, "concurrentJobs": 100}
     pending_sql = "select exists (select from graphile_worker._private_jobs where run_at <= now())"
     backlog_sql = "select count(*) from graphile_worker._private_jobs where run_at <= now()"
     insert = ("select 1 from graphile_worker.add_job('job', $1::json)", '{"seq": {SEQ}}')
@@ -36,14 +38,16 @@ class Graphile:
         database.sql("select graphile_worker.add_job('job', '{}')")  # the task's row comes with its first job
         database.sql("delete from graphile_worker._private_jobs")
 
-    def preload(self, database, count, priorities=1, later=0):
+    def preload(self, database, count, priorities=1, later=0, url=None):
+        more = json.dumps(request(url) if url else {})
         now, tomorrow = database.sql("select now(), now() + interval '1 day'")[0]
-        database.sql(INSERT, {"count": count, "priorities": priorities, "run_at": now, "apart": "0"})
+        database.sql(INSERT, {"more": more, "count": count, "priorities": priorities, "run_at": now, "apart": "0"})
         if later:
-            database.sql(INSERT, {"count": later, "priorities": priorities, "run_at": tomorrow, "apart": "1 ms"})
+            database.sql(INSERT, {"more": more, "count": later, "priorities": priorities, "run_at": tomorrow, "apart": "1 ms"})
 
-    def start(self, database, target=0, record=False, count=1):
-        self.workers = [NodeWorker("graphile_worker", database, self.config, target, record) for _ in range(count)]
+    def start(self, database, target=0, record=False, count=1, url=None):
+        config = self.http_config if url else self.config
+        self.workers = [NodeWorker("graphile_worker", database, config, target, record) for _ in range(count)]
         return self.workers
 
     def wait_ready(self):

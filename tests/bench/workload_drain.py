@@ -6,9 +6,11 @@ from bench.meter import Meter
 ERRAND_ONLY = "errand"
 
 
-def drain(bench, peer, count, target=None, priorities=1, later=0, open_transaction=False, runners=None):
+def drain(bench, peer, count, target=None, priorities=1, later=0, open_transaction=False, runners=None,
+          url=None, beside=()):
     """Fills the queue, empties it (or handles the first target jobs), and returns the figures. runners: so many of
-    errand, which share the lanes before the first job starts."""
+    errand, which share the lanes before the first job starts. url: each job sends a request there. beside: processes
+    that serve them."""
     database = bench.database(peer)
     other = database.connect() if open_transaction else None
     if other:
@@ -16,15 +18,15 @@ def drain(bench, peer, count, target=None, priorities=1, later=0, open_transacti
         other.set_session(isolation_level="REPEATABLE READ")
         other.cursor().execute("select pg_current_xact_id()")
     before = Meter(bench.server, database)
-    peer.preload(database, count, priorities, later)
+    peer.preload(database, count, priorities, later, url)
     filled = before.stop()
     database.settle()
     bench.wait_quiet()
     if runners:
         peer.pause(database)
-    meter = Meter(bench.server, database)
+    meter = Meter(bench.server, database, beside=beside)
     try:
-        for worker in peer.start(database, target=target or count, count=runners or 1):
+        for worker in peer.start(database, target=target or count, count=runners or 1, url=url):
             meter.add(worker)
         if runners:
             peer.wait_ready()
@@ -43,6 +45,7 @@ def drain(bench, peer, count, target=None, priorities=1, later=0, open_transacti
         "jobs_s": (target or count) / (last_s - first_s),
         "pg_us": spent["pg_cpu_s"] * 1e6 / handled,
         "worker_us": spent["worker_cpu_s"] * 1e6 / handled,
+        "server_us": spent["beside_cpu_s"] * 1e6 / handled,
         "memory_mb": memory,
         "wal_enqueue": filled["wal_bytes"] / rows,
         "wal_drain": spent["wal_bytes"] / handled,

@@ -43,3 +43,26 @@ def test_claims_that_overlap(db):
         assert db.sql("select id, attempt from errand.history where attempt <> 1 or outcome <> 'done'") == []
         assert db.sql("select id, error from errand.attempt") == []
         assert "jobs were changed while they ran" not in runner.log()
+
+
+COUNT_CLAIMS = """
+create sequence public.claims;
+create function public.count_claim() returns trigger language plpgsql security definer as $$
+begin perform nextval('public.claims'); return null; end $$;
+create trigger count_claim after update on errand.job for each row when (new.claimed_by is not null)
+    execute function public.count_claim();
+"""
+
+
+def test_reads_no_more_than_will_start_soon(db):
+    """A queue that is fuller than a runner gets done in a second: what it has read waits for so short a time that hardly
+    a job has to be claimed before it starts."""
+    count = 5000
+    db.sql(COUNT_CLAIMS)
+    db.sql("select count(*) from errand.enqueue_many('probe.run', array_fill('{\"sleep_ms\": 50}'::jsonb, array[%s]))", count)
+    with Errand(db.dsn) as errand:
+        errand.start(env={"ERRAND_CONCURRENCY": "100"}).wait_ready()
+        db.wait_empty(timeout=60)
+        assert db.one("select count(*) from errand.history where outcome = 'done' and attempt = 1") == count
+        claims = db.one("select last_value from public.claims")
+        assert claims < count / 4

@@ -19,7 +19,7 @@
 enum { REQUEST_BYTES = 1 << 20 };
 
 int http_peer_port;
-atomic_int http_peer_requests;
+atomic_int http_peer_requests, http_peer_connections;
 static int peer_fd;
 static pthread_t peer_thread;
 
@@ -113,7 +113,7 @@ static void answer(const struct exchange *exchange)
 {
     const char *path = strchr(exchange->request, ' ') + 1;
     int fd = exchange->fd;
-    if (strncmp(path, "/echo", 5) == 0)
+    if (strncmp(path, "/echo", 5) == 0 || strncmp(path, "/keep", 5) == 0)
         answer_echo(exchange);
     else if (strncmp(path, "/empty", 6) == 0)
         say_text(fd, "HTTP/1.1 204 No Content\r\n\r\n");
@@ -148,7 +148,9 @@ static void *serve_one(void *owner)
 {
     struct exchange exchange = {.fd = *(int *)owner, .request = malloc(REQUEST_BYTES + 1)};
     free(owner);
-    if (read_request(&exchange)) {
+    atomic_fetch_add(&http_peer_connections, 1);
+    for (bool keep = true; keep && read_request(&exchange);) {
+        keep = strncmp(strchr(exchange.request, ' '), " /keep", 6) == 0;
         atomic_fetch_add(&http_peer_requests, 1);
         answer(&exchange);
     }

@@ -414,6 +414,61 @@ static void test_many_at_once(void **state)
     assert_int_equal(atomic_load(&http_peer_requests), MANY);
 }
 
+static void start_kept(struct http_call **calls, int from, int to)
+{
+    for (int i = from; i < to; i++) {
+        struct errand_request request = request_to("/keep");
+        calls[i] = http_start(http, &request, on_done, &calls[i]);
+    }
+}
+
+/* As many connections as waited at once, however many requests there are. */
+static void test_connections_are_used_again(void **state)
+{
+    (void)state;
+    enum { AT_ONCE = 100 };
+    static struct http_call *calls[3 * AT_ONCE];
+    atomic_store(&http_peer_connections, 0);
+    for (int round = 0; round < 3; round++) {
+        ended = 0;
+        wanted = AT_ONCE;
+        start_kept(calls, round * AT_ONCE, (round + 1) * AT_ONCE);
+        loop_run(&loop);
+    }
+    for (int i = 0; i < 3 * AT_ONCE; i++) {
+        assert_int_equal(http_call_answer(calls[i])->result, ERRAND_HTTP_OK);
+        http_call_free(calls[i]);
+    }
+    assert_int_equal(atomic_load(&http_peer_requests), 3 * AT_ONCE);
+    assert_int_equal(atomic_load(&http_peer_connections), AT_ONCE);
+}
+
+/* What one request has set is nothing to the next that takes its place. */
+static void test_nothing_of_the_request_before(void **state)
+{
+    (void)state;
+    struct errand_header header = {"Authorization", "Bearer x"};
+    struct errand_request request = request_to("/keep");
+    request.method = "PUT";
+    request.headers = &header;
+    request.header_count = 1;
+    http_call_free(run(&request));
+    request = request_to("/keep");
+    request.public_only = true;
+    ended = 0;
+    check_failed(&request, ERRAND_HTTP_NOT_SENT, 1);
+    request = request_to("/keep");
+    request.method = "GET";
+    request.body_bytes = 0;
+    ended = 0;
+    struct http_call *call = run(&request);
+    const char *text = http_call_answer(call)->body;
+    assert_int_equal(strncmp(text, "GET /keep ", 10), 0);
+    assert_null(strstr(text, "Bearer"));
+    assert_null(strcasestr(text, "content-length"));
+    http_call_free(call);
+}
+
 /* A client that was never asked for anything is freed by tear_down. */
 static void test_unused(void **state)
 {
@@ -449,6 +504,8 @@ int main(void)
         HTTP_TEST(test_headers_that_are_too_large),
         HTTP_TEST(test_freed_while_under_way),
         HTTP_TEST(test_many_at_once),
+        HTTP_TEST(test_connections_are_used_again),
+        HTTP_TEST(test_nothing_of_the_request_before),
     };
     return cmocka_run_group_tests(tests, http_peer_start, http_peer_stop);
 }

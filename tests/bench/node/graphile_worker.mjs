@@ -1,4 +1,4 @@
-// One graphile-worker process whose only task does nothing.
+// One graphile-worker process whose only task does nothing, or sends its request.
 import { Logger } from '@graphile/logger'
 import { run } from 'graphile-worker'
 import { config, handle, onStop, ready, uri } from './worker.mjs'

@@ -5,6 +5,7 @@
 // With BENCH_OUT the job's number (args.seq) and the microsecond its handler started are kept, and written there
 // as pairs of little-endian int64 on SIGTERM.
 import fs from 'node:fs'
+import http from 'node:http'
 
 const target = Number(process.env.BENCH_TARGET || 0)
 const out = process.env.BENCH_OUT
@@ -22,14 +23,40 @@ export function ready() {
   say({ event: 'ready' })
 }
 
+// A job that only starts and ends, or sends its request in between; async where there is one.
 export function handle(args) {
+  started(args)
+  if (!args.url) return ended()
+  return post(args).then(ended)
+}
+
+function started(args) {
   if (!first) {
     first = Date.now() / 1000
     say({ event: 'first', t: first })
   }
   if (out) records.push(args.seq, nowUs())
+}
+
+function ended() {
   handled++
   if (handled === target) say({ event: 'target', n: handled, last: Date.now() / 1000 })
+}
+
+const agent = new http.Agent({ keepAlive: true, maxSockets: 100 })
+
+function post(args) {
+  const body = JSON.stringify(args)
+  return new Promise((resolve, reject) => {
+    const request = http.request(args.url, {
+      agent, method: 'POST', headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }
+    }, response => {
+      response.resume()
+      response.on('end', () => response.statusCode === 200 ? resolve() : reject(new Error(`status ${response.statusCode}`)))
+    })
+    request.on('error', reject)
+    request.end(body)
+  })
 }
 
 export function onStop(stop) {
