@@ -84,6 +84,26 @@ def test_priority_then_time_then_id():
     assert order == [wanted[n] for n in (5, 3, 4, 0, 1, 2)]
 
 
+def test_batch_among_others():
+    """Jobs that end together in a lane between such as are not due, close to each other and far apart: each is told of once with its own start, and
+    the others stay."""
+    with QueueDatabase(shared_cluster(vector=False)) as db, Errand(db.dsn) as errand:
+        db.sql("select errand.queue_create('single', 1)")
+        due, later = [], []
+        for every in (2, 40):
+            made = db.sql("""select errand.enqueue('probe.run', queue => 'single', priority => n / 7 % 4,
+                    run_at => case when n %% %s = 0 then '2000-01-01' else clock_timestamp() + interval '1 day' end) as id, n %% %s = 0 as due
+                from generate_series(1, 4000) n""".replace("n / 7 % 4", "n / 7 %% 4"), every, every)
+            due += [row.id for row in made if row.due]
+            later += [row.id for row in made if not row.due]
+        errand.start("--queues", "single", "--concurrency", "1000").wait_ready()
+        db.wait("select count(*) = %s from errand.history", len(due))
+        assert sorted(due) == [row.id for row in db.sql("select id from errand.history order by id")]
+        assert later == [row.id for row in db.sql("select id from errand.job order by id")]
+        in_order = [row.id for row in db.sql("select id from errand.history order by started_at, priority, id")]
+        assert in_order == [row.id for row in db.sql("select id from errand.history order by priority, id")]
+
+
 # ---- How it ends ----
 
 def test_retry_with_delay_and_attempt_rows(db, runner):
