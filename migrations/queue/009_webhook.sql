@@ -2,7 +2,8 @@
 
 -- event_id: the sender's own id; for a source that gives none, a hash of the body. headers: those of interest only, never a credential.
 -- status: stored, and its job is yet to act; applied; ignored, it asks for nothing; unassigned, nobody here is known that it is about;
--- failed. effect: what became of it, in words. Whoever acts on the event sets both, in the transaction of what it does.
+-- failed. effect: what became of it, in words. Whoever acts on the event sets both, in the transaction of what it does. kind, queue: of
+-- its job, so that it can be made again.
 create table errand.webhook_event (
     source text not null check (source ~ '^[a-z0-9][a-z0-9_.-]{0,62}$'),
     event_id text not null check (pg_catalog.octet_length(event_id) between 1 and 256),
@@ -13,6 +14,8 @@ create table errand.webhook_event (
     job_id bigint,
     status text not null default 'stored' check (status in ('stored', 'applied', 'ignored', 'unassigned', 'failed')),
     effect text,
+    kind text,
+    queue text,
     primary key (source, event_id)
 ) with (fillfactor = 80);
 create index webhook_event_received on errand.webhook_event (received_at, source, event_id);
@@ -20,7 +23,7 @@ create index webhook_event_open on errand.webhook_event (status, received_at) wh
 
 -- What operators look at: everything but the body, which may tell of people. Who may read that reads it from the table.
 create view errand.webhooks with (security_invoker = true) as
-select e.source, e.event_id, e.type, e.received_at, e.headers, e.job_id, e.status, e.effect from errand.webhook_event e;
+select e.source, e.event_id, e.type, e.received_at, e.headers, e.job_id, e.status, e.effect, e.kind from errand.webhook_event e;
 
 -- Stores an event whose signature was found right, and enqueues its job, in the caller's transaction. Returns the job's id; null when
 -- the event was known, and then nothing was done. The same event at the same moment: one stores it, the others wait for that and
@@ -41,8 +44,9 @@ language plpgsql security definer set search_path = '' as $$
 declare
     new_id bigint;
 begin
-    insert into errand.webhook_event (source, event_id, type, headers, body)
-    values (webhook_accept.source, webhook_accept.event_id, webhook_accept.type, coalesce(webhook_accept.headers, '{}'), webhook_accept.body)
+    insert into errand.webhook_event (source, event_id, type, headers, body, kind, queue)
+    values (webhook_accept.source, webhook_accept.event_id, webhook_accept.type, coalesce(webhook_accept.headers, '{}'), webhook_accept.body,
+        webhook_accept.kind, webhook_accept.queue)
     on conflict (source, event_id) do nothing;
     if not found then
         return null;
@@ -78,8 +82,9 @@ declare
 begin
     -- In one order: of two calls with the same events, none waits for one that waits for it.
     with made as (
-        insert into errand.webhook_event (source, event_id, type, headers, body)
-        select webhook_accept_many.source, g.event_id, g.type, coalesce(g.headers, '{}'), g.body
+        insert into errand.webhook_event (source, event_id, type, headers, body, kind, queue)
+        select webhook_accept_many.source, g.event_id, g.type, coalesce(g.headers, '{}'), g.body, webhook_accept_many.kind,
+            webhook_accept_many.queue
         from rows from (pg_catalog.unnest(webhook_accept_many.event_ids), pg_catalog.unnest(webhook_accept_many.types),
             pg_catalog.unnest(webhook_accept_many.headers), pg_catalog.unnest(webhook_accept_many.bodies)) g(event_id, type, headers, body)
         order by g.event_id
@@ -110,9 +115,43 @@ begin
 end
 $$;
 
-revoke all on function errand.webhook_accept, errand.webhook_accept_many from public;
+-- Has the job of an event act on it again, when it has ended: 'redriven' (it was a dead letter), 'enqueued' (a new job), 'not ended', 'not
+-- found', or 'no kind' (an event that was stored without one). The event is then as if it had just come.
+create function errand.webhook_replay(source text, event_id text) returns text
+language plpgsql security definer set search_path = '' as $$
+#variable_conflict use_column
+declare
+    event record;
+    result text;
+    new_id bigint;
+begin
+    select e.job_id, e.kind, e.queue into event from errand.webhook_event e
+    where e.source = webhook_replay.source and e.event_id = webhook_replay.event_id for update;
+    if not found then
+        return 'not found';
+    elsif errand.job_lane(event.job_id) is not null then
+        return 'not ended';
+    end if;
+    result := errand.redrive(event.job_id);
+    new_id := event.job_id;
+    if result <> 'redriven' and event.kind is null then
+        return 'no kind';
+    elsif result <> 'redriven' then
+        result := 'enqueued';
+        new_id := errand.enqueue(event.kind,
+            pg_catalog.jsonb_build_object('source', webhook_replay.source, 'event_id', webhook_replay.event_id),
+            queue => event.queue, key => webhook_replay.source || ':' || webhook_replay.event_id);
+    end if;
+    update errand.webhook_event e set job_id = new_id, status = 'stored', effect = null
+    where e.source = webhook_replay.source and e.event_id = webhook_replay.event_id;
+    return result;
+end
+$$;
+
+revoke all on function errand.webhook_accept, errand.webhook_accept_many, errand.webhook_replay from public;
+grant execute on function errand.webhook_replay to errand_operator;
 grant execute on function errand.webhook_accept, errand.webhook_accept_many to errand_runner;
 grant select on errand.webhook_event to errand_operator, errand_runner;
-grant select (source, event_id, type, received_at, headers, job_id, status, effect) on errand.webhook_event to errand_viewer;
+grant select (source, event_id, type, received_at, headers, job_id, status, effect, kind, queue) on errand.webhook_event to errand_viewer;
 grant select on errand.webhooks to errand_viewer, errand_operator, errand_runner;
 grant update (status, effect) on errand.webhook_event to errand_runner;

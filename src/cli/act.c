@@ -1,11 +1,13 @@
 #include "cli/act.h"
 
 #include "base/buf.h"
+#include "base/str.h"
 #include "cli/ask.h"
 #include "cli/cli.h"
 #include "cli/failure.h"
 #include "cli/session.h"
 #include "cli/table.h"
+#include "cli/tally.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -36,6 +38,8 @@ static const char *act_hint(const char *result)
         {"not found", "It may have ended: `errand jobs show ID` says so."},
         {"running", "It runs: wait for its end, or cancel it first."},
         {"ended", "It ended, and not as a dead letter: enqueue it anew."},
+        {"not ended", "Its job has not ended: `errand webhook show EVENT` says why."},
+        {"no kind", "It was stored without a job: enqueue one by hand."},
         {"key taken", "Another job bears its key: `errand jobs list --key KEY` shows which."},
     };
     for (size_t i = 0; i < sizeof hints / sizeof *hints; i++)
@@ -66,28 +70,34 @@ static int act_judge(const struct act *act, const struct cli *cli, const struct 
     }
     if (bad == 0)
         return FAILURE_OK;
-    char message[128];
+    char message[160];
     const char *result = table->cells[last * 2 + 1];
     if (bad == 1)
-        snprintf(message, sizeof message, "job %.20s was not %s: %.30s", table->cells[last * 2],
-                 act->done, result);
+        snprintf(message, sizeof message, "%s %.80s was not %s: %.30s", act->noun,
+                 table->cells[last * 2], act->done, result);
     else
-        snprintf(message, sizeof message, "%zu of %zu jobs were not %s", bad, table->rows,
+        snprintf(message, sizeof message, "%zu of %zu %ss were not %s", bad, table->rows, act->noun,
                  act->done);
     return failure_tell(cli, missing == bad ? FAILURE_NOT_FOUND : FAILURE_FAILED, message,
                         act_hint(result));
 }
 
-static void act_print_ids(const struct cli *cli, const struct table *table)
+static void act_print_ids(const struct act *act, const struct cli *cli, const struct table *table)
 {
     if (!cli->json) {
         table_print(table);
         return;
     }
-    fputs("{\"jobs\": [", stdout);
-    for (size_t i = 0; i < table->rows; i++)
-        printf("%s{\"id\": %s, \"result\": \"%s\"}", i ? ",\n " : "", table->cells[i * 2],
-               table->cells[i * 2 + 1]);
+    const char *quote = strcmp(act->noun, "job") == 0 ? "" : "\"";
+    printf("{\"%ss\": [", act->noun);
+    for (size_t i = 0; i < table->rows; i++) {
+        struct buf id;
+        buf_init(&id, 0);
+        str_escape(&id, table->cells[i * 2], strlen(table->cells[i * 2]));
+        printf("%s{\"id\": %s%s%s, \"result\": \"%s\"}", i ? ",\n " : "", quote, buf_text(&id),
+               quote, table->cells[i * 2 + 1]);
+        buf_clear(&id);
+    }
     puts("]}");
 }
 
@@ -114,9 +124,24 @@ int act_on_ids(const struct act *act, const struct cli *cli, struct session *ses
         buf_clear(&ids);
     }
     if (table.rows > 0)
-        act_print_ids(cli, &table);
+        act_print_ids(act, cli, &table);
     if (ok)
         status = act_judge(act, cli, &table);
     table_clear(&table);
     return status;
+}
+
+void act_print_tally(const struct act *act, const struct cli *cli, const struct tally *tally)
+{
+    if (cli->json) {
+        printf("{\"count\": %zu, \"results\": {", tally->total);
+        for (size_t i = 0; i < tally->words; i++)
+            printf("%s\"%s\": %zu", i ? ", " : "", tally->items[i].word, tally->items[i].count);
+        puts("}}");
+        return;
+    }
+    for (size_t i = 0; i < tally->words; i++)
+        printf("%s\t%zu\n", tally->items[i].word, tally->items[i].count);
+    if (tally->words == 0)
+        printf("no %s was found\n", act->noun);
 }

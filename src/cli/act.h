@@ -1,4 +1,5 @@
-/* What is done to jobs that stand: to those named by ids, or to all that a filter finds. */
+/* What is done to jobs that stand, or to events: to those named by ids, or to all that a filter
+ * finds. */
 #ifndef CLI_ACT_H
 #define CLI_ACT_H
 
@@ -10,6 +11,7 @@ struct cli;
 struct filter;
 struct session;
 struct session_rows;
+struct tally;
 
 enum { ACT_BATCH = 500, ACT_TRIES = 5 };
 
@@ -20,6 +22,7 @@ struct act {
     const char *extra;       /* the statement's second parameter; NULL: none given */
     size_t params;           /* of the statement */
     const char *const *good; /* results that are success, NULL behind them */
+    const char *noun;        /* what ids are of: "job" (then they are numbers), "event" */
 };
 
 /* One transaction: an array of ids, and what became of each. False: *status is the exit status;
@@ -34,5 +37,7 @@ int act_on_ids(const struct act *act, const struct cli *cli, struct session *ses
  * that would be and which come first. Returns the exit status. */
 int act_on_filter(const struct act *act, struct filter *filter, const struct cli *cli,
                   struct session *session);
+
+void act_print_tally(const struct act *act, const struct cli *cli, const struct tally *tally);
 
 #endif

@@ -130,21 +130,6 @@ static int act_announce(const struct act *act, struct filter *filter, const stru
     return failure_usage(cli, "Add --yes to do it.", "%s", message);
 }
 
-static void act_print_tally(const struct cli *cli, const struct tally *tally)
-{
-    if (cli->json) {
-        printf("{\"count\": %zu, \"results\": {", tally->total);
-        for (size_t i = 0; i < tally->words; i++)
-            printf("%s\"%s\": %zu", i ? ", " : "", tally->items[i].word, tally->items[i].count);
-        puts("}}");
-        return;
-    }
-    for (size_t i = 0; i < tally->words; i++)
-        printf("%s\t%zu\n", tally->items[i].word, tally->items[i].count);
-    if (tally->words == 0)
-        puts("no job was found");
-}
-
 static bool act_on_lanes(const struct act *act, struct filter *filter, const struct cli *cli,
                          struct session *session, bool yes, struct tally *tally, size_t *count,
                          int *status)
@@ -178,6 +163,6 @@ int act_on_filter(const struct act *act, struct filter *filter, const struct cli
     if (ok && !yes && count > 0)
         return act_announce(act, filter, cli, session, count);
     if (ok || tally.total > 0)
-        act_print_tally(cli, &tally);
+        act_print_tally(act, cli, &tally);
     return status;
 }

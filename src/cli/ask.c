@@ -6,6 +6,7 @@
 #include "cli/failure.h"
 #include "cli/session.h"
 #include "cli/table.h"
+#include "cli/when.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -18,6 +19,20 @@ bool ask_rows(const struct cli *cli, struct session *session, const struct ask *
         return true;
     *status = failure_statement(cli, session, ask->what, &err);
     return false;
+}
+
+bool ask_moment(const struct cli *cli, struct session *session, const char *text, const char *what,
+                char moment[ASK_MOMENT_BYTES], int *status)
+{
+    struct when when;
+    struct session_rows *rows;
+    when_set(&when, text);
+    const char *const params[] = {when.at, when.from_now};
+    if (!ask_rows(cli, session, &(struct ask){CLI_SQL_MOMENT, 2, params, what}, &rows, status))
+        return false;
+    snprintf(moment, ASK_MOMENT_BYTES, "%s", session_rows_text(rows, 0, 0));
+    session_rows_free(rows);
+    return true;
 }
 
 void ask_ids(struct buf *array, const char *const *ids, size_t count)

@@ -27,6 +27,13 @@ struct ask {
 bool ask_rows(const struct cli *cli, struct session *session, const struct ask *ask,
               struct session_rows **rows, int *status);
 
+enum { ASK_MOMENT_BYTES = 64 };
+
+/* A time as a person gives it (cli/when.h) as one that stays, so that -1h means the same for all
+ * statements of one command; what: the flag. */
+bool ask_moment(const struct cli *cli, struct session *session, const char *text, const char *what,
+                char moment[ASK_MOMENT_BYTES], int *status);
+
 /* Rows as a table, "(none)" on a terminal when there are none; with --json as an array of their
  * last column, which stands behind those of the table and is the row as JSON. */
 void ask_print(const struct cli *cli, const struct table_shape *shape,

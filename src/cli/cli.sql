@@ -675,7 +675,8 @@ where b.value is null or n.name is null or n.revision <> (b.value ->> 'revision'
 order by 2
 
 -- name: webhook_list
--- The newest first. $1: source, $2: status, $3: type; $4, $5: source and id of the event below which to go on; $6: how many at most.
+-- The newest first. $1: source, $2: status, $3: type; $4, $5: source and id of the event below which to go on; $6: how many at most; $7: received
+-- no earlier.
 select w.source || ':' || w.event_id, w.type, pg_catalog.to_char(w.received_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), w.status, w.job_id,
     w.effect, pg_catalog.row_to_json(w)
 from errand.webhooks w
@@ -684,15 +685,23 @@ where ($1::text is null or w.source = $1)
     and ($3::text is null or w.type = $3)
     and ($4::text is null or (w.received_at, w.source, w.event_id) < (
         select b.received_at, b.source, b.event_id from errand.webhooks b where b.source = $4 and b.event_id = $5::text))
+    and ($7::timestamptz is null or w.received_at >= $7)
 order by w.received_at desc, w.source desc, w.event_id desc
 limit $6::bigint
 
 -- name: webhook_show
--- $1, $2: source and id. Fields for people, and all as JSON.
-select w.source, w.event_id, w.type, pg_catalog.to_char(w.received_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), w.status, w.effect, w.job_id,
-    w.headers, pg_catalog.row_to_json(w)
+-- $1, $2: source and id. Fields for people, and all as JSON. What is stored was found rightly signed.
+select w.source, w.event_id, w.type, pg_catalog.to_char(w.received_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    'right when it was received', w.status, w.effect, w.job_id, w.kind, errand.why(w.job_id), w.headers,
+    pg_catalog.to_jsonb(w) || pg_catalog.jsonb_build_object('signature', 'right', 'why', errand.why(w.job_id))
 from errand.webhooks w
 where w.source = $1 and w.event_id = $2
+
+-- name: webhook_replay
+-- $1: events as source:id. What became of each.
+select u.event, errand.webhook_replay(pg_catalog.split_part(u.event, ':', 1),
+    pg_catalog.substr(u.event, pg_catalog.strpos(u.event, ':') + 1))
+from pg_catalog.unnest($1::text[]) with ordinality u(event, n) order by u.n
 
 -- name: webhook_body
 -- $1, $2: source and id.

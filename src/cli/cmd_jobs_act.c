@@ -56,23 +56,23 @@ int cmd_jobs_cancel(struct cli *cli)
 {
     static const char *const good[] = {"cancelled", "requested", NULL};
     return act_run(&(struct act){CLI_SQL_JOBS_CANCEL, FILTER_OWED, "cancelled",
-                                 cli_flag(cli, "reason"), 2, good},
+                                 cli_flag(cli, "reason"), 2, good, "job"},
                    cli);
 }
 
 int cmd_jobs_retry(struct cli *cli)
 {
     static const char *const good[] = {"due", "redriven", NULL};
-    return act_run(
-        &(struct act){CLI_SQL_JOBS_RETRY, FILTER_OWED | FILTER_DEAD, "retried", NULL, 1, good},
-        cli);
+    return act_run(&(struct act){CLI_SQL_JOBS_RETRY, FILTER_OWED | FILTER_DEAD, "retried", NULL, 1,
+                                 good, "job"},
+                   cli);
 }
 
 int cmd_jobs_redrive(struct cli *cli)
 {
     static const char *const good[] = {"redriven", NULL};
-    return act_run(&(struct act){CLI_SQL_JOBS_REDRIVE, FILTER_DEAD, "redriven", NULL, 1, good},
-                   cli);
+    return act_run(
+        &(struct act){CLI_SQL_JOBS_REDRIVE, FILTER_DEAD, "redriven", NULL, 1, good, "job"}, cli);
 }
 
 int cmd_jobs_reprioritize(struct cli *cli)
@@ -85,13 +85,14 @@ int cmd_jobs_reprioritize(struct cli *cli)
     if (!cli_number(cli, "--priority", priority, 0, 3))
         return FAILURE_USAGE;
     return act_run(
-        &(struct act){CLI_SQL_JOBS_REPRIORITIZE, FILTER_OWED, "changed", priority, 2, good}, cli);
+        &(struct act){CLI_SQL_JOBS_REPRIORITIZE, FILTER_OWED, "changed", priority, 2, good, "job"},
+        cli);
 }
 
 int cmd_jobs_delete(struct cli *cli)
 {
     static const char *const good[] = {"deleted", NULL};
-    return act_run(
-        &(struct act){CLI_SQL_JOBS_DELETE, FILTER_OWED | FILTER_DEAD, "deleted", NULL, 1, good},
-        cli);
+    return act_run(&(struct act){CLI_SQL_JOBS_DELETE, FILTER_OWED | FILTER_DEAD, "deleted", NULL, 1,
+                                 good, "job"},
+                   cli);
 }

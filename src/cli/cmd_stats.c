@@ -82,17 +82,11 @@ static void stats_print_json(const struct session_rows *rows, const char *since)
 }
 
 static bool stats_ask(const struct cli *cli, struct session *session, struct session_rows **rows,
-                      char *since, size_t size, int *status)
+                      char since[ASK_MOMENT_BYTES], int *status)
 {
-    struct when when;
     const char *text = cli_flag(cli, "since");
-    when_set(&when, text ? text : "-1h");
-    const char *const moment[] = {when.at, when.from_now};
-    if (!ask_rows(cli, session, &(struct ask){CLI_SQL_MOMENT, 2, moment, "flag --since"}, rows,
-                  status))
+    if (!ask_moment(cli, session, text ? text : "-1h", "flag --since", since, status))
         return false;
-    snprintf(since, size, "%s", session_rows_text(*rows, 0, 0));
-    session_rows_free(*rows);
     const char *const params[] = {since, cli_flag(cli, "queue"), cli_flag(cli, "kind")};
     return ask_rows(cli, session,
                     &(struct ask){CLI_SQL_STATS, 3, params, "cannot read the statistics"}, rows,
@@ -103,11 +97,11 @@ int cmd_stats(struct cli *cli)
 {
     struct session *session;
     struct session_rows *rows;
-    char since[64];
+    char since[ASK_MOMENT_BYTES];
     int status = FAILURE_OK;
     if (!cli_connect(cli, &session, &status))
         return status;
-    if (stats_ask(cli, session, &rows, since, sizeof since, &status)) {
+    if (stats_ask(cli, session, &rows, since, &status)) {
         if (cli->json)
             stats_print_json(rows, since);
         else

@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "cli/ask.h"
 #include "cli/cli.h"
+#include "cli/event_name.h"
 #include "cli/failure.h"
 #include "cli/session.h"
 #include "cli/table.h"
@@ -19,6 +20,7 @@ const struct command_flag cmd_webhook_list_flags[] = {
     {"source", "NAME", "of this source"},
     {"status", "STATUS", "stored, applied, ignored, unassigned, failed"},
     {"type", "TYPE", "of this type, as the sender calls it"},
+    {"since", "TIME", "received from then on: -1h, -2d, 2031-01-31T09:00:00Z"},
     {"limit", "N", "at most so many, the newest first (default 50, at most 10000)"},
     {"before", "EVENT", "the next page: what stands below this event"},
     {NULL, NULL, NULL},
@@ -31,33 +33,7 @@ const struct command_flag cmd_webhook_show_flags[] = {
 
 static const char *const list_headings[] = {"event",  "type", "received_at",
                                             "status", "job",  "effect"};
-static const struct table_shape list_shape = {list_headings, 6, 0x1d, true};
-
-/* An event's name, SOURCE:ID: a source has no colon. *source is the caller's to free; text NULL:
- * both are NULL. False: told as a usage error. */
-static bool event_split(const struct cli *cli, const char *text, char **source, const char **id)
-{
-    const char *colon = text ? strchr(text, ':') : NULL;
-    *source = NULL;
-    *id = NULL;
-    if (!text)
-        return true;
-    if (!colon || colon == text || !colon[1]) {
-        failure_usage(cli, "`errand webhook list` has them in its first column.",
-                      "'%.80s' is no event: it is SOURCE:ID", text);
-        return false;
-    }
-    *source = mem_strndup(text, (size_t)(colon - text));
-    *id = colon + 1;
-    return true;
-}
-
-static int event_missing(const struct cli *cli, const char *text)
-{
-    char message[200];
-    snprintf(message, sizeof message, "there is no event %.150s", text);
-    return failure_tell(cli, FAILURE_NOT_FOUND, message, "`errand webhook list` lists the events.");
-}
+const struct table_shape cmd_webhook_shape = {list_headings, 6, 0x1d, true};
 
 /* ---- List ---- */
 
@@ -68,7 +44,7 @@ static void list_print(const struct cli *cli, const struct session_rows *rows, s
     size_t shown = more ? limit : session_rows_count(rows);
     const char *next = more ? session_rows_text(rows, shown - 1, 0) : NULL;
     if (!cli->json) {
-        table_print_rows(&list_shape, rows, shown);
+        table_print_rows(&cmd_webhook_shape, rows, shown);
         if (next && isatty(STDOUT_FILENO))
             printf("There are more: add --before %s\n", next);
         return;
@@ -78,9 +54,29 @@ static void list_print(const struct cli *cli, const struct session_rows *rows, s
     if (next)
         str_escape(&text, next, strlen(next));
     fputs("{\"webhooks\": ", stdout);
-    ask_print_json(rows, list_shape.columns, shown);
+    ask_print_json(rows, cmd_webhook_shape.columns, shown);
     printf(next ? ", \"next\": \"%s\"}\n" : ", \"next\": null%s}\n", buf_text(&text));
     buf_clear(&text);
+}
+
+static bool list_ask(const struct cli *cli, struct session *session, size_t count,
+                     const char *source, const char *id, struct session_rows **rows, int *status)
+{
+    char one_more[32], since[ASK_MOMENT_BYTES];
+    const char *since_flag = cli_flag(cli, "since");
+    snprintf(one_more, sizeof one_more, "%zu", count + 1);
+    if (since_flag && !ask_moment(cli, session, since_flag, "flag --since", since, status))
+        return false;
+    const char *const params[] = {cli_flag(cli, "source"),
+                                  cli_flag(cli, "status"),
+                                  cli_flag(cli, "type"),
+                                  source,
+                                  id,
+                                  one_more,
+                                  since_flag ? since : NULL};
+    return ask_rows(cli, session,
+                    &(struct ask){CLI_SQL_WEBHOOK_LIST, 7, params, "cannot list the webhooks"},
+                    rows, status);
 }
 
 int cmd_webhook_list(struct cli *cli)
@@ -90,23 +86,15 @@ int cmd_webhook_list(struct cli *cli)
     struct session_rows *rows;
     int status = FAILURE_USAGE;
     const char *limit = cli_flag(cli, "limit"), *id;
-    char one_more[32], *source;
+    char *source;
     if (!cli_number(cli, "--limit", limit, 1, 10000) ||
         !cli_word(cli, "--status", cli_flag(cli, "status"), statuses, 5) ||
-        !event_split(cli, cli_flag(cli, "before"), &source, &id))
+        !event_name_split(cli, cli_flag(cli, "before"), &source, &id))
         return FAILURE_USAGE;
     size_t count = limit ? (size_t)atoi(limit) : 50;
-    snprintf(one_more, sizeof one_more, "%zu", count + 1);
-    const char *const params[] = {cli_flag(cli, "source"),
-                                  cli_flag(cli, "status"),
-                                  cli_flag(cli, "type"),
-                                  source,
-                                  id,
-                                  one_more};
-    const struct ask ask = {CLI_SQL_WEBHOOK_LIST, 6, params, "cannot list the webhooks"};
     if (cli_connect(cli, &session, &status)) {
         status = FAILURE_OK;
-        if (ask_rows(cli, session, &ask, &rows, &status)) {
+        if (list_ask(cli, session, count, source, id, &rows, &status)) {
             list_print(cli, rows, count);
             session_rows_free(rows);
         }
@@ -128,8 +116,9 @@ static void body_print(const char *hex)
 
 int cmd_webhook_show(struct cli *cli)
 {
-    static const char *const fields[] = {"source", "event_id", "type",   "received_at",
-                                         "status", "effect",   "job_id", "headers"};
+    static const char *const fields[] = {"source",    "event_id", "type",   "received_at",
+                                         "signature", "status",   "effect", "job",
+                                         "kind",      "why",      "headers"};
     enum { JSON = sizeof fields / sizeof *fields };
     struct session *session;
     struct session_rows *rows;
@@ -137,7 +126,7 @@ int cmd_webhook_show(struct cli *cli)
     bool body = cli_flag(cli, "body");
     const char *id;
     char *source;
-    if (!event_split(cli, cli->args[0], &source, &id))
+    if (!event_name_split(cli, cli->args[0], &source, &id))
         return FAILURE_USAGE;
     const char *const params[] = {source, id};
     const struct ask ask = {body ? CLI_SQL_WEBHOOK_BODY : CLI_SQL_WEBHOOK_SHOW, 2, params,
@@ -145,7 +134,7 @@ int cmd_webhook_show(struct cli *cli)
     if (cli_connect(cli, &session, &status)) {
         if (ask_rows(cli, session, &ask, &rows, &status)) {
             if (session_rows_count(rows) == 0)
-                status = event_missing(cli, cli->args[0]);
+                status = event_name_missing(cli, cli->args[0]);
             else if (body)
                 body_print(session_rows_text(rows, 0, 0));
             else if (cli->json)

@@ -386,6 +386,17 @@ const struct command command_table[] = {
      .needs = COMMAND_NEEDS_SETTINGS,
      .role = "errand_viewer",
      .run = cmd_webhook_show},
+    {.name = "webhook replay",
+     .arguments = "[EVENT...]",
+     .summary = "have events acted on again whose jobs have ended",
+     .details = "A dead letter is redriven; else a new job is made. --failed takes all that "
+                "failed, and only "
+                "says\nwhich those are unless --yes is given.",
+     .flags = cmd_webhook_replay_flags,
+     .args_max = SIZE_MAX,
+     .needs = COMMAND_NEEDS_SETTINGS,
+     .role = "errand_operator",
+     .run = cmd_webhook_replay},
     {.name = "webhook verify",
      .arguments = "FILE",
      .summary = "say whether a webhook's signature is right, and if not why",

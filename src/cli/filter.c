@@ -111,17 +111,11 @@ static bool filter_resolve_one(struct filter *filter, enum filter_param param, c
                                const char *what, const struct cli *cli, struct session *session,
                                int *status)
 {
-    struct when when;
-    struct session_rows *rows;
     if (!filter->params[param])
         return true;
-    when_set(&when, filter->params[param]);
-    const char *const params[] = {when.at, when.from_now};
-    if (!ask_rows(cli, session, &(struct ask){CLI_SQL_MOMENT, 2, params, what}, &rows, status))
+    if (!ask_moment(cli, session, filter->params[param], what, fixed, status))
         return false;
-    snprintf(fixed, sizeof filter->times[0], "%s", session_rows_text(rows, 0, 0));
     filter->params[param] = fixed;
-    session_rows_free(rows);
     return true;
 }
 

@@ -4,6 +4,7 @@
 #define CLI_FILTER_H
 
 #include "base/buf.h"
+#include "cli/ask.h"
 #include "cli/command.h"
 #include "cli/table.h"
 
@@ -45,7 +46,7 @@ struct filter {
     const char *params[FILTER_PARAMS]; /* the last seven are the caller's to set; NULL until then */
     bool given;                        /* is there any filter at all? */
     struct buf tags, paths, values, are_json;
-    char times[2][64];
+    char times[2][ASK_MOMENT_BYTES];
 };
 
 /* What jobs_find gives, for people; the row as JSON stands behind. */

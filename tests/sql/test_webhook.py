@@ -76,6 +76,31 @@ def test_a_repeat_after_its_job_has_ended_makes_none(db):
     assert counts(db) == (1, 0)
 
 
+def test_a_replay_makes_a_job_once_there_is_none(db):
+    id = accept(db, queue="default")
+    replay = "select errand.webhook_replay('resend', %s)"
+    assert [db.one(replay, "e1"), db.one(replay, "none")] == ["not ended", "not found"]
+    db.sql("update errand.webhook_event set status = 'failed', effect = 'x'")
+    db.sql("select errand.cancel(%s)", id)
+    assert [db.one(replay, "e1"), db.one(replay, "e1")] == ["enqueued", "not ended"]
+    event = db.row("select * from errand.webhook_event")
+    assert event.job_id > id and (event.status, event.effect) == ("stored", None) and counts(db) == (1, 1)
+    assert (db.job(event.job_id).kind, db.job(event.job_id).queue) == ("email.event", "default")
+
+
+def test_replays_from_many_sessions_make_one_job(db):
+    db.sql("select errand.cancel(%s)", accept(db))
+    sessions, found = [connect(db.dsn) for _ in range(SESSIONS)], []
+    threads = [threading.Thread(target=lambda c=c: found.append(ask(c, "select errand.webhook_replay('resend', 'e1')")[0][0])) for c in sessions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == ["enqueued"] + ["not ended"] * (SESSIONS - 1) and counts(db) == (1, 1)
+    for connection in sessions:
+        connection.close()
+
+
 def test_sources_have_ids_of_their_own(db):
     assert accept(db, source="resend") != accept(db, source="lemonsqueezy")
     assert counts(db) == (2, 2)
@@ -254,6 +279,7 @@ def denied(connection, statement):
 @pytest.mark.parametrize("statement, may", [
     ("select errand.webhook_accept('x', 'e2', null, '{}', '', 'some.kind')", {"errand_runner"}),
     ("select errand.webhook_accept_many('x', '{e2}', '{null}', '{null}', array[''::bytea], 'some.kind')", {"errand_runner"}),
+    ("select errand.webhook_replay('resend', 'none')", {"errand_operator"}),
     ("select * from errand.webhooks", {"errand_viewer", "errand_operator", "errand_runner"}),
     ("select source, event_id, status from errand.webhook_event", {"errand_viewer", "errand_operator", "errand_runner"}),
     ("select body from errand.webhook_event", {"errand_operator", "errand_runner"}),
