@@ -426,6 +426,12 @@ void errand_queue_pause(struct errand_job *job, int64_t ms, const char *format, 
 /* ---- Telling ---- */
 
 enum errand_level { ERRAND_DEBUG, ERRAND_INFO, ERRAND_WARN, ERRAND_ERROR };
+/* Limits of errand_log: bytes of a line, behind which it is cut; lines of an attempt that are kept,
+ * behind which they are counted. */
+enum { ERRAND_LOG_LINE_MAX = 2048, ERRAND_LOG_LINES_MAX = 200 };
+/* A line of the runner's log, and of the job's own from the level job_log_level on: operators see
+ * it (errand.job_logs), a second later at most, for as long as the queue's history is kept, however
+ * the attempt ends. Secrets of settings are blanked; what is no UTF-8 becomes U+FFFD. */
 void errand_log(struct errand_job *job, enum errand_level level, const char *format, ...)
     ERRAND_PRINTF(3, 4);
 /* How far the job is: any JSON, replaces what was told before. Operators see it while the job runs

@@ -12,6 +12,7 @@
  *                {"error_class": "rate"}       with "retry"
  *                {"result": {}}                leaves it as its result
  *                {"progress": [1, 2]}          tells each before the wait, and waits as often
+ *                {"log": ["a"]}                logs lines before the wait: log.c
  *     probe.claim                              the same, claimed before it starts
  *     probe.retry                              the same, with retry policies of its own
  *     probe.steps                              a job of several steps: steps.c
@@ -24,6 +25,7 @@
 #include "child.h"
 #include "enqueue.h"
 #include "ledger.h"
+#include "log.h"
 #include "probe_sql.h"
 #include "request.h"
 #include "steps.h"
@@ -87,6 +89,7 @@ static void probe_report(struct errand_job *job, const json_t *args, int sleep_m
 {
     const json_t *steps = json_object_get(args, "progress"),
                  *result = json_object_get(args, "result");
+    probe_log(job, args);
     for (size_t i = 0; i < json_array_size(steps) && !errand_is_cancelled(job); i++) {
         errand_progress(job, json_array_get(steps, i), NULL);
         if (sleep_ms > 0)

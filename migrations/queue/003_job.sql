@@ -189,6 +189,7 @@ begin
             return 'not found';
         end if;
         delete from errand.step s where s.lane = at_lane and s.job_id = delete.id;
+        delete from errand.job_log g where g.lane = at_lane and g.job_id = delete.id;
         return 'deleted';
     end if;
     delete from errand.job j where j.lane = at_lane and j.id = delete.id and j.claimed_by is null
@@ -198,6 +199,7 @@ begin
             then 'running' else 'not found' end;
     end if;
     delete from errand.step s where s.lane = at_lane and s.job_id = delete.id;
+    delete from errand.job_log g where g.lane = at_lane and g.job_id = delete.id;
     perform errand.dependencies_drop(array[delete.id]);
     perform errand.job_tell(at_lane, delete.id, 'cancel');
     if dependents then

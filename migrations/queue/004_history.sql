@@ -72,7 +72,7 @@ begin
 end
 $$;
 
--- One day's partition of history, attempt, statistic or schedule_fire. Rows of that day that fell into the rest, because nobody made it in time, move over.
+-- One day's partition of history, attempt, statistic, schedule_fire or job_log. Rows of that day that fell into the rest, because nobody made it in time, move over.
 create function errand.history_make_day(parent text, day date) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -104,10 +104,11 @@ begin
     elsif not pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtextextended('errand.history_maintain', 0)) then
         return;
     end if;
-    foreach parent in array array['history', 'attempt', 'statistic', 'schedule_fire'] loop
+    foreach parent in array array['history', 'attempt', 'statistic', 'schedule_fire', 'job_log'] loop
+        continue when pg_catalog.to_regclass('errand.' || parent) is null; -- a later migration makes it
         for day in
             select distinct today + d.days + a.ahead
-            from (select q.history_days from errand.queue q where parent in ('history', 'attempt')
+            from (select q.history_days from errand.queue q where parent in ('history', 'attempt', 'job_log')
                 union select 35 where parent in ('statistic', 'schedule_fire')) d(days),
                 pg_catalog.generate_series(0, 3) a(ahead)
         loop

@@ -22,6 +22,9 @@ static const struct errand_setting settings_core_table[] = {
      "wake by LISTEN/NOTIFY; false behind a transaction pooler, where polling must do"},
     {"log_level", ERRAND_SETTING_TEXT, "info", NULL, 0, 0,
      "least level that is logged: debug, info, warn or error"},
+    {"job_log_level", ERRAND_SETTING_TEXT, "info", NULL, 0, 0,
+     "least level of jobs' log lines that are kept in the database: debug, info, warn, error, "
+     "none"},
     {"log_format", ERRAND_SETTING_TEXT, "logfmt", NULL, 0, 0,
      "form of the log lines on stderr: logfmt or json"},
     {"name", ERRAND_SETTING_TEXT, NULL, NULL, 0, 0,
@@ -70,6 +73,10 @@ bool settings_core_accepts(const char *key, const char *value, const char **allo
     if (strcmp(key, "log_level") == 0) {
         *allowed = "debug, info, warn or error";
         return log_level_parse(value, &level);
+    }
+    if (strcmp(key, "job_log_level") == 0) {
+        *allowed = "debug, info, warn, error or none";
+        return strcmp(value, "none") == 0 || log_level_parse(value, &level);
     }
     if (strcmp(key, "log_format") == 0) {
         *allowed = "logfmt or json";

@@ -40,6 +40,14 @@ struct outcome {
     struct effect *effects, **effects_last;
 };
 
+/* The lines of a job's attempt that wait to be written: joblog.c's. */
+struct joblog_of_job {
+    struct joblog_line *first, **last;
+    int lines, dropped;             /* in all */
+    int64_t at_us;                  /* of the last one */
+    struct errand_job *prev, *next; /* jobs with lines that wait */
+};
+
 /* A job as its handler sees it. */
 struct errand_job {
     struct attempt *attempt;
@@ -49,9 +57,10 @@ struct errand_job {
     const char *trace, *trace_span; /* NULL: none; not needed up to now */
     json_t *args;
     bool args_parsed, cancelled;
-    bool has_steps;       /* it has asked for one */
-    char *progress;       /* JSON, as it was told last; NULL: none; owned */
-    bool progress_is_new; /* and not written yet */
+    bool has_steps;           /* it has asked for one */
+    struct joblog_of_job log; /* the queue's */
+    char *progress;           /* JSON, as it was told last; NULL: none; owned */
+    bool progress_is_new;     /* and not written yet */
     struct outcome outcome;
     void *owner;             /* the queue's */
     struct errand_job *next; /* the queue's lists */
@@ -71,6 +80,8 @@ struct attempt_queue_calls {
     void (*hold)(void *queue, int64_t ms);
     void (*pause)(void *queue, int64_t ms, const char *reason);
     void (*progress)(void *queue); /* a job of the queue has told something new */
+    /* A line of the job's log, valid UTF-8 without NUL; level as of errand_log. */
+    void (*log)(struct errand_job *job, int level, const char *text);
     /* Adds the statement that asks for a step (result NULL) or writes it; of its one row the first
      * column says whether the job is the attempt's own, the second one is the step's result, or
      * whether it stands. */
@@ -95,6 +106,7 @@ struct attempt_host {
     /* Asked before a handler that waited is resumed; false: it is cut off. NULL: always true. */
     bool (*may_go_on)(const struct attempt *attempt);
     size_t running;
+    int log_kept; /* the least level of lines that the queue wants */
 };
 
 enum attempt_wait { WAIT_NONE, WAIT_QUERY, WAIT_HTTP, WAIT_TIME, WAIT_RATE, WAIT_CHILD };

@@ -6,6 +6,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "module/json_text.h"
+#include "module/log_line.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -128,13 +129,20 @@ void errand_queue_pause(struct errand_job *job, int64_t ms, const char *format, 
 
 void errand_log(struct errand_job *job, enum errand_level level, const char *format, ...)
 {
-    char text[1024];
+    struct attempt_host *host = job->attempt->host;
+    struct buf line;
     va_list args;
+    bool kept = (int)level >= host->log_kept;
+    if (!kept && !log_enabled((enum log_level)level))
+        return;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    log_line_format(&line, format, args);
     va_end(args);
-    log_event((enum log_level)level, text, "kind", job->attempt->kind->name, "job",
+    log_event((enum log_level)level, buf_text(&line), "kind", job->attempt->kind->name, "job",
               log_int(job->id), NULL);
+    if (kept)
+        host->queue_calls->log(job, (int)level, buf_text(&line));
+    buf_clear(&line);
 }
 
 const char *errand_setting(struct errand_job *job, const char *name)

@@ -294,6 +294,9 @@ struct db_unit *completing_new(struct runner *runner, struct errand_job *jobs, s
     unit_add_effects(unit, jobs);
     if (!jobs->outcome.effects && !jobs->alone)
         completing->with_statistic = statistic_join(runner, unit);
+    /* Last, as the upkeep takes them: it makes their partitions. */
+    if (!jobs->alone)
+        completing->lines = joblog_join(runner, unit);
     return unit;
 }
 

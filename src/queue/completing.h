@@ -8,6 +8,7 @@
 #include "module/attempt.h"
 
 struct entry;
+struct joblog_line;
 struct lane;
 struct runner;
 
@@ -15,6 +16,7 @@ struct completing {
     struct runner *runner;
     int64_t finished_us; /* database's clock, about */
     bool with_statistic;
+    struct joblog_line *lines; /* that go with it; NULL: none */
     struct errand_job *jobs;
     size_t count;
     /* The statements on jobs, and how many rows each should touch. */

@@ -237,6 +237,8 @@ static void completing_on_done(struct db_unit *unit, void *owner)
     completion->effects_under_way &= !job_goes_singly(completing->jobs);
     if (completing->with_statistic)
         statistic_on_written(runner, err);
+    if (completing->lines)
+        joblog_on_written(runner, completing->lines, err);
     if (err->code == ERR_NONE) {
         jobs_reach_failpoint(completing->jobs, "after_commit");
         completing_check(completing, unit);
@@ -252,7 +254,7 @@ static void completing_on_done(struct db_unit *unit, void *owner)
         jobs_put_back(completion, completing->jobs, completing->jobs->alone);
         loop_timer_set(&completion->again, clock_mono_us() + COMPLETION_AGAIN_US);
         return;
-    } else if (completing->count > 1) {
+    } else if (completing->count > 1 || completing->with_statistic || completing->lines) {
         jobs_put_back(completion, completing->jobs, true);
     } else {
         job_on_refused(runner, completing->jobs, err);

@@ -133,6 +133,7 @@ void dispatch_on_finished(struct attempt *attempt)
         struct entry *entry = attempt->jobs[i].owner;
         entry->state = ENTRY_ENDED;
         limit_leave(entry);
+        joblog_end(&attempt->jobs[i]);
         completion_add(runner, &attempt->jobs[i]);
     }
 }

@@ -352,6 +352,17 @@ where s.lane = $1::integer and s.job_id = any ($2::bigint[])
     and not exists (select from errand.job j where j.lane = $1::integer and j.id = s.job_id offset 0)
     and not exists (select from errand.dead_letter d where d.lane = $1::integer and d.id = s.job_id offset 0)
 
+-- name: job_log_write
+-- Lines that handlers logged: $1 lanes, $2 jobs, $3 attempts, $4 levels, $5 numbers in the attempt, $6 times in us, $7 days that the history keeps them, $8 texts.
+insert into errand.job_log (lane, job_id, attempt, level, line, logged_at, keep_until, message)
+select g.lane, g.job_id, g.attempt, g.level, g.line, g.logged_at, pg_catalog.timezone('UTC', g.logged_at)::date + g.days, g.message
+from (
+    select g.lane, g.job_id, g.attempt, g.level, g.line, pg_catalog.to_timestamp(g.logged_us::double precision / 1000000) as logged_at, g.days, g.message
+    from unnest($1::integer[], $2::bigint[], $3::smallint[], $4::smallint[], $5::integer[], $6::bigint[], $7::integer[], $8::text[])
+        g(lane, job_id, attempt, level, line, logged_us, days, message)
+) g
+on conflict do nothing
+
 -- name: steps_forget
 select errand.steps_forget()
 

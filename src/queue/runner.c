@@ -132,6 +132,7 @@ void runner_check_stopped(struct runner *runner)
 {
     if (runner->phase == RUNNER_STOPPING && !runner->dispatch.in_flight &&
         !runner->completion.count && dependents_are_told(runner) && statistic_is_written(runner) &&
+        joblog_is_written(runner) &&
         (!runner->front || runner->front->is_quiet(runner->front->owner)))
         lease_leave(runner);
 }
@@ -143,6 +144,7 @@ static void on_grace(void *owner)
         return;
     log_event(LOG_WARN, "stopping before every job ended", "jobs",
               log_int((long long)(runner->dispatch.in_flight + runner->completion.count)), NULL);
+    joblog_flush(runner);
     lease_leave(runner);
 }
 
@@ -303,6 +305,7 @@ static void runner_init(struct runner *runner, const struct settings *settings)
     progress_init(runner);
     limit_read_init(runner);
     cutoff_init(runner);
+    joblog_init(runner);
     statistic_init(runner);
     dependents_init(runner);
     blocked_init(runner);
@@ -344,6 +347,7 @@ static void runner_clear(struct runner *runner)
         workqueue_free(runner->workqueues);
         runner->workqueues = next;
     }
+    joblog_clear(runner);
     statistic_clear(runner);
     dependents_clear(runner);
     schedule_clear(runner);

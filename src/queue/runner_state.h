@@ -11,6 +11,7 @@
 #include "queue/claim.h"
 #include "queue/completion.h"
 #include "queue/dependents.h"
+#include "queue/joblog.h"
 #include "queue/kind_setting.h"
 #include "queue/lane.h"
 #include "queue/limit_read.h"
@@ -69,6 +70,7 @@ struct runner {
     struct completion completion;
     struct claim claim;
     struct progress progress;
+    struct joblog joblog;
     struct statistic statistic;
     struct dependents dependents;
     struct blocked blocked;

@@ -279,6 +279,7 @@ const struct attempt_queue_calls workqueue_calls = {
     .hold = on_hold,
     .pause = on_pause,
     .progress = on_progress,
+    .log = joblog_add,
     .step = step_add,
     .rate_wait = on_rate_wait,
     .rate_wait_cancel = on_rate_wait_cancel,

@@ -114,7 +114,7 @@ def test_enqueue_into_a_paused_queue(db):
 
 # ---- The history's partitions ----
 
-KEPT = {"history": 14, "attempt": 14, "statistic": 35, "schedule_fire": 35}
+KEPT = {"history": 14, "attempt": 14, "job_log": 14, "statistic": 35, "schedule_fire": 35}
 
 
 def partitions(db, parent):

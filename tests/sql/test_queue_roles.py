@@ -11,8 +11,8 @@ ROLES = ["errand_viewer", "errand_enqueue", "errand_operator", "errand_runner"]
 NOBODY = "nobody"
 DENIED = "42501"
 TABLES = ["queue", "lane", "runner", "kind", "kind_setting", "kind_retry", "job", "dependency", "parent_ended", "recent_key", "history",
-          "attempt", "statistic", "dead_letter", "schedule", "schedule_fire", "step"]
-VIEWS = ["jobs", "queues", "runners", "kinds", "statistics", "schedules", "steps", "webhooks"]
+          "attempt", "statistic", "dead_letter", "schedule", "schedule_fire", "step", "job_log"]
+VIEWS = ["jobs", "queues", "runners", "kinds", "statistics", "schedules", "steps", "job_logs", "webhooks"]
 
 # What may be called, and by whom. errand's other functions are its own.
 CALLS = {
