@@ -16,6 +16,7 @@
  *     probe.claim                              the same, claimed before it starts
  *     probe.retry                              the same, with retry policies of its own
  *     probe.steps                              a job of several steps: steps.c
+ *     probe.wait                               a job that waits for signals: waits.c
  *     probe.http {"url": "http://..."}         sends a request (see request.h)
  *     probe.none                               does nothing, whatever its args: what errand itself
  * costs
@@ -30,6 +31,7 @@
 #include "request.h"
 #include "steps.h"
 #include "values.h"
+#include "waits.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -241,6 +243,15 @@ static const struct errand_kind probe_kinds[] = {
      .timeout_ms = 10000,
      .run = probe_child},
     {.size = sizeof(struct errand_kind), .name = "probe.steps", .run = steps_run},
+    {.size = sizeof(struct errand_kind), .name = "probe.wait", .run = waits_run},
+    {.size = sizeof(struct errand_kind),
+     .name = "probe.wait_first",
+     .claim = ERRAND_CLAIM_FIRST,
+     .run = waits_run},
+    {.size = sizeof(struct errand_kind),
+     .name = "probe.wait_batch",
+     .batch_max = 10,
+     .run_batch = waits_run_batch},
     {.size = sizeof(struct errand_kind), .name = "probe.http", .run = probe_http},
     {.size = sizeof(struct errand_kind), .name = "probe.enqueue", .run = probe_enqueue},
     {.size = sizeof(struct errand_kind), .name = "probe.values", .run = probe_values},

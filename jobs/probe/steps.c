@@ -40,8 +40,7 @@ static bool step_take(struct errand_job *job, const char *name, size_t place, co
     return taken;
 }
 
-/* True: go on. False: the job is finished. */
-static bool steps_one(struct errand_job *job, const char *name, size_t place, json_t *results)
+bool steps_one(struct errand_job *job, const char *name, size_t place, json_t *results)
 {
     const char *result, *error,
         *fail_after = json_string_value(json_object_get(errand_args(job), "fail_after"));

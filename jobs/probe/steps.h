@@ -5,5 +5,7 @@
 #include <errand/errand.h>
 
 void steps_run(struct errand_job *job);
+/* One of them, with its result added to the results. True: go on. False: the job is finished. */
+bool steps_one(struct errand_job *job, const char *name, size_t place, json_t *results);
 
 #endif

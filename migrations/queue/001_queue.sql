@@ -121,6 +121,7 @@ create table errand.job (
     held boolean not null default false,       -- a job that it waited for ended badly, and an operator is to decide
     waiting_for integer,                       -- jobs that have not ended; null: it never waited. run_at is infinity meanwhile
     wanted_at timestamptz,                     -- run_at once it waits no more
+    waits_signal text,                         -- its last attempt ended in a wait for it, which lasts until run_at
     expires_at timestamptz,                    -- no attempt starts afterwards
     claimed_by bigint,
     started_at timestamptz,

@@ -285,11 +285,12 @@ begin
                 kind = excluded.kind, args = excluded.args, run_at = excluded.run_at, priority = excluded.priority,
                 max_attempts = excluded.max_attempts, timeout_ms = excluded.timeout_ms, trace = excluded.trace,
                 expires_at = excluded.expires_at, tags = excluded.tags, waiting_for = excluded.waiting_for,
-                wanted_at = excluded.wanted_at, held = excluded.held, revision = j.revision + 1
+                wanted_at = excluded.wanted_at, held = excluded.held, waits_signal = null, revision = j.revision + 1
             where j.claimed_by is null
             returning j.id, j.revision > 0 into found_id, changed;
             if changed then
                 delete from errand.step s where s.lane = enqueue_keyed.lane and s.job_id = found_id;
+                delete from errand.signal s where s.lane = enqueue_keyed.lane and s.job_id = found_id;
                 perform errand.dependencies_drop(array[found_id]);
                 perform errand.parents_check(found_id, (enqueue_keyed.parents).ids) where waits > 0;
                 -- Its owner may hold it in memory as it was.

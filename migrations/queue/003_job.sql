@@ -88,7 +88,7 @@ begin
 end
 $$;
 
--- Starts a job as soon as may be: one that waits for its time, for another attempt or for other jobs ('due'), or that is dead
+-- Starts a job as soon as may be: one that waits for its time, for another attempt, for other jobs or for a signal ('due'), or that is dead
 -- ('redriven', or 'key taken' when another job bears its key). Else it is 'running', has 'ended', or is 'not found'.
 create function errand.retry(id bigint) returns text
 language plpgsql security definer set search_path = '' as $$
@@ -190,6 +190,7 @@ begin
         end if;
         delete from errand.step s where s.lane = at_lane and s.job_id = delete.id;
         delete from errand.job_log g where g.lane = at_lane and g.job_id = delete.id;
+        delete from errand.signal s where s.lane = at_lane and s.job_id = delete.id;
         return 'deleted';
     end if;
     delete from errand.job j where j.lane = at_lane and j.id = delete.id and j.claimed_by is null
@@ -200,6 +201,7 @@ begin
     end if;
     delete from errand.step s where s.lane = at_lane and s.job_id = delete.id;
     delete from errand.job_log g where g.lane = at_lane and g.job_id = delete.id;
+    delete from errand.signal s where s.lane = at_lane and s.job_id = delete.id;
     perform errand.dependencies_drop(array[delete.id]);
     perform errand.job_tell(at_lane, delete.id, 'cancel');
     if dependents then
@@ -223,7 +225,8 @@ begin
     ), told as (
         insert into errand.history (lane, attempt, priority, id, run_at, created_at, finished_at, keep_until, outcome, kind, key,
             args, error, trace, tags)
-        select g.lane, g.attempt, g.priority, g.id, case when g.waiting_for > 0 then g.wanted_at else g.run_at end, g.created_at, n.at,
+        select g.lane, g.attempt, g.priority, g.id, case when g.waiting_for > 0 or g.waits_signal is not null then g.wanted_at else g.run_at end,
+            g.created_at, n.at,
             n.until, 'cancelled', g.kind, g.key, g.args, jobs_cancel.reason, g.trace, g.tags
         from gone g, (select pg_catalog.clock_timestamp(),
             errand.keep_until((select l.queue from errand.lane l where l.lane = jobs_cancel.lane))) n(at, until)
@@ -243,6 +246,9 @@ begin
         pg_catalog.array_agg(g.id order by g.id) filter (where g.run_at < 'infinity')
     into cancelled, parents, bound, seen from gone g;
     delete from errand.step s
+    where s.lane = jobs_cancel.lane and s.job_id = any (jobs_cancel.ids)
+        and not exists (select from errand.job j where j.lane = jobs_cancel.lane and j.id = s.job_id offset 0);
+    delete from errand.signal s
     where s.lane = jobs_cancel.lane and s.job_id = any (jobs_cancel.ids)
         and not exists (select from errand.job j where j.lane = jobs_cancel.lane and j.id = s.job_id offset 0);
     perform errand.dependencies_drop(bound) where bound is not null;

@@ -4,15 +4,15 @@
 create view errand.jobs with (security_invoker = true) as
 select j.id, j.lane, l.queue, j.kind,
     case when j.claimed_by is not null then 'running' when j.held then 'held' when j.waiting_for > 0 then 'waiting'
-        when j.run_at > pg_catalog.now() then 'scheduled' else 'ready' end as state,
+        when j.run_at > pg_catalog.now() then case when j.waits_signal is null then 'scheduled' else 'waiting' end else 'ready' end as state,
     j.priority, case when j.waiting_for > 0 then j.wanted_at else j.run_at end as run_at, j.attempt,
     coalesce(j.max_attempts, k.max_attempts, 20) as max_attempts, j.key, j.args, j.progress, j.claimed_by as runner, j.started_at,
     null::timestamptz as finished_at, j.last_error, j.created_at, null::text as error_class, j.tags, j.expires_at,
-    coalesce(j.waiting_for, 0) as waiting_for, null::jsonb as result, j.trace
+    coalesce(j.waiting_for, 0) as waiting_for, null::jsonb as result, j.trace, j.waits_signal
 from errand.job j join errand.lane l on l.lane = j.lane left join errand.kind k on k.name = j.kind
 union all
 select h.id, h.lane, l.queue, h.kind, h.outcome, h.priority, h.run_at, h.attempt, null, h.key, h.args,
-    null, h.runner, h.started_at, h.finished_at, h.error, h.created_at, h.error_class, h.tags, null, 0, h.result, h.trace
+    null, h.runner, h.started_at, h.finished_at, h.error, h.created_at, h.error_class, h.tags, null, 0, h.result, h.trace, null
 from errand.history h join errand.lane l on l.lane = h.lane
 where h.outcome <> 'dead' or exists (
     select from errand.dead_letter d where d.lane = h.lane and d.id = h.id and d.died_at = h.finished_at);
@@ -28,8 +28,8 @@ select q.name, q.lanes, coalesce(q.paused_until > pg_catalog.now(), false) as pa
 from errand.queue q
 left join lateral (
     select pg_catalog.sum(due.n)::bigint as ready, pg_catalog.sum(later.n + never.n)::bigint as scheduled,
-        pg_catalog.sum(never.waiting)::bigint as waiting, pg_catalog.sum(never.held)::bigint as held, pg_catalog.min(due.oldest) as oldest_due,
-        pg_catalog.bool_or(due.n = 10000 or later.n = 10000 or never.n + never.waiting + never.held = 10000) as more
+        pg_catalog.sum(later.waiting + never.waiting)::bigint as waiting, pg_catalog.sum(never.held)::bigint as held, pg_catalog.min(due.oldest) as oldest_due,
+        pg_catalog.bool_or(due.n = 10000 or later.n + later.waiting = 10000 or never.n + never.waiting + never.held = 10000) as more
     from errand.lane l
     cross join (values (0::smallint), (1::smallint), (2::smallint), (3::smallint)) p(priority)
     cross join lateral (
@@ -39,17 +39,17 @@ left join lateral (
             order by j.run_at, j.id limit 10000) x
     ) due
     cross join lateral (
-        select pg_catalog.count(*) as n
-        from (select j.run_at from errand.job j
+        select pg_catalog.count(*) filter (where x.waits_signal is null) as n, pg_catalog.count(x.waits_signal) as waiting
+        from (select j.waits_signal from errand.job j
             where j.lane = l.lane and j.priority = p.priority and j.run_at > pg_catalog.now() and j.run_at < 'infinity'
                 and j.claimed_by is null
             order by j.run_at, j.id limit 10000) x
     ) later
     cross join lateral (
         select pg_catalog.count(*) filter (where x.held) as held,
-            pg_catalog.count(*) filter (where x.waiting_for > 0 and not x.held) as waiting,
-            pg_catalog.count(*) filter (where coalesce(x.waiting_for, 0) = 0 and not x.held) as n
-        from (select j.held, j.waiting_for from errand.job j
+            pg_catalog.count(*) filter (where (x.waiting_for > 0 or x.waits_signal is not null) and not x.held) as waiting,
+            pg_catalog.count(*) filter (where coalesce(x.waiting_for, 0) = 0 and x.waits_signal is null and not x.held) as n
+        from (select j.held, j.waiting_for, j.waits_signal from errand.job j
             where j.lane = l.lane and j.priority = p.priority and j.run_at = 'infinity' and j.claimed_by is null
             order by j.id limit 10000) x
     ) never

@@ -167,13 +167,15 @@ begin
     select x.*, l.owner into q from errand.lane l join errand.queue x on x.name = l.queue where l.lane = why_limit.lane;
     select r.state -> q.name ->> 'waits' into waits from errand.runner r where r.id = q.owner;
     if q.key_ordered and why_limit.key is not null then
-        select j.id, j.run_at, j.held, j.waiting_for, x.name into first
+        select j.id, j.run_at, j.held, j.waiting_for, j.waits_signal, x.name into first
         from errand.job j left join errand.runner x on x.id = j.claimed_by
         where j.lane = why_limit.lane and j.key = why_limit.key order by j.created_at, j.id limit 1;
         if first.id <> why_limit.job_id then
             return pg_catalog.format('Jobs of key %s run one after the other in queue %s, and job %s goes first%s.', why_limit.key, q.name,
                 first.id, case when first.name is not null then ', which runs on ' || first.name
                     when first.held or first.waiting_for > 0 then ', which waits for another one'
+                    when first.waits_signal is not null and first.run_at > pg_catalog.clock_timestamp()
+                    then ', which waits for the signal ' || first.waits_signal
                     when first.run_at > pg_catalog.clock_timestamp() then ', which is due at ' || errand.why_time(first.run_at) else '' end);
         end if;
     end if;
@@ -255,7 +257,7 @@ declare
     runner_name text;
 begin
     select x.lane, x.id, x.kind, x.key, x.priority, x.run_at, x.attempt, x.claimed_by, x.started_at, x.last_error, x.cancel_requested,
-        x.cancel_reason, x.held, x.waiting_for, x.expires_at, coalesce(x.max_attempts, k.max_attempts, 20) as max_attempts
+        x.cancel_reason, x.held, x.waiting_for, x.waits_signal, x.expires_at, coalesce(x.max_attempts, k.max_attempts, 20) as max_attempts
     into j
     from errand.job x left join errand.kind k on k.name = x.kind where x.lane = at_lane and x.id = why.id;
     if j.lane is null then
@@ -277,6 +279,8 @@ begin
             coalesce(' (' || nullif(pg_catalog.rtrim(j.cancel_reason, '.'), '') || ')', ''));
     elsif j.expires_at <= pg_catalog.clock_timestamp() then
         return pg_catalog.format('It expired at %s, so it starts no more and ends as cancelled at any moment.', errand.why_time(j.expires_at));
+    elsif j.waits_signal is not null and j.run_at > pg_catalog.clock_timestamp() then
+        return errand.why_signal(j.lane, j.id, j.waits_signal);
     elsif j.run_at = 'infinity' then
         return 'It is due never: its run_at is infinity.';
     elsif j.run_at > pg_catalog.clock_timestamp() then

@@ -459,7 +459,7 @@ select s.name, s.cron, s.timezone, s.kind, s.args, s.enabled,
     case when s.enabled and s.problem is null and pg_catalog.isfinite(s.next_at) then s.next_at end as next_at, s.last_at, s.last_job,
     case when s.last_job is not null then coalesce(
         (select case when j.claimed_by is not null then 'running' when j.held then 'held' when j.waiting_for > 0 then 'waiting'
-            when j.run_at > pg_catalog.now() then 'scheduled' else 'ready' end
+            when j.run_at > pg_catalog.now() then case when j.waits_signal is null then 'scheduled' else 'waiting' end else 'ready' end
         from errand.job j where j.lane = s.last_lane and j.id = s.last_job),
         (select h.outcome from errand.history h where h.id = s.last_job order by h.finished_at desc limit 1)) end as last_state,
     case when s.problem is not null then s.problem

@@ -194,8 +194,8 @@ from (
             from (
                 select j.lane, j.id, true as owed,
                     case when j.claimed_by is not null then 'running' when j.held then 'held'
-                        when j.waiting_for > 0 then 'waiting' when j.run_at > pg_catalog.now() then 'scheduled'
-                        else 'ready' end as state,
+                        when j.waiting_for > 0 then 'waiting' when j.run_at > pg_catalog.now()
+                        then case when j.waits_signal is null then 'scheduled' else 'waiting' end else 'ready' end as state,
                     j.kind, j.key, j.key_shared, j.priority, case when j.waiting_for > 0 then j.wanted_at else j.run_at end as run_at,
                     j.attempt, j.max_attempts, j.args, j.progress, null::jsonb as result, j.claimed_by as runner, j.started_at,
                     null::timestamptz as finished_at, j.expires_at, j.waiting_for, j.last_error, null::text as error_class,
@@ -290,6 +290,10 @@ select j.id, j.state, errand.why(j.id), j.kind, j.queue || ' (lane ' || j.lane |
             select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('name', s.name, 'attempt', s.attempt,
                 'finished_at', s.finished_at, 'bytes', s.bytes) order by s.finished_at, s.name), '[]')
             from errand.steps s where s.lane = j.lane and s.id = j.id),
+        'signals', (
+            select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('name', s.name, 'waited_at', s.waited_at, 'until', s.until,
+                'sent_at', s.sent_at, 'payload', s.payload) order by coalesce(s.waited_at, s.sent_at), s.name), '[]')
+            from errand.signals s where s.lane = j.lane and s.id = j.id),
         'waits_for', (
             select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('id', d.parent_id, 'on_parent', d.on_parent,
                 'outcome', d.outcome, 'held', d.held) order by d.parent_id), '[]')
@@ -303,7 +307,8 @@ from (
     from errand.lane l
     cross join lateral (
         select s.lane, s.id, case when s.claimed_by is not null then 'running' when s.held then 'held'
-                when s.waiting_for > 0 then 'waiting' when s.run_at > pg_catalog.now() then 'scheduled' else 'ready' end as state,
+                when s.waiting_for > 0 then 'waiting' when s.run_at > pg_catalog.now()
+                then case when s.waits_signal is null then 'scheduled' else 'waiting' end else 'ready' end as state,
             s.kind, s.key, s.priority, case when s.waiting_for > 0 then s.wanted_at else s.run_at end as run_at, s.attempt,
             coalesce(s.max_attempts, (select x.max_attempts from errand.kind x where x.name = s.kind), 20) as max_attempts,
             s.args, s.progress, null::jsonb as result, s.claimed_by as runner, s.started_at,
@@ -362,6 +367,15 @@ from errand.steps s
 where s.id = $1::bigint
 order by s.finished_at, s.name
 
+-- name: jobs_signals
+-- What it waits for, and what it was sent.
+select s.name, pg_catalog.to_char(s.waited_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+    pg_catalog.to_char(s.until at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+    pg_catalog.to_char(s.sent_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), s.payload
+from errand.signals s
+where s.id = $1::bigint
+order by coalesce(s.waited_at, s.sent_at), s.name
+
 -- name: jobs_parents
 select d.parent_id, coalesce(d.outcome, 'owed'), d.on_parent, case when d.held then 'held' end
 from errand.dependency d
@@ -380,7 +394,7 @@ select i.id, case when j.state is null then coalesce(h.outcome, d.outcome) end,
 from pg_catalog.unnest($1::bigint[]) with ordinality i(id, n)
 left join lateral (
     select case when o.claimed_by is not null then 'running' when o.held then 'held' when o.waiting_for > 0 then 'waiting'
-        when o.run_at > pg_catalog.now() then 'scheduled' else 'ready' end as state
+        when o.run_at > pg_catalog.now() then case when o.waits_signal is null then 'scheduled' else 'waiting' end else 'ready' end as state
     from errand.lane l join errand.job o on o.lane = l.lane and o.id = i.id
 ) j on true
 left join lateral (
@@ -403,6 +417,9 @@ select i.id, errand.redrive(i.id) from (select u.id from pg_catalog.unnest($1::b
 
 -- name: jobs_reprioritize
 select i.id, errand.reprioritize(i.id, $2::integer) from (select u.id from pg_catalog.unnest($1::bigint[]) u(id) order by u.id) i
+
+-- name: jobs_signal
+select errand.signal($1::bigint, $2, $3::jsonb)
 
 -- name: jobs_delete
 select i.id, errand.delete(i.id) from (select u.id from pg_catalog.unnest($1::bigint[]) u(id) order by u.id) i

@@ -34,6 +34,7 @@ int cmd_jobs_retry(struct cli *cli);
 int cmd_jobs_redrive(struct cli *cli);
 int cmd_jobs_reprioritize(struct cli *cli);
 int cmd_jobs_delete(struct cli *cli);
+int cmd_jobs_signal(struct cli *cli);
 
 extern const struct command_flag cmd_pause_flags[]; /* of queues and of kinds */
 

@@ -34,20 +34,6 @@ const struct command_flag cmd_enqueue_flags[] = {
 
 enum { ENQUEUE_ARGS_MAX_BYTES = 64 * 1024 * 1024 };
 
-static bool enqueue_read_args(const struct cli *cli, struct buf *text, struct err *err)
-{
-    const char *args = cli->arg_count > 1 ? cli->args[1] : "{}";
-    bool is_file = *args == '@', is_input = strcmp(args, "-") == 0;
-    if (!is_file && !is_input)
-        return buf_add_text(text, args) || err_set(err, ERR_PERMANENT, "the args are too long");
-    if (!slurp_file(text, args + is_file, err))
-        return false;
-    if (text->length == 0 || memchr(text->data, '\0', text->length))
-        return err_set(err, ERR_PERMANENT, "%.200s is empty or no text",
-                       is_input ? "standard input" : args + 1);
-    return true;
-}
-
 static bool enqueue_check_flags(const struct cli *cli)
 {
     static const char *const conflicts[] = {"keep", "replace", "allow"}, *const parents[] = {
@@ -161,7 +147,7 @@ int cmd_enqueue(struct cli *cli)
     buf_init(&args, ENQUEUE_ARGS_MAX_BYTES);
     if (!enqueue_read_flags(&enqueue, cli))
         goto out;
-    if (!enqueue_read_args(cli, &args, &err)) {
+    if (!slurp_argument(&args, cli->arg_count > 1 ? cli->args[1] : "{}", &err)) {
         status = failure_usage(cli, "", "%s", err.text);
         goto out;
     }

@@ -126,6 +126,19 @@ const struct command command_table[] = {
      .needs = COMMAND_NEEDS_SETTINGS,
      .role = "errand_operator",
      .run = cmd_jobs_delete},
+    {.name = "jobs signal",
+     .arguments = "ID NAME [PAYLOAD]",
+     .summary = "send a job a signal, as an approval that it waits for",
+     .details =
+         "PAYLOAD is JSON, null when it is left out; @FILE reads it from a file, - from standard "
+         "input.\nPrints delivered (the job waited for it) or stored (it has not come to that "
+         "wait).\nStatus 1: one of that name was sent before, it came too late, or the job has "
+         "ended.",
+     .args_min = 2,
+     .args_max = 3,
+     .needs = COMMAND_NEEDS_SETTINGS,
+     .role = "errand_enqueue",
+     .run = cmd_jobs_signal},
     {.name = "jobs wait",
      .arguments = "ID...",
      .summary = "wait until jobs have ended, and print how",

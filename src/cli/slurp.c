@@ -32,3 +32,17 @@ bool slurp_file(struct buf *text, const char *path, struct err *err)
     fclose(stream);
     return ok;
 }
+
+bool slurp_argument(struct buf *text, const char *argument, struct err *err)
+{
+    bool is_file = *argument == '@', is_input = strcmp(argument, "-") == 0;
+    if (!is_file && !is_input)
+        return buf_add_text(text, argument) ||
+               err_set(err, ERR_PERMANENT, "'%.80s...' is too long", argument);
+    if (!slurp_file(text, argument + is_file, err))
+        return false;
+    if (text->length == 0 || memchr(text->data, '\0', text->length))
+        return err_set(err, ERR_PERMANENT, "%.200s is empty or no text",
+                       is_input ? "standard input" : argument + 1);
+    return true;
+}

@@ -11,4 +11,9 @@
  * names the file. */
 bool slurp_file(struct buf *text, const char *path, struct err *err);
 
+/* An argument that is the text itself, @FILE, or "-". What is read holds a text, and not an empty
+ * one.
+ */
+bool slurp_argument(struct buf *text, const char *argument, struct err *err);
+
 #endif

@@ -18,7 +18,8 @@ enum outcome_code {
     OUTCOME_UNKNOWN,
     OUTCOME_DEAD,
     OUTCOME_RETRY,
-    OUTCOME_SNOOZE
+    OUTCOME_SNOOZE,
+    OUTCOME_WAIT /* for a signal */
 };
 
 /* A statement that commits with the completion. */
@@ -33,7 +34,8 @@ struct outcome {
     enum outcome_code code;
     int64_t delay_ms;        /* RETRY: negative means the kind's backoff */
     int64_t run_at_us;       /* SNOOZE */
-    const char *text;        /* why; NULL for DONE */
+    int64_t wait_until_us;   /* WAIT; INT64_MAX: for ever */
+    const char *text;        /* why; NULL for DONE; of a WAIT the signal's name */
     const char *error_class; /* of a RETRY; NULL: none was named */
     const char *result;      /* JSON; NULL: none */
     size_t result_bytes;
@@ -58,6 +60,7 @@ struct errand_job {
     json_t *args;
     bool args_parsed, cancelled;
     bool has_steps;           /* it has asked for one */
+    bool has_signals;         /* the same */
     struct joblog_of_job log; /* the queue's */
     char *progress;           /* JSON, as it was told last; NULL: none; owned */
     bool progress_is_new;     /* and not written yet */
@@ -87,6 +90,11 @@ struct attempt_queue_calls {
      * whether it stands. */
     void (*step)(struct errand_job *job, struct db_unit *unit, const char *name,
                  const char *result);
+    /* Adds the statements that ask for a signal: the first one's row says that the job is the
+     * attempt's own; the second one's its payload or NULL, whether the wait for it is over without,
+     * and until when it is to last in us (NULL: for ever). timeout_ms negative: for ever. */
+    void (*signal)(struct errand_job *job, struct db_unit *unit, const char *name,
+                   int64_t timeout_ms);
     /* True: granted at once. False: attempt_wake will come. */
     bool (*rate_wait)(void *queue, struct attempt *attempt);
     void (*rate_wait_cancel)(void *queue, struct attempt *attempt);

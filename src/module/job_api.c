@@ -157,9 +157,12 @@ void errand_failpoint(struct errand_job *job, const char *name)
 
 /* ---- Finishing ---- */
 
-/* A second finish is a handler's bug: the first one stands, and the log says so. */
+/* A second finish is a handler's bug: the first one stands, and the log says so. Of a job that
+ * waits nothing counts that is done behind errand_wait. */
 static struct outcome *job_finish(struct errand_job *job, enum outcome_code code)
 {
+    if (job->outcome.code == OUTCOME_WAIT)
+        return NULL;
     if (job->outcome.code != OUTCOME_NONE) {
         log_event(LOG_ERROR, "handler finished a job twice", "kind", job->attempt->kind->name,
                   "job", log_int(job->id), NULL);

@@ -4,6 +4,7 @@
 #include "queue/acquire.h"
 #include "queue/params.h"
 #include "queue/runner_state.h"
+#include "queue/signal.h"
 #include "queue/step.h"
 #include "queue_sql.h"
 
@@ -15,7 +16,7 @@
 #include <utlist.h>
 
 enum {
-    LANE_STATEMENTS = 5, /* of one transaction, at most */
+    LANE_STATEMENTS = 6, /* of one transaction, at most */
     NEAR_ROUNDS = 2      /* ids go round all lanes of a queue, at best */
 };
 
@@ -53,12 +54,17 @@ static bool entry_is_done_first(const struct entry *entry)
 
 bool outcome_is_again(enum outcome_code code)
 {
-    return code == OUTCOME_RETRY || code == OUTCOME_SNOOZE;
+    return code == OUTCOME_RETRY || code == OUTCOME_SNOOZE || code == OUTCOME_WAIT;
 }
 
 static bool entry_is_again(const struct entry *entry)
 {
     return outcome_is_again(entry->job->outcome.code);
+}
+
+static bool entry_waits(const struct entry *entry)
+{
+    return entry->job->outcome.code == OUTCOME_WAIT;
 }
 
 static bool entry_is_any(const struct entry *entry)
@@ -132,20 +138,32 @@ static void params_add_end(struct params *params, const struct entry *list)
     params_close_array(params);
 }
 
-/* The attempt to be written down: a claim has counted it already; a snooze takes it back. */
+/* The attempt to be written down: a claim has counted it already; a snooze or a wait takes it back.
+ */
 static int entry_next_attempt(const struct entry *entry)
 {
     bool failed = entry->job->outcome.code == OUTCOME_RETRY;
     return entry->attempt + (failed ? 1 : 0) - (entry->claimed ? 1 : 0);
 }
 
-static void params_add_again(struct params *params, const struct entry *list)
+static void params_add_next_attempts(struct params *params, const struct entry *list)
 {
     struct buf *buf = params_open_array(params);
     for (const struct entry *entry = list; entry; entry = entry->next)
         buf_array_int(buf, entry_next_attempt(entry));
     params_close_array(params);
-    buf = params_open_array(params);
+}
+
+static void params_add_waits(struct params *params, const struct entry *list)
+{
+    params_add_next_attempts(params, list);
+    signal_add_waits(params, list);
+}
+
+static void params_add_again(struct params *params, const struct entry *list)
+{
+    params_add_next_attempts(params, list);
+    struct buf *buf = params_open_array(params);
     for (const struct entry *entry = list; entry; entry = entry->next)
         buf_array_int(buf, entry->job->outcome.run_at_us);
     params_close_array(params);
@@ -228,6 +246,10 @@ static void lane_add_completions(struct lane *lane, struct db_unit *unit)
     lane_add_statement(lane, unit, QUEUE_SQL_JOB_DONE, done, count, NULL);
     struct entry *unkept = list_split(&list, entry_is_unkept, &count);
     lane_add_statement(lane, unit, QUEUE_SQL_JOB_DONE_UNKEPT, unkept, count, NULL);
+    struct entry *waiting = list_split(&list, entry_waits, &count);
+    if (waiting)
+        signal_add_locks(unit, waiting);
+    lane_add_statement(lane, unit, QUEUE_SQL_JOB_WAIT, waiting, count, params_add_waits);
     struct entry *again = list_split(&list, entry_is_again, &count);
     lane_add_statement(lane, unit, QUEUE_SQL_JOB_AGAIN, again, count, params_add_again);
     struct entry *ended = list_split(&list, entry_is_any, &count);
@@ -235,11 +257,19 @@ static void lane_add_completions(struct lane *lane, struct db_unit *unit)
     assert(!list);
 }
 
+static void unit_add_wake(struct db_unit *unit, const char *lane, int64_t run_at_us)
+{
+    char run_at[24];
+    snprintf(run_at, sizeof run_at, "%" PRId64, run_at_us);
+    const char *params[] = {lane, run_at};
+    db_unit_add(unit, &queue_sql[QUEUE_SQL_LANE_WAKE], 2, params);
+}
+
 /* What runs again in a lane that is no longer ours, and what it counted as running here: its owner
  * must hear of it. */
 static void unit_add_wakes(struct db_unit *unit, const struct errand_job *jobs)
 {
-    char number[16], run_at[24];
+    char number[16];
     for (const struct errand_job *job = jobs; job; job = job->next) {
         const struct lane *lane = job_entry(job)->lane;
         if (!lane->lost)
@@ -253,9 +283,11 @@ static void unit_add_wakes(struct db_unit *unit, const struct errand_job *jobs)
         }
         if (!outcome_is_again(job->outcome.code))
             continue;
-        snprintf(run_at, sizeof run_at, "%" PRId64, job->outcome.run_at_us);
-        const char *params[] = {number, run_at};
-        db_unit_add(unit, &queue_sql[QUEUE_SQL_LANE_WAKE], 2, params);
+        /* Its signal may have come meanwhile. */
+        if (job->outcome.code == OUTCOME_WAIT)
+            unit_add_wake(unit, number, 0);
+        if (job->outcome.run_at_us != INT64_MAX)
+            unit_add_wake(unit, number, job->outcome.run_at_us);
     }
 }
 
@@ -331,6 +363,9 @@ void completing_check(struct completing *completing, const struct db_unit *unit)
         const PGresult *result = db_unit_result(unit, completing->checks[i].statement);
         if (strcmp(PQgetvalue(result, 0, 1), "0") != 0)
             dependents_release(completing->runner, lane->number);
+        /* Of those that were to wait, some are due. */
+        if (PQnfields(result) > 3 && !PQgetisnull(result, 0, 3))
+            lane_look(lane, strtoll(PQgetvalue(result, 0, 3), NULL, 10));
         size_t rows = strtoull(PQgetvalue(result, 0, 0), NULL, 10);
         if (rows >= completing->checks[i].rows)
             continue;

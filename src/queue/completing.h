@@ -35,7 +35,7 @@ struct db_unit *completing_new(struct runner *runner, struct errand_job *jobs, s
 void completing_check(struct completing *completing, const struct db_unit *unit);
 
 struct entry *job_entry(const struct errand_job *job);
-bool outcome_is_again(enum outcome_code code); /* the job stays: a retry or a snooze */
+bool outcome_is_again(enum outcome_code code); /* the job stays: a retry, a snooze or a wait */
 /* Commits apart from those without effects, or alone. */
 bool job_goes_singly(const struct errand_job *job);
 

@@ -134,7 +134,7 @@ static void job_leave(struct runner *runner, struct errand_job *job)
         limit_ended(entry);
     int64_t run_at_us = entry->changed ? entry->changed_run_at_us : job->outcome.run_at_us;
     lane_drop(lane, entry);
-    if (look)
+    if (look && run_at_us != INT64_MAX)
         lane_look(lane, run_at_us);
     runner->completion.count--;
     if (--attempt->unsettled == 0)
@@ -143,10 +143,10 @@ static void job_leave(struct runner *runner, struct errand_job *job)
 
 static void job_log(const struct errand_job *job)
 {
-    static const enum log_level levels[] = {LOG_DEBUG, LOG_DEBUG, LOG_INFO, LOG_ERROR,
-                                            LOG_ERROR, LOG_WARN,  LOG_DEBUG};
+    static const enum log_level levels[] = {LOG_DEBUG, LOG_DEBUG, LOG_INFO,  LOG_ERROR,
+                                            LOG_ERROR, LOG_WARN,  LOG_DEBUG, LOG_DEBUG};
     static const char *const events[] = {"",         "job done",  "job cancelled", "job unknown",
-                                         "job dead", "job again", "job snoozed"};
+                                         "job dead", "job again", "job snoozed",   "job waits"};
     const struct outcome *outcome = &job->outcome;
     if (!log_enabled(levels[outcome->code]))
         return;

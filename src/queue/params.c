@@ -1,6 +1,7 @@
 #include "queue/params.h"
 
 #include "db/array.h"
+#include "queue/runner_state.h"
 #include "queue_sql.h"
 
 #include <assert.h>
@@ -42,6 +43,16 @@ void params_init(struct params *params, const struct lane *lane)
     *params = (struct params){0};
     params_add_int(params, lane->number);
     params_add_int(params, lane->epoch);
+}
+
+void params_init_own(struct params *params, const struct errand_job *job)
+{
+    const struct entry *entry = job->owner;
+    params_init(params, entry->lane);
+    params_add_text(params, entry->lane->runner->id_text);
+    params_add_int(params, entry->id);
+    params_add_int(params, job->number);
+    params_add_int(params, entry->revision);
 }
 
 void params_clear(struct params *params)

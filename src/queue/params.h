@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "db/unit.h"
+#include "module/attempt.h"
 #include "queue/lane.h"
 
 enum { PARAMS_MAX = 16 };
@@ -16,6 +17,9 @@ struct params {
 };
 
 void params_init(struct params *params, const struct lane *lane);
+/* lane, epoch, runner, id, attempt, revision: what a statement names that changes something only
+ * for an attempt whose job is its own yet. */
+void params_init_own(struct params *params, const struct errand_job *job);
 void params_clear(struct params *params);
 void params_add_text(struct params *params, const char *text); /* borrowed */
 void params_add_int(struct params *params, long long value);

@@ -366,6 +366,35 @@ on conflict do nothing
 -- name: steps_forget
 select errand.steps_forget()
 
+-- name: job_own
+-- Locks a job that is an attempt's own yet, as it was seen ($2 epoch, $3 runner, $4 id, $5 this attempt, counted from 1, $6 revision). No row: it is not.
+select j.id
+from errand.job j
+where j.lane = $1::integer and j.id = $4::bigint and j.revision = $6::integer
+    and ((j.claimed_by = $3::bigint and j.attempt = $5::smallint)
+        or (j.claimed_by is null and j.attempt = $5::smallint - 1::smallint
+            and exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint)))
+for no key update of j
+
+-- name: signal_read
+-- Behind job_own: what was sent to job $2 under name $3 (null: nothing), whether its wait for that is over without, and until when it is to wait, in
+-- us: as an attempt before said, or $4 ms from now (null: for ever).
+select s.payload::text, s.payload is null and coalesce(s.until <= t.now, false),
+    (pg_catalog.date_part('epoch', case when s.waited_at is not null then s.until
+        else t.now + pg_catalog.make_interval(secs => $4::double precision / 1000) end) * 1000000)::bigint
+from (select pg_catalog.clock_timestamp() as now) t
+left join errand.signal s on s.lane = $1::integer and s.job_id = $2::bigint and s.name = $3
+
+-- name: signals_drop
+-- As steps_drop.
+delete from errand.signal s
+where s.lane = $1::integer and s.job_id = any ($2::bigint[])
+    and not exists (select from errand.job j where j.lane = $1::integer and j.id = s.job_id offset 0)
+    and not exists (select from errand.dead_letter d where d.lane = $1::integer and d.id = s.job_id offset 0)
+
+-- name: signals_forget
+select errand.signals_forget()
+
 -- name: job_done_first
 -- Jobs that are done and were never written to since they were enqueued (attempt 0, revision 0, not claimed), in a lane that is still ours: $2
 -- epoch, $3 expected number (-1: no check), $4 ids, ascending and near each other in the lane, as it is walked from the first one to the last: that
@@ -518,6 +547,43 @@ with again as (
 select errand.completion_check($3::integer, n.done), 0::bigint,
     case when n.done < pg_catalog.cardinality($4::bigint[]) then (select pg_catalog.string_agg(x.id::text, ' ') from again x) end
 from (select pg_catalog.count(*) as done from again) n
+
+-- name: jobs_lock
+-- Before job_wait: $2 ids. A signal that is being sent comes before it, or behind.
+select j.id from errand.job j where j.lane = $1::integer and j.id = any ($2::bigint[]) order by j.id for no key update
+
+-- name: job_wait
+-- Jobs that wait for a signal: as job_again, and $10 the attempts to be written down, $11 until when in us (null: for ever), $12 the signals' names. One whose
+-- signal was sent meanwhile is due now, and so is one that is to end. In a last column the time in us from which on such ones are to be looked for.
+with seen as materialized (
+    select d.id, d.attempt, d.revision, d.next_attempt, d.name, t.now as at, s.payload is not null as sent,
+        case when s.waited_at is not null then s.until else pg_catalog.to_timestamp(d.until_us::double precision / 1000000) end as until
+    from (select pg_catalog.clock_timestamp() as now) t
+    cross join unnest($4::bigint[], $5::smallint[], $6::integer[], $10::smallint[], $11::bigint[], $12::text[])
+        d(id, attempt, revision, next_attempt, until_us, name)
+    left join errand.signal s on s.lane = $1::integer and s.job_id = d.id and s.name = d.name
+), waiting as (
+    update errand.job j set attempt = d.next_attempt, revision = j.revision + 1, claimed_by = null, started_at = null, wanted_at = j.run_at,
+        waits_signal = case when not d.sent then d.name end,
+        run_at = case when d.sent or j.cancel_requested then d.at when j.expires_at < coalesce(d.until, 'infinity') then j.expires_at
+            else coalesce(d.until, 'infinity') end
+    from seen d
+    where j.lane = $1::integer and j.id = any ($4::bigint[])
+        and j.id between (select pg_catalog.min(b.id) from unnest($4::bigint[]) b(id)) and (select pg_catalog.max(b.id) from unnest($4::bigint[]) b(id))
+        and j.id = d.id and j.attempt = d.attempt and j.revision = d.revision
+        and (j.claimed_by = $8::bigint
+            or exists (select from errand.lane l where l.lane = $1::integer and l.epoch = $2::bigint))
+    returning j.lane, j.id, d.name, d.until, d.sent, d.at, j.cancel_requested
+), told as (
+    insert into errand.signal (lane, job_id, waited_at, until, name)
+    select w.lane, w.id, w.at, w.until, w.name from waiting w where not w.sent
+    on conflict (lane, job_id, name) do nothing
+)
+select errand.completion_check($3::integer, (select pg_catalog.count(*) from waiting)), 0::bigint,
+    case when (select pg_catalog.count(*) from waiting) < pg_catalog.cardinality($4::bigint[])
+        then (select pg_catalog.string_agg(x.id::text, ' ') from waiting x) end,
+    (select (pg_catalog.date_part('epoch', pg_catalog.min(w.at)) * 1000000)::bigint from waiting w where w.sent or w.cancel_requested)
+from (select $7::bigint[], $9::integer) unused
 
 -- name: dependents_release
 -- Tells what waits for jobs of the lane that were marked as ended.

@@ -220,6 +220,7 @@ static void on_upkeep(void *owner)
     db_unit_add(unit, &queue_sql[QUEUE_SQL_HISTORY_MAINTAIN], 0, NULL);
     db_unit_add(unit, &queue_sql[QUEUE_SQL_RUNNERS_FORGET], 0, NULL);
     db_unit_add(unit, &queue_sql[QUEUE_SQL_STEPS_FORGET], 0, NULL);
+    db_unit_add(unit, &queue_sql[QUEUE_SQL_SIGNALS_FORGET], 0, NULL);
     db_pool_submit(&runner->work, unit, UPKEEP_TIMEOUT_MS);
     schedule_forget_zones(runner);
 }

@@ -54,6 +54,17 @@ static void outcome_of_asked(const struct errand_job *job, struct outcome *outco
     outcome->text = NULL;
 }
 
+/* It is looked at when it expires, at the latest; what it would have left, the attempt that goes on
+ * leaves. */
+static void outcome_wait(struct outcome *outcome, const struct entry *entry)
+{
+    outcome->run_at_us =
+        outcome->wait_until_us < entry->expires_us ? outcome->wait_until_us : entry->expires_us;
+    outcome->effects = NULL;
+    outcome->result = NULL;
+    outcome->result_bytes = 0;
+}
+
 void settle_outcome(struct runner *runner, struct errand_job *job)
 {
     struct outcome *outcome = &job->outcome;
@@ -74,6 +85,8 @@ void settle_outcome(struct runner *runner, struct errand_job *job)
             outcome->delay_ms >= 0 ? outcome->delay_ms : retry_delay_ms(line, job->number);
         outcome->run_at_us = clock_database_us(&runner->clock) + delay_ms * 1000;
     }
+    if (outcome->code == OUTCOME_WAIT)
+        outcome_wait(outcome, entry);
     bool again = outcome->code == OUTCOME_RETRY || outcome->code == OUTCOME_SNOOZE;
     if (again && outcome->run_at_us >= entry->expires_us)
         outcome_expire(outcome, &job->attempt->arena, entry);

@@ -91,7 +91,7 @@ void statistic_count(struct runner *runner, const struct errand_job *job, int64_
 {
     struct statistic *statistic = &runner->statistic;
     const struct entry *entry = job->owner;
-    if (job->outcome.code == OUTCOME_SNOOZE)
+    if (job->outcome.code == OUTCOME_SNOOZE || job->outcome.code == OUTCOME_WAIT)
         return;
     if (runner->id)
         statistic->runner = runner->id;

@@ -10,8 +10,8 @@ struct runner;
 
 /* As struct attempt_queue_calls says. */
 void step_add(struct errand_job *job, struct db_unit *unit, const char *name, const char *result);
-/* To a unit of completions: the steps of those jobs that end in it go, too. Jobs that can have none
- * add nothing. */
+/* To a unit of completions: the steps and signals of those jobs that end in it go, too. Jobs that
+ * can have none add nothing. */
 void step_add_drops(struct runner *runner, struct db_unit *unit, const struct errand_job *jobs);
 
 #endif

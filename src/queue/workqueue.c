@@ -7,6 +7,7 @@
 #include "queue/expiry.h"
 #include "queue/lane.h"
 #include "queue/runner_state.h"
+#include "queue/signal.h"
 #include "queue/step.h"
 #include "queue_sql.h"
 
@@ -281,6 +282,7 @@ const struct attempt_queue_calls workqueue_calls = {
     .progress = on_progress,
     .log = joblog_add,
     .step = step_add,
+    .signal = signal_add,
     .rate_wait = on_rate_wait,
     .rate_wait_cancel = on_rate_wait_cancel,
 };

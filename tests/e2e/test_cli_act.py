@@ -206,3 +206,42 @@ def test_wait_for_what_leaves_no_trace(errand, dsn):
     text = refused(errand, "jobs", "wait", str(job), "--timeout", "1m", status=1, stdout=f"{job}\tgone\n")
     timer.join()
     assert f"job {job} ended as gone" in text
+
+
+# ---- Signals ----
+
+def test_signal(errand, dsn, tmp_path):
+    job, waiting, ended = (enqueue(errand, "mail.test", "--run-at", "+1h") for _ in range(3))
+    sql(dsn, f"update errand.job set run_at = 'infinity', waits_signal = 'go' where id = {waiting}")
+    sql(dsn, f"insert into errand.signal (lane, job_id, waited_at, name) select lane, id, now(), 'go' from errand.job where id = {waiting}")
+    assert errand.run("jobs", "list", "--state", "waiting").stdout.splitlines()[1].startswith(f"{waiting}\t")
+    assert errand.run("jobs", "signal", str(job), "go").stdout == "stored\n"
+    (tmp_path / "payload").write_text('{"by": "ä"}')
+    done = errand.run("jobs", "signal", str(waiting), "go", f"@{tmp_path / 'payload'}", "--json")
+    assert json.loads(done.stdout) == {"id": waiting, "result": "delivered"}
+    assert errand.run("jobs", "signal", str(job), "more", "-", input="[1]").stdout == "stored\n"
+    shown = json.loads(errand.run("jobs", "show", str(waiting), "--json").stdout)["signals"]
+    assert [(s["name"], s["payload"], s["until"]) for s in shown] == [("go", {"by": "ä"}, None)]
+    assert shown[0]["waited_at"] and shown[0]["sent_at"]
+    assert "go\t" in errand.run("jobs", "show", str(job)).stdout
+    errand.run("jobs", "cancel", str(ended))
+    assert f"job {job} was sent a signal of that name before" in refused(errand, "jobs", "signal", str(job), "go", status=1, stdout="known\n")
+    assert f"job {ended} has ended" in refused(errand, "jobs", "signal", str(ended), "go", status=1, stdout="ended\n")
+    assert "job 987654 does not exist" in refused(errand, "jobs", "signal", "987654", "go", status=3, stdout="not found\n")
+    sql(dsn, f"update errand.signal set until = now(), payload = null, sent_at = null where job_id = {waiting}")
+    assert "as long as it would" in refused(errand, "jobs", "signal", str(waiting), "go", status=1, stdout="late\n")
+
+
+@pytest.mark.parametrize("args, status, error", [
+    (("x", "go"), 2, "ID"),
+    (("1", "go", "@/no/such/file"), 2, "cannot open /no/such/file"),
+    (("1", "go", "{"), 2, "invalid input syntax for type json"),
+    (("1", ""), 2, "the name of a signal is not 1 to 200 bytes long"),
+    (("1", "go", '"' + "x" * 1048576 + '"'), 2, "payload has 1048578 bytes, more than 1048576"),
+])
+def test_signal_refused(errand, dsn, args, status, error):
+    if len(args[-1]) > 100000:
+        done = errand.run("jobs", "signal", *args[:2], "-", input=args[2], check=False)
+        assert done.returncode == status and error in done.stderr
+    else:
+        assert error in refused(errand, "jobs", "signal", *args, status=status)

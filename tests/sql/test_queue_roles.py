@@ -11,8 +11,8 @@ ROLES = ["errand_viewer", "errand_enqueue", "errand_operator", "errand_runner"]
 NOBODY = "nobody"
 DENIED = "42501"
 TABLES = ["queue", "lane", "runner", "kind", "kind_setting", "kind_retry", "job", "dependency", "parent_ended", "recent_key", "history",
-          "attempt", "statistic", "dead_letter", "schedule", "schedule_fire", "step", "job_log"]
-VIEWS = ["jobs", "queues", "runners", "kinds", "statistics", "schedules", "steps", "job_logs", "webhooks"]
+          "attempt", "statistic", "dead_letter", "schedule", "schedule_fire", "step", "job_log", "signal"]
+VIEWS = ["jobs", "queues", "runners", "kinds", "statistics", "schedules", "steps", "signals", "job_logs", "webhooks"]
 
 # What may be called, and by whom. errand's other functions are its own.
 CALLS = {
@@ -35,6 +35,9 @@ CALLS = {
     "errand.queue_resume('default')": {"errand_operator", "errand_runner"},
     "errand.history_maintain()": {"errand_runner"},
     "errand.steps_forget()": {"errand_runner"},
+    "errand.signal(1, 'go')": {"errand_enqueue", "errand_operator", "errand_runner"},
+    "errand.signal_key('default', 'k', 'go')": {"errand_enqueue", "errand_operator", "errand_runner"},
+    "errand.signals_forget()": {"errand_runner"},
     "errand.runner_listen(1)": {"errand_runner"},
     "errand.completion_check(1, 1)": {"errand_runner"},
     "errand.runner_alive(1)": set(ROLES) - {"errand_enqueue"},
@@ -48,6 +51,7 @@ CALLS = {
 }
 # Not for callers: they would go round what is checked.
 INTERNAL = [
+    "errand.signal_check('a', '1')", "errand.signal_send(1, 1, 'a', '1')", "errand.why_signal(1, 1, 'a')",
     "errand.enqueue_rows('a', array['{}'::jsonb], null, null, null, null, 'keep', null, null, null)",
     "errand.enqueue_keyed(1, 'a', '{}', now(), 1, 'k', 'keep', null, null, null, null, null, null, null, now())",
     "errand.enqueue_waiting('{1}', 'a', array['{}'::jsonb], null, null, 1, null, null, null, null, null, null, now())",

@@ -245,6 +245,20 @@ def test_key_order(db):
     check(db, three, f"Jobs of key k run one after the other in queue q, and job {one} goes first, which is due at <T>.")
     db.sql("update errand.job set waiting_for = 1 where id = %s", one)
     check(db, three, f"Jobs of key k run one after the other in queue q, and job {one} goes first, which waits for another one.")
+    db.sql("update errand.job set waiting_for = null, waits_signal = 'paid' where id = %s", one)
+    check(db, three, f"Jobs of key k run one after the other in queue q, and job {one} goes first, which waits for the signal paid.")
+
+
+def test_signal(db):
+    id = enqueue(db)
+    db.sql("update errand.job set waits_signal = 'paid', run_at = 'infinity' where id = %s", id)
+    db.sql("insert into errand.signal (lane, job_id, waited_at, name) select lane, id, now(), 'paid' from errand.job where id = %s", id)
+    check(db, id, "It waits for the signal paid since <T>.")
+    db.sql("update errand.job set run_at = now() + interval '1 hour' where id = %s", id)
+    db.sql("update errand.signal set until = now() + interval '1 hour' where job_id = %s", id)
+    check(db, id, "It waits for the signal paid since <T>, until <T>.")
+    db.sql("update errand.job set run_at = now() where id = %s", id)
+    assert db.one("select errand.why(%s)", id).startswith("It is due since")
 
 
 def test_rate(db):

@@ -111,7 +111,7 @@ def test_bad_files_are_refused(text):
 
 # ---- The rules ----
 
-LANE_TABLES = "job|lane|dead_letter|history|attempt|dependency|parent_ended|recent_key"
+LANE_TABLES = "job|lane|dead_letter|history|attempt|dependency|parent_ended|recent_key|step|signal"
 PINNED = re.compile(r"\blane = (\$\d+|[a-z_]+\.(child_)?lane\b|at_lane\b)")
 TARGET = re.compile(rf"\b(update|delete from)\s+errand\.({LANE_TABLES})\b")
 LOCK = re.compile(r"\bfor (no key )?(update|share|key share)\b")

@@ -1,0 +1,61 @@
+/* The public job API of include/errand/errand.h for signals: what a job waits for without a slot.
+ */
+#include "module/ask.h"
+
+#include <stdlib.h>
+
+static const int64_t WAIT_MAX_MS = INT64_C(3650) * 86400 * 1000;
+
+struct question {
+    const char *name;
+    int64_t timeout_ms;
+};
+
+static void signal_build(struct errand_job *job, struct db_unit *unit, const void *owner)
+{
+    const struct question *question = owner;
+    job->attempt->host->queue_calls->signal(job, unit, question->name, question->timeout_ms);
+}
+
+static bool signal_wait(struct errand_job *job, const char *name, int64_t until_us,
+                        const char **error)
+{
+    struct outcome *outcome = &job->outcome;
+    if (outcome->code != OUTCOME_NONE)
+        return ask_refuse(job, "signal", name, "the job is finished, so it cannot wait", error);
+    outcome->code = OUTCOME_WAIT;
+    outcome->wait_until_us = until_us;
+    outcome->text = arena_strdup(&job->attempt->arena, name);
+    if (error)
+        *error = "the job waits for it, and goes on in another attempt";
+    return false;
+}
+
+bool errand_wait(struct errand_job *job, const char *name, int64_t timeout_ms, const char **payload,
+                 const char **error)
+{
+    PGresult *results[2];
+    const char *fault;
+    *payload = NULL;
+    if (!ask_name_is_valid(job, "signal", name, error))
+        return false;
+    if (timeout_ms > WAIT_MAX_MS)
+        timeout_ms = WAIT_MAX_MS;
+    job->has_signals = true;
+    if (!ask_database(job, signal_build, &(struct question){name, timeout_ms}, results, 2, &fault))
+        return ask_refuse(job, "signal", name, fault, error);
+    if (PQntuples(results[0]) == 0)
+        return ask_refuse(job, "signal", name,
+                          "the job is no longer this attempt's own: it was changed, or another "
+                          "runner has it",
+                          error);
+    if (!PQgetisnull(results[1], 0, 0)) {
+        *payload = PQgetvalue(results[1], 0, 0);
+        return true;
+    }
+    if (*PQgetvalue(results[1], 0, 1) == 't' || timeout_ms == 0)
+        return true;
+    bool is_bounded = !PQgetisnull(results[1], 0, 2);
+    return signal_wait(
+        job, name, is_bounded ? strtoll(PQgetvalue(results[1], 0, 2), NULL, 10) : INT64_MAX, error);
+}

@@ -1,0 +1,269 @@
+"""Signals: a job that waits for one holds nothing, is woken by it once, and forgets nothing, whatever ends its attempts."""
+
+import json
+import threading
+
+import pytest
+
+from support.cluster import shared_cluster
+from support.errand import Errand
+from support.ledger import EFFECT_TABLE, STEP_TABLE
+from support.wait import QueueDatabase, connect, until
+
+
+@pytest.fixture
+def db():
+    with QueueDatabase(shared_cluster(vector=False)) as db:
+        db.sql(STEP_TABLE)
+        db.sql(EFFECT_TABLE)
+        db.sql("grant insert on public.probe_step, public.probe_effect to errand_runner")
+        db.sql("grant usage on sequence public.probe_step_n_seq to errand_runner")
+        yield db
+
+
+@pytest.fixture
+def errand(db):
+    with Errand(db.dsn, ERRAND_LEASE_TTL_MS="2000") as errand:
+        yield errand
+
+
+def send(db, id, name, payload=None):
+    return db.one("select errand.signal(%s, %s, %s)", id, name, json.dumps(payload))
+
+
+def result(db, id):
+    return db.one("select result from errand.history where id = %s and outcome = 'done'", id)
+
+
+def taken(db, id):
+    return [row[0] for row in db.sql("select name from public.probe_step where job = %s order by n", id)]
+
+
+def nothing_left(db):
+    return db.one("select count(*) from errand.signal") == 0
+
+
+def wait_waiting(db, id, name):
+    job = db.wait_state(id, "waiting")
+    assert job.waits_signal == name and job.runner is None and job.started_at is None
+    return job
+
+
+@pytest.mark.parametrize("kind", ["probe.wait", "probe.wait_first", "probe.wait_batch"])
+def test_an_approval_with_steps(db, errand, kind):
+    runner = errand.start().wait_ready()
+    id = db.enqueue(kind, {"signals": ["one", "two"], "steps": True, "effect": True})
+    for name in ("one", "two"):
+        job = wait_waiting(db, id, name)
+        assert job.attempt == 0 and job.run_at.year == 9999
+        assert send(db, id, name, {"by": name}) == "delivered"
+    assert db.wait_ended(id).state == "done"
+    assert taken(db, id) == ["one", "two"]
+    assert result(db, id) == [{"by": "one"}, 0, {"by": "two"}, 1]
+    assert db.sql("select job, attempt from public.probe_effect") == [(id, 1)], "only of the attempt that ended the job"
+    assert db.one("select attempt from errand.history where id = %s", id) == 1, "a wait is no attempt"
+    assert db.one("select count(*) from errand.attempt") == 0 and nothing_left(db)
+    assert runner.terminate() == 0
+    assert "finished a job twice" not in runner.log()
+
+
+def test_what_was_sent_before_is_kept(db, errand):
+    id = db.enqueue("probe.wait", {"signals": ["go", "again"]})
+    assert send(db, id, "go", [1, "ä"]) == "stored" and send(db, id, "go", 2) == "known" and send(db, id, "again") == "stored"
+    runner = errand.start().wait_ready()
+    assert db.wait_ended(id).state == "done"
+    assert result(db, id) == [[1, "ä"], None]
+    assert db.one("select errand.signal(%s, 'go')", id) == "ended" and db.one("select errand.signal(1000000, 'go')") == "not found"
+    assert nothing_left(db) and runner.terminate() == 0
+
+
+def test_waiting_jobs_hold_no_slot(db, errand):
+    """10,000 of them in a runner with four slots, in which others run on; then all are woken."""
+    runner = errand.start("--concurrency", "4").wait_ready()
+    ids = db.enqueue_many(10000, {"signals": ["go"]}, kind="probe.wait")
+    db.wait("select count(*) = 10000 from errand.job where waits_signal = 'go' and run_at = 'infinity' and claimed_by is null", timeout=60)
+    assert db.one("select sum(running) from errand.runner") == 0 or db.wait("select sum(running) = 0 from errand.runner")
+    assert db.sql("select waiting, scheduled, more from errand.queues where name = 'default'") == [(10000, 0, False)]
+    assert db.wait_ended(db.enqueue("probe.none")).state == "done"
+    db.sql("select errand.signal(id, 'go', '7') from errand.job")
+    db.wait("select count(*) = 10000 from errand.history where kind = 'probe.wait' and outcome = 'done' and result = '[7]'", timeout=60)
+    assert nothing_left(db) and db.one("select count(distinct id) from errand.history where id = any (%s)", ids) == 10000
+    assert runner.terminate() == 0
+
+
+def test_none_is_lost_when_it_is_sent_at_any_moment(db, errand):
+    """Each job is sent its signals by threads that do not look whether it has come to them yet."""
+    runners = [errand.start("--name", name, "--concurrency", "50").wait_ready() for name in "ab"]
+    names = ["a", "b", "c"]
+    ids = db.enqueue_many(600, {"signals": names}, kind="probe.wait")
+    found = []
+
+    def sender(part):
+        connection = connect(db.dsn)
+        with connection.cursor() as cursor:
+            for name in names:
+                for id in part:
+                    cursor.execute("select errand.signal(%s, %s, to_jsonb(%s::text))", (id, name, f"{id} {name}"))
+                    found.append(cursor.fetchone()[0])
+        connection.close()
+
+    threads = [threading.Thread(target=sender, args=(ids[n::4],)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    db.wait("select count(*) = 600 from errand.history where outcome = 'done'")
+    assert {"delivered", "stored"} == set(found) and len(found) == 1800
+    assert db.sql("select id, result from errand.history order by id") == [(id, [f"{id} {name}" for name in names]) for id in sorted(ids)]
+    assert nothing_left(db) and [runner.terminate() for runner in runners] == [0, 0]
+
+
+def test_one_that_is_being_sent_while_the_job_is_written_down(db, errand):
+    """The sender's transaction is open when the attempt ends: the runner waits for it, and sees what it brought."""
+    runner = errand.start().wait_ready()
+    id = db.enqueue("probe.wait_first", {"signals": ["go"], "sleep_ms": 300})
+    db.wait_state(id, "running")
+    other = connect(db.dsn)
+    other.autocommit = False
+    with other.cursor() as cursor:
+        cursor.execute("select errand.signal(%s, 'go', '5')", (id,))
+        assert cursor.fetchone() == ("stored",)
+        # The runner wants the row: to ask for the signal, or to write down that the job waits.
+        db.wait("select count(*) > 0 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")
+        other.commit()
+    other.close()
+    assert db.wait_ended(id).state == "done" and result(db, id) == [5]
+    assert runner.terminate() == 0
+
+
+def test_killed_while_jobs_wait_and_after_they_were_woken(db, errand):
+    runner = errand.start().wait_ready()
+    id = db.enqueue("probe.wait_first", {"signals": ["one", "two"], "steps": True})
+    wait_waiting(db, id, "one")
+    runner.kill()
+    assert send(db, id, "one", 1) == "delivered"
+    runner = errand.start().wait_ready()
+    wait_waiting(db, id, "two")
+    runner.kill()
+    runner = errand.start().wait_ready()
+    assert send(db, id, "two", 2) == "delivered"
+    assert db.wait_ended(id).state == "done"
+    assert taken(db, id) == ["one", "two"] and result(db, id) == [1, 0, 2, 1]
+    assert nothing_left(db) and runner.terminate() == 0
+
+
+def test_the_time_is_up(db, errand):
+    runner = errand.start().wait_ready()
+    id = db.enqueue("probe.wait", {"signals": ["late", "look"], "timeout_ms": 1500, "end": "retry"})
+    job = wait_waiting(db, id, "late")
+    assert 0 < (job.run_at - db.one("select now()")).total_seconds() <= 1.5
+    assert db.one("select until = run_at from errand.signals s join errand.jobs j using (id) where id = %s", id)
+    db.wait("select waits_signal = 'look' and run_at > now() from errand.job where id = %s", id)
+    assert send(db, id, "late") == "late"
+    assert send(db, id, "look", 3) == "delivered"
+    assert db.wait_ended(id).state == "done"
+    assert result(db, id) == [None, 3] and db.one("select attempt from errand.history where id = %s", id) == 2
+    assert nothing_left(db) and runner.terminate() == 0
+
+
+def test_a_look_does_not_wait(db, errand):
+    runner = errand.start().wait_ready()
+    id = db.enqueue("probe.wait", {"signals": ["a"], "timeout_ms": 0})
+    assert db.wait_ended(id).state == "done" and result(db, id) == [None]
+    assert nothing_left(db) and runner.terminate() == 0
+
+
+def test_cancelled_deleted_retried_expired_while_it_waits(db, errand):
+    runner = errand.start().wait_ready()
+    cancelled, deleted, retried = (db.enqueue("probe.wait", {"signals": ["go"]}) for _ in range(3))
+    replaced = db.enqueue("probe.wait", {"signals": ["go"]}, key="k")
+    expired = db.one("select errand.enqueue('probe.wait', '{\"signals\": [\"go\"]}', expires_at => now() + interval '2 seconds')")
+    for id in (cancelled, deleted, retried, replaced, expired):
+        wait_waiting(db, id, "go")
+    assert db.one("select errand.cancel(%s, 'enough')", cancelled) == "cancelled"
+    assert db.row("select outcome, isfinite(run_at), error from errand.history where id = %s", cancelled) == ("cancelled", True, "enough")
+    assert db.one("select errand.delete(%s)", deleted) == "deleted"
+    assert db.one("select errand.enqueue('probe.none', key => 'k', on_conflict => 'replace')") == replaced
+    assert db.wait_ended(replaced).state == "done"
+    before = db.one("select revision from errand.job where id = %s", retried)
+    assert db.one("select errand.retry(%s)", retried) == "due"
+    db.wait("select revision > %s and run_at = 'infinity' from errand.job where id = %s", before, retried)
+    assert db.wait_ended(expired).state == "cancelled"
+    assert db.sql("select id, name from errand.signals") == [(retried, "go")]
+    assert send(db, retried, "go") == "delivered" and db.wait_ended(retried).state == "done"
+    assert nothing_left(db) and runner.terminate() == 0
+
+
+def test_asked_to_end_at_the_moment_it_begins_to_wait(db, errand):
+    runner = errand.start().wait_ready()
+    id = db.enqueue("probe.wait_first", {"signals": ["go"], "sleep_ms": 60000})
+    db.wait_state(id, "running")
+    assert db.one("select errand.cancel(%s)", id) == "requested"
+    assert db.wait_ended(id).state == "cancelled"
+    assert nothing_left(db) and runner.terminate() == 0
+
+
+def test_dead_and_redriven_it_has_its_signals_yet(db, errand):
+    runner = errand.start().wait_ready()
+    id = db.enqueue("probe.wait", {"signals": ["go"], "end": "fail"})
+    wait_waiting(db, id, "go")
+    assert send(db, id, "go", "yes") == "delivered"
+    db.wait_state(id, "dead")
+    assert send(db, id, "more") == "ended"
+    assert db.sql("select name, payload from errand.signals where id = %s", id) == [("go", "yes")]
+    assert db.one("select errand.redrive(%s)", id) == "redriven"
+    db.wait("select count(*) = 2 from errand.history where id = %s", id)
+    assert db.one("select errand.delete(%s)", id) == "deleted" and nothing_left(db)
+    assert runner.terminate() == 0
+
+
+def test_stopped_while_it_comes_to_its_wait(db, errand):
+    runner = errand.start().wait_ready()
+    id = db.enqueue("probe.wait", {"signals": ["go"], "sleep_ms": 2000})
+    until(lambda: db.one("select sum(running) from errand.runner") == 1, db.state)
+    assert runner.terminate() == 0
+    wait_waiting(db, id, "go")
+    assert db.job(id).attempt == 0
+    runner = errand.start().wait_ready()
+    assert send(db, id, "go") == "delivered" and db.wait_ended(id).state == "done"
+    assert runner.terminate() == 0
+
+
+def test_all_jobs_of_a_key(db, errand):
+    runner = errand.start().wait_ready()
+    ids = [db.enqueue("probe.wait", {"signals": ["paid"]}, key="order 7", on_conflict="allow") for _ in range(2)]
+    other = db.enqueue("probe.wait", {"signals": ["paid"]}, key="order 8")
+    for id in (*ids, other):
+        wait_waiting(db, id, "paid")
+    assert db.one("select errand.signal_key('default', 'order 7', 'paid', '{\"cents\": 100}')") == 2
+    for id in ids:
+        assert db.wait_ended(id).state == "done" and result(db, id) == [{"cents": 100}]
+    assert db.job(other).state == "waiting" and db.one("select errand.signal_key('default', 'order 9', 'paid')") == 0
+    assert runner.terminate() == 0
+
+
+@pytest.mark.parametrize("name", ["", "x" * 201])
+def test_a_name_that_is_none(db, errand, name):
+    runner = errand.start().wait_ready()
+    job = db.wait_ended(db.enqueue("probe.wait", {"signals": [name]}))
+    assert job.state == "dead" and "its name is not 1 to 200 bytes long" in job.last_error
+    assert runner.terminate() == 0
+
+
+def test_jobs_without_signals_pay_nothing(db, errand):
+    """Their completions do not look at the table; the upkeep does, lane by lane, once."""
+    runner = errand.start().wait_ready()
+    db.enqueue_many(20000, kind="probe.claim")
+    db.wait_empty()
+    assert runner.terminate() == 0
+    db.wait("select count(*) = 1 from pg_stat_activity where datname = current_database()")  # the others have told their counts
+    assert db.one("select seq_scan + idx_scan from pg_stat_all_tables where relid = 'errand.signal'::regclass") <= 2 * 8
+
+
+def test_upkeep_forgets_what_nobody_dropped(db, errand):
+    owed = db.enqueue("probe.none", after=3600)
+    send(db, owed, "a")
+    db.sql("insert into errand.signal (lane, job_id, name, sent_at, payload) select lane, 999999999, 'a', now(), '1' from errand.job where id = %s", owed)
+    runner = errand.start().wait_ready()
+    db.wait("select array_agg(job_id) = array[%s::bigint] from errand.signal", owed)
+    assert runner.terminate() == 0
