@@ -35,10 +35,15 @@ static const struct errand_setting settings_core_table[] = {
      "where to listen for HTTP, separated by commas: ADDRESS:PORT or /path; unset: nowhere"},
     {"http_deadline_ms", ERRAND_SETTING_INTEGER, "15000", NULL, 100, 600000,
      "how long an HTTP request may take to come and to be handled, milliseconds"},
-    {"http_connections", ERRAND_SETTING_INTEGER, "1000", NULL, 1, 100000,
+    {"http_connections", ERRAND_SETTING_INTEGER, "10000", NULL, 1, 100000,
      "HTTP connections at the same time"},
     {"http_connections_per_address", ERRAND_SETTING_INTEGER, "100", NULL, 1, 100000,
      "HTTP connections at the same time from one address, or one IPv6 /64"},
+    {"http_trusted_proxies", ERRAND_SETTING_TEXT, NULL, NULL, 0, 0,
+     "proxies whose word on the client's address counts: addresses, ADDRESS/BITS, unix, separated "
+     "by commas"},
+    {"http_proxy_header", ERRAND_SETTING_TEXT, "X-Forwarded-For", NULL, 0, 0,
+     "the header in which they tell it: X-Forwarded-For or Forwarded"},
 };
 
 const struct settings_section settings_core = {

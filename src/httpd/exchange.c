@@ -34,6 +34,7 @@ static struct exchange *exchange_new(struct httpd_conn *conn, const char *method
     exchange->last = &exchange->headers;
     exchange->request.method = arena_strdup(&exchange->arena, method);
     exchange->request.path = arena_strdup(&exchange->arena, path);
+    origin_text(&conn->client, exchange->request.client);
     return exchange;
 }
 
@@ -64,7 +65,7 @@ static void response_add_headers(struct MHD_Response *response, const struct htt
 static void conn_answer(struct httpd_conn *conn, const struct httpd_answer *answer)
 {
     conn->exchange = NULL;
-    conn->phase = CONN_ANSWERING;
+    server_set_phase(conn, CONN_ANSWERING);
     conn->status = answer->status;
     conn->response = MHD_create_response_from_buffer(
         answer->length, (void *)(uintptr_t)answer->body, MHD_RESPMEM_MUST_COPY);
@@ -111,7 +112,7 @@ static void exchange_deliver(struct exchange *exchange)
     static const char too_large[] = "the body is too large\n";
     struct httpd_conn *conn = exchange->conn;
     const struct httpd_options *options = &conn->server->options;
-    conn->phase = CONN_HANDLING;
+    server_set_phase(conn, CONN_HANDLING);
     MHD_get_connection_values(conn->mhd, MHD_HEADER_KIND, on_header, exchange);
     MHD_suspend_connection(conn->mhd);
     exchange->request.body = buf_text(&exchange->body);

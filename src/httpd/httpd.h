@@ -4,6 +4,8 @@
 #define HTTPD_HTTPD_H
 
 #include "base/err.h"
+#include "httpd/forwarded.h"
+#include "httpd/origin.h"
 #include "loop/loop.h"
 
 #include <stddef.h>
@@ -16,6 +18,7 @@ struct httpd_request {
     const char *method, *path; /* path: decoded, without the query */
     const char *body;          /* as it came, raw; a NUL stands behind it */
     size_t body_length;
+    char client[ORIGIN_TEXT_BYTES]; /* the address of who sent it, or for whom a proxy did */
 };
 
 /* The first of that name (in any case); NULL: there is none. */
@@ -42,6 +45,8 @@ struct httpd_options {
     const char *listen; /* as listen_open takes it */
     long long deadline_ms;
     size_t connections, connections_per_address;
+    struct origin_list proxies; /* whose word on the client's address counts, in that header */
+    enum forwarded_header forwarded;
     size_t max_body;
     void (*handle)(struct httpd_request *request, void *owner);
     void (*on_quiet)(void *owner); /* after httpd_stop: nothing is under way any more */

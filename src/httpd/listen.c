@@ -14,7 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { LISTEN_BACKLOG = 128, LISTEN_FIRST_FD = 3 };
+enum { LISTEN_BACKLOG = 4096 /* the system may allow fewer */, LISTEN_FIRST_FD = 3 };
 
 union listen_address {
     struct sockaddr any;

@@ -16,7 +16,7 @@
 enum {
     ACCEPT_AGAIN_US = 100000, /* no descriptor or memory is left */
     ACCEPT_ROUND = 32,
-    CONN_MEMORY = 65536,
+    CONN_MEMORY = 32768, /* of libmicrohttpd; for more it asks the system, each time */
     STOP_HEAD_US = 300000,
     STOP_REQUEST_US = 5000000
 };
@@ -73,9 +73,19 @@ static void on_quiet_soon(void *owner)
         server->options.on_quiet(server->options.owner);
 }
 
+void server_set_phase(struct httpd_conn *conn, enum conn_phase phase)
+{
+    if (conn->phase == CONN_HEAD && phase != CONN_HEAD)
+        DL_DELETE2(conn->server->waiting, conn, prev_waiting, next_waiting);
+    conn->phase = phase;
+}
+
 void server_forget(struct httpd_conn *conn)
 {
     struct httpd *server = conn->server;
+    server_set_phase(conn, CONN_ANSWERING);
+    server_set_deadline(conn, INT64_MAX);
+    crowd_leave(&server->crowd, conn->member);
     DL_DELETE(server->conns, conn);
     server->count--;
     if (conn->response)
@@ -85,10 +95,27 @@ void server_forget(struct httpd_conn *conn)
         loop_defer(server->loop, &server->quiet_soon);
 }
 
+static struct httpd_conn *conn_from_heap(const struct heap_item *item)
+{
+    return (struct httpd_conn *)(uintptr_t)((const char *)item -
+                                            offsetof(struct httpd_conn, in_deadlines));
+}
+
+static bool conn_ends_before(const struct heap_item *a, const struct heap_item *b)
+{
+    return conn_from_heap(a)->deadline_us < conn_from_heap(b)->deadline_us;
+}
+
 void server_set_deadline(struct httpd_conn *conn, int64_t at_us)
 {
+    struct httpd *server = conn->server;
+    if (conn->in_deadlines.place)
+        heap_remove(&server->by_deadline, &conn->in_deadlines);
     conn->deadline_us = at_us;
-    loop_timer_set_least(&conn->server->deadlines, at_us);
+    if (at_us == INT64_MAX)
+        return;
+    heap_push(&server->by_deadline, &conn->in_deadlines);
+    loop_timer_set_least(&server->deadlines, at_us);
 }
 
 /* Time is up for one: who sends too slowly is cut off, who waits is told. */
@@ -107,7 +134,6 @@ static void server_end(struct httpd_conn *conn)
         break;
     case CONN_BODY:
     case CONN_ANSWERING:
-        conn->deadline_us = INT64_MAX;
         shutdown(conn->fd, SHUT_RDWR);
         break;
     }
@@ -116,70 +142,75 @@ static void server_end(struct httpd_conn *conn)
 static void on_deadlines(void *owner)
 {
     struct httpd *server = owner;
-    struct httpd_conn *conn, *next;
     int64_t now_us = clock_mono_us();
-    DL_FOREACH_SAFE(server->conns, conn, next)
-    {
-        if (conn->deadline_us <= now_us)
-            server_end(conn);
-    }
-    DL_FOREACH(server->conns, conn)
-    {
-        loop_timer_set_least(&server->deadlines, conn->deadline_us);
+    for (struct heap_item *first; (first = heap_top(&server->by_deadline));) {
+        struct httpd_conn *conn = conn_from_heap(first);
+        if (conn->deadline_us > now_us) {
+            loop_timer_set_least(&server->deadlines, conn->deadline_us);
+            return;
+        }
+        server_set_deadline(conn, INT64_MAX);
+        server_end(conn);
     }
 }
 
 /* ---- Accepting ---- */
 
-static void conn_set_address(struct httpd_conn *conn, const struct sockaddr_storage *peer)
+bool server_count(struct httpd_conn *conn)
 {
-    static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
-    conn->has_address = peer->ss_family == AF_INET || peer->ss_family == AF_INET6;
-    if (peer->ss_family == AF_INET) {
-        memcpy(conn->address, mapped, sizeof mapped);
-        memcpy(conn->address + 12, &((const struct sockaddr_in *)peer)->sin_addr, 4);
-    } else if (peer->ss_family == AF_INET6) {
-        memcpy(conn->address, &((const struct sockaddr_in6 *)peer)->sin6_addr, 16);
-        if (memcmp(conn->address, mapped, sizeof mapped) != 0)
-            memset(conn->address + 8, 0, 8);
-    }
+    struct httpd *server = conn->server;
+    return !conn->client.known || crowd_join(&server->crowd, &conn->client, &conn->member) <=
+                                      server->options.connections_per_address;
 }
 
-static bool conn_is_too_many(const struct httpd_conn *conn)
+/* Who has kept us waiting for a head the longest makes room: who sends one is not kept out by those
+ * who do not. False: there is none. */
+static bool server_make_room(struct httpd *server)
 {
-    const struct httpd *server = conn->server;
-    const struct httpd_conn *other;
-    size_t same = 0;
-    if (server->count > server->options.connections)
-        return true;
-    if (!conn->has_address)
+    struct httpd_conn *conn = server->waiting;
+    if (!conn)
         return false;
-    DL_FOREACH(server->conns, other)
-    {
-        same += other->has_address && memcmp(other->address, conn->address, 16) == 0;
-    }
-    return same > server->options.connections_per_address;
+    close(conn->fd);
+    server_forget(conn);
+    return true;
 }
 
-static void server_take(struct httpd *server, int fd, const struct sockaddr_storage *peer)
+/* What has come is read first: closing before it is would reset the connection, and the answer with
+ * it. */
+static void server_turn_away(struct httpd *server, int fd)
 {
     static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n"
                                "Retry-After: 1\r\nContent-Length: 0\r\n\r\n";
+    send(fd, busy, sizeof busy - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    recv(fd, server->scratch, sizeof server->scratch, MSG_DONTWAIT);
+    close(fd);
+}
+
+static void server_take(struct httpd *server, int fd, const struct sockaddr_storage *peer,
+                        socklen_t length)
+{
+    if (server->count >= server->options.connections && !server_make_room(server)) {
+        server_turn_away(server, fd);
+        return;
+    }
     struct httpd_conn *conn = mem_zalloc(sizeof *conn);
     conn->server = server;
     conn->fd = fd;
-    conn_set_address(conn, peer);
+    conn->deadline_us = INT64_MAX;
+    conn->peer_bytes = length < sizeof conn->peer ? length : sizeof conn->peer;
+    memcpy(&conn->peer, peer, conn->peer_bytes);
+    conn->client = origin_of(&conn->peer.any);
     DL_APPEND(server->conns, conn);
+    DL_APPEND2(server->waiting, conn, prev_waiting, next_waiting);
     server->count++;
-    bool too_many = conn_is_too_many(conn);
-    if (too_many)
-        send(fd, busy, sizeof busy - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (too_many || !gate_add(conn)) {
-        close(fd);
+    /* Whom a proxy speaks for stands in the head. */
+    if (!origin_list_has(&server->options.proxies, &conn->client) && !server_count(conn)) {
+        server_turn_away(server, fd);
         server_forget(conn);
         return;
     }
     server_set_deadline(conn, clock_mono_us() + server->options.deadline_ms * 1000);
+    gate_take(conn);
 }
 
 static void server_watch_accepts(struct httpd *server, bool on)
@@ -200,7 +231,7 @@ static void server_accept(struct httpd *server, int listening)
         int fd =
             accept4(listening, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            server_take(server, fd, &peer);
+            server_take(server, fd, &peer, length);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             log_event(LOG_WARN, "cannot accept a connection", "error", strerror(errno), NULL);
             server_watch_accepts(server, false);
@@ -230,6 +261,7 @@ static void server_init(struct httpd *server, struct loop *loop,
 {
     server->loop = loop;
     server->options = *options;
+    heap_init(&server->by_deadline, conn_ends_before);
     server->daemon_soon = (struct loop_deferred){.run = on_daemon_time, .owner = server};
     server->quiet_soon = (struct loop_deferred){.run = on_quiet_soon, .owner = server};
     loop_timer_init(&server->daemon_timer, loop, on_daemon_time, server);
@@ -326,5 +358,6 @@ void httpd_free(struct httpd *server)
     loop_timer_stop(&server->accept_again);
     loop_defer_cancel(server->loop, &server->daemon_soon);
     loop_defer_cancel(server->loop, &server->quiet_soon);
+    heap_clear(&server->by_deadline);
     free(server);
 }

@@ -4,16 +4,19 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/heap.h"
+#include "httpd/crowd.h"
 #include "httpd/head.h"
 #include "httpd/httpd.h"
 #include "httpd/listen.h"
 
 #include <microhttpd.h>
+#include <netinet/in.h>
 #include <stdint.h>
 
 enum conn_phase {
-    CONN_HEAD,     /* in server->heads: the head is looked at, not read */
-    CONN_REFUSED,  /* in server->heads: answered; what still comes is thrown away */
+    CONN_HEAD,     /* the head is looked at, not read */
+    CONN_REFUSED,  /* answered; what still comes is thrown away */
     CONN_BODY,     /* libmicrohttpd has it */
     CONN_HANDLING, /* suspended: the handler has the request */
     CONN_ANSWERING
@@ -21,12 +24,21 @@ enum conn_phase {
 
 struct httpd_conn {
     struct httpd *server;
-    struct httpd_conn *prev, *next;
+    struct httpd_conn *prev, *next;                 /* of all */
+    struct httpd_conn *prev_waiting, *next_waiting; /* CONN_HEAD: in the order of their coming */
     enum conn_phase phase;
     int fd;
+    bool watched; /* in server->heads */
+    struct heap_item in_deadlines;
     int64_t deadline_us;
-    unsigned char address[16]; /* the network of an IPv6 address */
-    bool has_address;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } peer;
+    socklen_t peer_bytes;
+    struct origin client;        /* of the peer, or whom it speaks for */
+    struct crowd_member *member; /* where it counts; NULL: nowhere (yet) */
     struct MHD_Connection *mhd;
     struct exchange *exchange; /* from CONN_BODY on, until it is answered */
     struct MHD_Response *response;
@@ -44,19 +56,23 @@ struct httpd {
     struct loop_timer daemon_timer, deadlines;
     struct loop_deferred daemon_soon, quiet_soon;
     int heads; /* epoll, edge-triggered: a head that is still incomplete stays in its socket */
-    struct httpd_conn *conns, *adding;
+    struct httpd_conn *conns, *waiting, *adding;
+    struct heap by_deadline;
+    struct crowd crowd;
     size_t count;
     bool stopping;
     char scratch[HEAD_MAX_BYTES + 1];
 };
 
 /* server.c */
-void server_set_deadline(struct httpd_conn *conn, int64_t at_us);
+void server_set_deadline(struct httpd_conn *conn, int64_t at_us); /* INT64_MAX: none */
+void server_set_phase(struct httpd_conn *conn, enum conn_phase phase);
+bool server_count(struct httpd_conn *conn); /* by its client; false: that one has too many */
 void server_forget(
     struct httpd_conn *conn); /* its socket is closed, or about to be by libmicrohttpd */
 
 /* gate.c */
-bool gate_add(struct httpd_conn *conn);
+void gate_take(struct httpd_conn *conn); /* a new one; it may be gone when this returns */
 void gate_on_heads(struct ev_loop *ev, struct ev_io *watcher, int events);
 void gate_refuse(struct httpd_conn *conn, int status, const char *why);
 

@@ -37,14 +37,14 @@ static void receive_say(struct httpd_request *request, int status, const char *s
 /* ---- Refusing ---- */
 
 /* One line at most every ten seconds: how many requests are refused is for others to choose. */
-static void receive_tell_refused(struct receive_source *from, const char *why)
+static void receive_tell_refused(struct receive_source *from, const char *client, const char *why)
 {
     int64_t now_us = clock_mono_us();
     from->untold++;
     if (from->told_us && now_us - from->told_us < TELL_EVERY_US)
         return;
-    log_event(LOG_WARN, "webhook refused", "source", from->source->name, "reason", why, "refused",
-              log_int((long long)from->untold), NULL);
+    log_event(LOG_WARN, "webhook refused", "source", from->source->name, "reason", why, "client",
+              client, "refused", log_int((long long)from->untold), NULL);
     from->told_us = now_us;
     from->untold = 0;
 }
@@ -53,7 +53,7 @@ static void receive_refuse(struct receive_source *from, struct httpd_request *re
                            const char *why)
 {
     char line[128] = "";
-    receive_tell_refused(from, why);
+    receive_tell_refused(from, request->client, why);
     strncat(line, why, sizeof line - 2);
     strcat(line, "\n");
     receive_say(request, 401, line);

@@ -97,7 +97,10 @@ static void mac_of(const struct signature_keys *keys, size_t key, const struct p
     const OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string("digest", digest, 0),
                                  OSSL_PARAM_construct_end()};
     size_t length = 0;
-    EVP_MAC *algorithm = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    /* Finding it takes longer than a small body. */
+    static EVP_MAC *algorithm;
+    if (!algorithm)
+        algorithm = EVP_MAC_fetch(NULL, "HMAC", NULL);
     EVP_MAC_CTX *context = algorithm ? EVP_MAC_CTX_new(algorithm) : NULL;
     bool done = context && EVP_MAC_init(context, keys->bytes[key], keys->lengths[key], params);
     for (size_t i = 0; done && i < count; i++)
@@ -105,7 +108,6 @@ static void mac_of(const struct signature_keys *keys, size_t key, const struct p
             done = EVP_MAC_update(context, pieces[i].data, pieces[i].length);
     done = done && EVP_MAC_final(context, mac, &length, MAC_BYTES) && length == MAC_BYTES;
     EVP_MAC_CTX_free(context);
-    EVP_MAC_free(algorithm);
     /* Out of memory, or a libcrypto without HMAC: never go on with what is no code. */
     if (!done)
         abort();

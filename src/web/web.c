@@ -1,7 +1,9 @@
 #include "web/web.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "httpd/httpd.h"
+#include "loop/descriptor.h"
 #include "web/receive.h"
 
 #include <stdlib.h>
@@ -101,11 +103,37 @@ static void web_on_quiet(void *owner)
     runner_front_quiet(web->runner);
 }
 
+static bool web_read_proxies(struct httpd_options *options, const struct settings *settings,
+                             struct err *err)
+{
+    const char *header = settings_text(settings, "errand", "http_proxy_header");
+    if (!header || !forwarded_header_parse(header, &options->forwarded))
+        return err_set(err, ERR_CONFIG,
+                       "errand.http_proxy_header is '%.80s'; allowed: X-Forwarded-For or Forwarded",
+                       header ? header : "");
+    return origin_list_parse(&options->proxies,
+                             settings_text(settings, "errand", "http_trusted_proxies"), err) ||
+           err_prefix(err, "errand.http_trusted_proxies");
+}
+
+/* Each connection is an open file. */
+static void web_check_files(const struct web *web, size_t connections)
+{
+    enum { OTHERS = 256 }; /* what else a runner has open, but for what its jobs open */
+    long long limit = descriptor_raise_limit();
+    if (web->server && limit < (long long)connections + OTHERS)
+        log_event(LOG_WARN, "fewer open files allowed than http_connections may need", "limit",
+                  log_int(limit), "http_connections", log_int((long long)connections), "needed",
+                  log_int((long long)connections + OTHERS), "hint",
+                  "raise LimitNOFILE= of the service (ulimit -Hn), or lower http_connections",
+                  NULL);
+}
+
 static bool web_start(struct runner *runner, struct loop *loop, const struct settings *settings,
                       void *owner, struct err *err)
 {
     struct web *web = owner;
-    const struct httpd_options options = {
+    struct httpd_options options = {
         .listen = settings_text(settings, "errand", "http_listen"),
         .deadline_ms = settings_integer(settings, "errand", "http_deadline_ms"),
         .connections = (size_t)settings_integer(settings, "errand", "http_connections"),
@@ -117,8 +145,10 @@ static bool web_start(struct runner *runner, struct loop *loop, const struct set
         .owner = web,
     };
     web->runner = runner;
-    return httpd_new(&web->server, loop, &options, err) &&
-           (!web->server || receive_new(&web->receive, loop, settings, err));
+    if (!web_read_proxies(&options, settings, err) || !httpd_new(&web->server, loop, &options, err))
+        return false;
+    web_check_files(web, options.connections);
+    return !web->server || receive_new(&web->receive, loop, settings, err);
 }
 
 static void web_stop(void *owner)

@@ -222,6 +222,65 @@ def test_connections_of_one_address(db):
         until(lambda: status_of(server.get("/livez")) == 200, "the connections are not given back")
 
 
+def forwarded(server, client, peers=None):
+    head = f"GET /livez HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: {client}\r\n"
+    if peers is None:
+        return server.status(head + "\r\n")
+    peer = peers.enter_context(server.connect())
+    peer.sendall((POST + f"X-Forwarded-For: {client}\r\nContent-Length: 1\r\n\r\n").encode())
+    return peer
+
+
+def test_connections_of_a_client_behind_a_proxy(db):
+    """Those of the client count, not those of the proxy; and what others say of themselves does not."""
+    with serving(db.dsn, ERRAND_HTTP_CONNECTIONS_PER_ADDRESS="3", ERRAND_HTTP_TRUSTED_PROXIES="127.0.0.1/32") as server:
+        with contextlib.ExitStack() as stack:
+            for n in range(3):
+                forwarded(server, "1.1.1.1, 192.0.2.1", peers=stack)
+            until(lambda: forwarded(server, "192.0.2.1") == 503, "its connections do not count")
+            assert forwarded(server, "192.0.2.1, 192.0.2.2") == 200
+            for n in range(10):
+                forwarded(server, f"192.0.3.{n}", peers=stack)
+            assert forwarded(server, "1.1.1.1") == 200
+        until(lambda: forwarded(server, "192.0.2.1") == 200, "the connections are not given back")
+    with serving(db.dsn, ERRAND_HTTP_CONNECTIONS_PER_ADDRESS="3") as server, contextlib.ExitStack() as stack:
+        for n in range(3):
+            forwarded(server, f"192.0.2.{n}", peers=stack)
+        with server.connect() as peer:
+            assert peer.recv(100).startswith(b"HTTP/1.1 503 ")
+
+
+@pytest.mark.parametrize("name, value", [("ERRAND_HTTP_TRUSTED_PROXIES", "10.0.0.0/33"), ("ERRAND_HTTP_PROXY_HEADER", "X-Real-IP")])
+def test_proxies_that_cannot_be(db, name, value):
+    with Errand(db.dsn, **{name: value}) as errand:
+        done = errand.run("run", "--http-listen", f"127.0.0.1:{free_port()}", check=False)
+        assert done.returncode == 1 and name.replace("ERRAND_", "errand.").lower() in done.stderr and value in done.stderr
+
+
+def test_who_sends_no_head_makes_room(db):
+    """When all connections are taken, the one that has waited longest without a head goes; one that has sent its head stays."""
+    with serving(db.dsn, ERRAND_HTTP_CONNECTIONS="20") as server, contextlib.ExitStack() as stack:
+        busy = stack.enter_context(server.connect())
+        busy.sendall((POST + "Content-Length: 2\r\n\r\na").encode())
+        until(lambda: status_of(server.get("/livez")) == 200, "no answer")
+        silent = [stack.enter_context(server.connect()) for _ in range(19)]
+        assert status_of(server.get("/livez")) == 200
+        assert silent[0].recv(100) == b""
+        assert status_of(server.get("/readyz")) == 200
+        busy.sendall(b"b")
+        assert status_of(read_all(busy)) == 404
+
+
+def test_says_when_files_are_too_few(db):
+    with Errand(db.dsn) as errand:
+        limited = errand.dir / "limited"
+        limited.write_text(f"#!/bin/sh\nulimit -n 300\nexec {binary()} \"$@\"\n")
+        limited.chmod(0o755)
+        runner = errand.start("--http-listen", f"127.0.0.1:{free_port()}", program=limited).wait_ready()
+        assert "limit=300 http_connections=10000 needed=10256" in runner.log()
+        assert runner.terminate() == 0
+
+
 def test_unix_socket(db):
     with serving(db.dsn, unix=True) as server:
         assert status_of(server.get("/livez")) == 200

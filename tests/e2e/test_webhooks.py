@@ -33,7 +33,8 @@ def database(cluster):
 
 @pytest.fixture
 def db(database):
-    database.sql("truncate errand.webhook_event, errand.job, errand.history")
+    for table in ("webhook_event", "job", "history"):
+        database.sql(f"delete from errand.{table}")
     return database
 
 
