@@ -75,7 +75,7 @@ static bool exchange_send_named(struct db_exchange *exchange, PGconn *pg,
 static bool exchange_send(struct db_exchange *exchange, PGconn *pg, const struct db_statement *each,
                           int i, bool named)
 {
-    if (named)
+    if (named && each->statement->name)
         return exchange_send_named(exchange, pg, each, i);
     exchange_expect(exchange, i);
     const char *text = statement_text(exchange->texts, each->statement);

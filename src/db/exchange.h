@@ -15,7 +15,7 @@ enum db_exchange_state {
 /* How statements reach the server. */
 enum db_exchange_mode {
     DB_EXCHANGE_BARE,   /* as they are: before it is known what answers */
-    DB_EXCHANGE_DIRECT, /* prepared, once a connection, under their names */
+    DB_EXCHANGE_DIRECT, /* prepared, once a connection; but those without a name of their own */
     DB_EXCHANGE_POOLED  /* never by name, and in a transaction that sets what a session would */
 };
 

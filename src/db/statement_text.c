@@ -34,7 +34,7 @@ const char *statement_text(struct statement_texts *texts, const struct errand_st
 {
     struct statement_text *found;
     struct buf text;
-    if (!texts->schema)
+    if (!texts->schema || !statement->name)
         return statement->text;
     HASH_FIND_PTR(texts->texts, &statement, found);
     if (found)

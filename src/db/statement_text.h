@@ -1,5 +1,6 @@
 /* What is sent for a statement: its text, rewritten once where errand is installed in a schema of
- * another name. */
+ * another name. A statement without a name is somebody else's SQL: it is sent as it is, and never
+ * prepared, so its address may be another one's later. */
 #ifndef DB_STATEMENT_TEXT_H
 #define DB_STATEMENT_TEXT_H
 

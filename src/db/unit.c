@@ -4,6 +4,7 @@
 #include "base/mem.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <endian.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -125,6 +126,14 @@ void db_error_from_result(struct err *err, const PGresult *result)
             *at = ' ';
     if (sqlstate)
         snprintf(err->sqlstate, sizeof err->sqlstate, "%.5s", sqlstate);
+}
+
+const char *db_error_class(const struct err *err, char class[DB_CLASS_BYTES])
+{
+    snprintf(class, DB_CLASS_BYTES, err->sqlstate[0] ? "sql.%.5s" : "sql", err->sqlstate);
+    for (char *at = class; *at; at++)
+        *at = (char)tolower((unsigned char)*at);
+    return class;
 }
 
 int64_t db_get_int(const PGresult *result, int row, int column)

@@ -64,6 +64,9 @@ const PGresult *db_unit_result(const struct db_unit *unit, size_t i);
 /* A failed result as an error. The one place where SQLSTATEs are read. */
 void db_error_from_result(struct err *err, const PGresult *result);
 enum err_code db_sqlstate_code(const char *sqlstate);
+/* The class of the error for retry policies: "sql.23505", or "sql" where the server said none. */
+enum { DB_CLASS_BYTES = 10 };
+const char *db_error_class(const struct err *err, char class[DB_CLASS_BYTES]);
 
 /* PostgreSQL counts microseconds from 2000-01-01: that, since 1970. */
 #define DB_EPOCH_US (INT64_C(946684800) * 1000000)

@@ -8,6 +8,7 @@
 #include "module/attempt.h"
 
 struct kind_value;
+struct script;
 
 struct kind_file {
     struct errand_kind errand;   /* what the registry holds; first, so that a handler finds us */
@@ -18,8 +19,9 @@ struct kind_file {
     const char *text; /* NUL-terminated behind text_bytes: the file, or its head */
     size_t text_bytes;
     int concurrency;
-    struct kind_value *values; /* what was set, the one that counts first */
-    struct arena arena;        /* of all that belongs to it */
+    struct kind_value *values;   /* what was set, the one that counts first */
+    const struct script *script; /* of .sql */
+    struct arena arena;          /* of all that belongs to it */
 };
 
 /* Opens path, whose last part is name, and of which kind_type_of knows the type. NULL: the sentence

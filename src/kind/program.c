@@ -100,7 +100,7 @@ static void program_run(struct errand_job *job)
 }
 
 /* A program acts outside the database: its attempt is written down and counted before it starts. */
-const struct kind_type kind_program = {
+const struct kind_type kind_type_program = {
     .suffix = "",
     .claim = ERRAND_CLAIM_FIRST,
     .settings = program_settings,

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static const struct kind_type *const kind_types[] = {&kind_program};
+static const struct kind_type *const kind_types[] = {&kind_type_program, &kind_type_sql};
 
 static bool type_is_of(const struct kind_type *type, const char *name)
 {
@@ -16,5 +16,5 @@ const struct kind_type *kind_type_of(const char *name, mode_t mode)
     for (size_t i = 0; i < sizeof kind_types / sizeof *kind_types; i++)
         if (type_is_of(kind_types[i], name))
             return kind_types[i];
-    return mode & (S_IXUSR | S_IXGRP | S_IXOTH) ? &kind_program : NULL;
+    return mode & (S_IXUSR | S_IXGRP | S_IXOTH) ? &kind_type_program : NULL;
 }

@@ -29,7 +29,7 @@ struct kind_type {
     void (*close)(struct kind_file *file);
 };
 
-extern const struct kind_type kind_program;
+extern const struct kind_type kind_type_program, kind_type_sql;
 
 /* The type of a file by its name and mode; NULL: none, it is no kind. */
 const struct kind_type *kind_type_of(const char *name, mode_t mode);

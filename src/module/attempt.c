@@ -101,6 +101,7 @@ static void attempt_check_end(struct attempt *attempt)
 void attempt_start(struct attempt *attempt, int timeout_ms)
 {
     attempt->started_us = clock_database_us(attempt->host->clock);
+    attempt->timeout_ms = timeout_ms;
     attempt->host->running++;
     coro_start(&attempt->host->coros, attempt_body, attempt);
     if (!attempt->returned)
@@ -151,7 +152,11 @@ void attempt_cancel(struct attempt *attempt)
     case WAIT_CHILD: /* it wakes by itself when nothing of its group is left */
         child_cancel(attempt->child, attempt->cut ? 0 : attempt->child->grace_ms);
         break;
-    default: /* a statement has a deadline of its own, and its outcome matters */
+    case WAIT_QUERY: /* it has a deadline of its own, and its outcome matters */
+        if (attempt->call_off)
+            attempt->call_off(attempt);
+        break;
+    default:
         break;
     }
 }

@@ -102,7 +102,7 @@ struct attempt_queue_calls {
 
 struct attempt_host {
     struct loop *loop;
-    struct db_pool *db;
+    struct db_pool *db, *sql; /* of handlers; of kinds that are SQL, whose statements may be long */
     struct http *http;
     struct coro_pool coros;
     struct children children;
@@ -127,13 +127,15 @@ struct attempt {
     struct coro *coro;
     struct loop_timer timer, sleep;
     enum attempt_wait waiting;
-    struct http_call *call; /* of the last errand_http */
-    struct child *child;    /* that runs; NULL: none */
+    struct http_call *call;                    /* of the last errand_http */
+    struct child *child;                       /* that runs; NULL: none */
+    void (*call_off)(struct attempt *attempt); /* of the statement under way; NULL: it is awaited */
     struct attempt_rows *rows;
     enum errand_sql_class sql_class;
     const struct err *err; /* of the last statement; NULL: none */
     int64_t started_us;    /* database's clock */
-    bool cancelled;        /* time is up, or errand stops */
+    int timeout_ms;
+    bool cancelled; /* time is up, or errand stops */
     bool timed_out;
     bool cut; /* cancelled because its job may be another runner's by now */
     bool returned;

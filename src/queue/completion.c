@@ -206,7 +206,9 @@ static void job_on_refused(struct runner *runner, struct errand_job *job, const 
         job_leave(runner, job);
         return;
     }
+    char class[DB_CLASS_BYTES];
     job->outcome = (struct outcome){.code = OUTCOME_RETRY, .delay_ms = -1};
+    job->outcome.error_class = arena_strdup(&job->attempt->arena, db_error_class(err, class));
     job->outcome.text =
         arena_printf(&job->attempt->arena, "completing the job failed: %s", err->text);
     settle_outcome(runner, job);

@@ -22,6 +22,7 @@
 enum {
     WORK_CONNECTIONS = 4,
     WRITE_CONNECTIONS = 3,
+    SQL_CONNECTIONS = 4,
     /* Longer than the deadlines of the units, which come first; so a few at most wait on the
      * server for a lock that nobody here waits for any more. */
     CONTROL_STATEMENT_MS = 15000,
@@ -293,6 +294,7 @@ static void runner_init(struct runner *runner, const struct settings *settings)
     runner->host = (struct attempt_host){
         .loop = &runner->loop,
         .db = &runner->work,
+        .sql = &runner->sql,
         .clock = &runner->clock,
         .settings = settings,
         .queue_calls = &workqueue_calls,
@@ -327,6 +329,7 @@ static void runner_init(struct runner *runner, const struct settings *settings)
     runner_open_pool(runner, &runner->writes, "errand writes", WRITE_CONNECTIONS,
                      WORK_STATEMENT_MS);
     runner_open_pool(runner, &runner->work, "errand jobs", WORK_CONNECTIONS, WORK_STATEMENT_MS);
+    runner_open_pool(runner, &runner->sql, "errand sql", SQL_CONNECTIONS, 0); /* set by each */
 }
 
 /* Nothing runs any more. */
@@ -338,6 +341,7 @@ static void runner_clear(struct runner *runner)
     db_pool_clear(&runner->reads);
     db_pool_clear(&runner->writes);
     db_pool_clear(&runner->work);
+    db_pool_clear(&runner->sql);
     while (runner->lanes) {
         struct lane *next = runner->lanes->next;
         lane_free(runner->lanes);

@@ -61,7 +61,7 @@ struct runner {
     int concurrency, exit_code;
     int runners; /* that live and serve our queues, as of the last beat */
     bool listen; /* on this connection, now */
-    struct db_pool control, reads, writes, work;
+    struct db_pool control, reads, writes, work, sql;
     struct attempt_host host;
     struct lease lease;
     struct lane *lanes;

@@ -48,7 +48,7 @@ SYSTEM = {
     "src/module/loader.c": {"dirent"},
     "src/module/trust.c": {"sys/stat"},
     "src/module/trust.h": {"sys/stat"},
-    "src/kind": {"dirent", "ev", "fcntl", "jansson", "sys/*", "unistd"},
+    "src/kind": {"dirent", "ev", "fcntl", "jansson", "libpq-fe", "strings", "sys/*", "unistd"},
     "src/queue": {"libpq-fe", "signal", "unistd"},
     "src/web": {"jansson", "openssl/*"},
     "src/cli": {"jansson", "signal", "sys/ioctl", "unistd"},
@@ -61,7 +61,7 @@ SYSTEM = {
 # Only these speak to a server; whoever else has libpq-fe.h reads results that were handed to it.
 LIBPQ_SPEAKERS = ("src/db/", "src/cli/session.c")
 LIBPQ_READERS = set("""PQgetvalue PQgetlength PQgetisnull PQntuples PQnfields PQfname PQcmdTuples PQresultStatus
-    PQresultErrorField PQresultErrorMessage PQcmdStatus PQclear PQunescapeBytea PQfreemem""".split())
+    PQresultErrorField PQresultErrorMessage PQcmdStatus PQclear PQftype PQunescapeBytea PQfreemem""".split())
 
 # Folders that ask nothing of the system themselves, but for these files: cron/zone.c reads tzdata.
 PURE = ("src/base/", "src/cron/")

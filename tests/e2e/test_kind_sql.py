@@ -1,0 +1,132 @@
+"""Kinds that are SQL: in the completion's transaction, in one of their own, with what goes wrong."""
+
+import pytest
+
+from kind_support import JobsDirectory, runner_with
+from support.errand import Errand
+from test_kind_files import listed
+
+
+@pytest.fixture
+def jobs():
+    directory = JobsDirectory()
+    yield directory
+    directory.close()
+
+
+def make_table(db):
+    db.sql("create table paid (id bigint primary key, what text, attempt int)")
+    db.sql("grant all on paid to public")
+
+
+def test_completion_is_exactly_once(jobs):
+    """1,000 jobs; one of their runners is killed."""
+    jobs.put("pay.note.sql", "-- errand: queue = payments\n"
+             "insert into public.paid (id, what) values (:id, :args->>'what');\n"
+             "update public.paid set attempt = :attempt where id = :id")
+    with runner_with(jobs, ERRAND_LEASE_TTL_MS="2000") as (errand, db, runner):
+        make_table(db)
+        db.wait("select exists (select from errand.kind where name = 'pay.note')")
+        ids = db.enqueue_many(1000, {"what": "it's a \"test\""}, kind="pay.note")
+        db.wait("select count(*) > 100 from errand.history")
+        runner.kill()
+        errand.start()
+        db.wait_empty(60)
+        db.check_history(ids)
+        assert db.row("select count(*) as jobs, count(distinct what) as whats, min(what) as what, min(attempt) as attempt from paid") == (
+            1000, 1, "it's a \"test\"", 1)
+        assert db.one("select every(outcome = 'done') from errand.history")
+
+
+def test_statement_that_fails_undoes_the_completion(jobs):
+    jobs.put("pay.note.sql",
+             "insert into public.paid (id) values (:id); insert into public.paid (id) values ((:args->>'id')::bigint)")
+    with runner_with(jobs) as (_, db, _runner):
+        make_table(db)
+        db.sql("select errand.kind_retry_set('pay.note', 'never', error_class => 'sql.23505')")
+        good = db.enqueue("pay.note", {"id": 1000000})
+        assert db.wait_ended(good).state == "done"
+        bad = db.enqueue("pay.note", {"id": 1000000})
+        job = db.wait_ended(bad)
+        assert (job.state, "duplicate key value" in job.last_error) == ("dead", True)
+        assert [row[0] for row in db.sql("select id from paid order by 1")] == [good, 1000000]
+
+
+def test_result_of_its_own_transaction(jobs):
+    jobs.put("report.nightly.sql", "-- errand: transaction = own\n"
+             "insert into public.paid (id, what) values (:id, 'first');\n"
+             "select count(*) as jobs, 1.50 as price, 'NaN'::numeric as none, true as good, null as nothing,\n"
+             "  :args as args, 'a \"b\"' as \"the text\", '2026-01-02'::date as day, :attempt::smallint as attempt from public.paid")
+    with runner_with(jobs) as (_, db, _runner):
+        make_table(db)
+        job = db.wait_ended(db.enqueue("report.nightly", {"x": [1]}))
+        assert job.result == {"jobs": 1, "price": 1.5, "none": "NaN", "good": True, "nothing": None, "args": {"x": [1]},
+                              "the text": 'a "b"', "day": "2026-01-02", "attempt": 1}
+
+
+def test_own_transaction_is_undone_and_tried_again(jobs):
+    """With the class of its error, which operators may set a policy for."""
+    jobs.put("pay.twice.sql", "-- errand: transaction = own\n-- errand: max_attempts = 5\n"
+             "insert into public.paid (id) values (:id);\nselect 1 / (:attempt - 1) as result")
+    with runner_with(jobs) as (_, db, _runner):
+        make_table(db)
+        db.sql("select errand.kind_retry_set('pay.twice', 'fixed', delays => '{10 milliseconds}', error_class => 'sql.22012')")
+        job = db.wait_ended(db.enqueue("pay.twice"))
+        assert (job.state, job.attempt, job.result) == ("done", 2, {"result": 1})
+        assert db.one("select count(*) from paid") == 1
+
+
+def test_timeout_and_cancel_end_the_statement(jobs):
+    """On the server, too; at once."""
+    jobs.put("sleep.long.sql", "-- errand: transaction = own\n-- errand: max_attempts = 1\n"
+             "insert into public.paid (id) values (:id); select pg_sleep(600)")
+    running = "select count(*) = %s from pg_stat_activity where application_name like 'errand job%%' and state = 'active'"
+    with runner_with(jobs) as (_, db, _runner):
+        make_table(db)
+        timed = db.enqueue("sleep.long", timeout="300 ms")
+        cancelled = db.enqueue("sleep.long")
+        job = db.wait_ended(timed, timeout=5)
+        assert (job.state, job.last_error) == ("dead", "timed out")
+        db.wait_state(cancelled, "running")
+        db.wait(running, 1)
+        db.sql("select errand.cancel(%s)", cancelled)
+        assert db.wait_ended(cancelled, timeout=5).state == "cancelled"
+        db.wait(running, 0, timeout=5)
+        assert db.one("select count(*) from paid") == 0
+
+
+def test_long_statements_leave_handlers_alone(jobs):
+    """Those of their own transactions have connections of their own."""
+    jobs.put("sleep.long.sql", "-- errand: transaction = own\nselect pg_sleep(600)")
+    with runner_with(jobs) as (_, db, _runner):
+        db.enqueue_many(8, kind="sleep.long")
+        db.wait("select count(*) = 4 from pg_stat_activity where application_name like 'errand job%%'")
+        assert db.wait_ended(db.enqueue("probe.values"), timeout=5).finished_at
+
+
+def test_change_is_what_the_next_job_runs(jobs):
+    """Nothing of the version before is left on the connections."""
+    with runner_with(jobs) as (_, db, runner):
+        for number in range(5):
+            jobs.put("what.now.sql", f"-- errand: transaction = own\nselect {number} as number")
+            db.wait("select 'what.now' = any (kinds) from errand.runner")
+            runner.wait_log(f"(?s)(kind (loaded|changed).*){{{number + 1}}}")
+            ids = db.enqueue_many(8, kind="what.now")
+            db.wait_empty()
+            assert {db.job(id).result["number"] for id in ids} == {number}
+
+
+REFUSED = {
+    "unknown_parameter": ("select :job", "a.b.sql: line 1: :job is no parameter: there are :args, :id and :attempt"),
+    "transaction": ("-- errand: transaction = mine\nselect 1", "transaction is 'mine'; allowed: completion or own"),
+    "commit": ("select 1;\ncommit", "a.b.sql: line 2: commit: begin and end of the transaction are errand's"),
+    "nothing": ("-- nothing\n", "there is no statement in it"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(jobs, name):
+    text, reason = REFUSED[name]
+    jobs.put("a.b.sql", text)
+    with Errand("postgresql:///x?host=/nowhere", ERRAND_JOBS=str(jobs.path)) as errand:
+        assert reason in listed(errand)["a.b.sql"]["reason"]
