@@ -294,6 +294,10 @@ select j.id, j.state, errand.why(j.id), j.kind, j.queue || ' (lane ' || j.lane |
             select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('name', s.name, 'waited_at', s.waited_at, 'until', s.until,
                 'sent_at', s.sent_at, 'payload', s.payload) order by coalesce(s.waited_at, s.sent_at), s.name), '[]')
             from errand.signals s where s.lane = j.lane and s.id = j.id),
+        'log', (
+            select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('attempt', g.attempt, 'logged_at', g.logged_at,
+                'level', g.level, 'message', g.message) order by g.logged_at, g.line), '[]')
+            from (select x.* from errand.job_logs x where x.id = j.id order by x.logged_at desc, x.line desc limit 200) g),
         'waits_for', (
             select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('id', d.parent_id, 'on_parent', d.on_parent,
                 'outcome', d.outcome, 'held', d.held) order by d.parent_id), '[]')
@@ -375,6 +379,25 @@ select s.name, pg_catalog.to_char(s.waited_at at time zone 'UTC', 'YYYY-MM-DD"T"
 from errand.signals s
 where s.id = $1::bigint
 order by coalesce(s.waited_at, s.sent_at), s.name
+
+-- name: jobs_log
+-- Lines of its handler behind a time ($2) and a number ($3), both null: from the first on; the last $4 of them, in their order.
+select pg_catalog.to_char(g.logged_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), g.attempt, g.level, g.message, g.line,
+    pg_catalog.json_build_object('id', g.id, 'attempt', g.attempt, 'logged_at', g.logged_at, 'level', g.level, 'message', g.message)
+from (
+    select x.*
+    from errand.job_logs x
+    where x.id = $1::bigint and ($2::timestamptz is null or (x.logged_at, x.line) > ($2, $3::integer))
+    order by x.logged_at desc, x.line desc
+    limit $4::bigint
+) g
+order by g.logged_at, g.line
+
+-- name: jobs_log_last
+-- Some of them for jobs show.
+select pg_catalog.to_char(g.logged_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), g.attempt, g.level, g.message
+from (select x.* from errand.job_logs x where x.id = $1::bigint order by x.logged_at desc, x.line desc limit 20) g
+order by g.logged_at, g.line
 
 -- name: jobs_parents
 select d.parent_id, coalesce(d.outcome, 'owed'), d.on_parent, case when d.held then 'held' end

@@ -104,17 +104,20 @@ static void show_print(const struct cli *cli, struct session *session,
     static const char *const children[] = {"waited_for_by", "if_not_done"};
     static const char *const steps[] = {"step", "attempt", "finished_at", "bytes"};
     static const char *const signals[] = {"signal", "waited_at", "until", "sent_at", "payload"};
+    static const char *const log[] = {"logged_at", "attempt", "level", "message"};
     static const struct table_shape attempt_shape = {attempts, 5, 7, true},
                                     parent_shape = {parents, 4, 15, false},
                                     child_shape = {children, 2, 3, false},
                                     step_shape = {steps, 4, 10, false},
-                                    signal_shape = {signals, 5, 0, true};
+                                    signal_shape = {signals, 5, 0, true},
+                                    log_shape = {log, 4, 7, true};
     ask_print_fields(rows, fields, sizeof fields / sizeof *fields);
     if (show_part(cli, session, CLI_SQL_JOBS_ATTEMPTS, &attempt_shape, status) &&
         show_part(cli, session, CLI_SQL_JOBS_STEPS, &step_shape, status) &&
         show_part(cli, session, CLI_SQL_JOBS_SIGNALS, &signal_shape, status) &&
-        show_part(cli, session, CLI_SQL_JOBS_PARENTS, &parent_shape, status))
-        show_part(cli, session, CLI_SQL_JOBS_CHILDREN, &child_shape, status);
+        show_part(cli, session, CLI_SQL_JOBS_PARENTS, &parent_shape, status) &&
+        show_part(cli, session, CLI_SQL_JOBS_CHILDREN, &child_shape, status))
+        show_part(cli, session, CLI_SQL_JOBS_LOG_LAST, &log_shape, status);
 }
 
 int cmd_jobs_show(struct cli *cli)

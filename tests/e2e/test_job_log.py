@@ -1,6 +1,8 @@
 """Log lines of jobs, kept in the database: all of them in their order, however an attempt ends, and nothing for jobs that have none."""
 
 import datetime
+import json
+import re
 import signal
 
 import pytest
@@ -233,3 +235,44 @@ def test_deleted_with_the_job(db, errand):
     db.wait("select last_error is not null from errand.job where id = %s", owed)
     assert [db.one("select errand.delete(%s)", id) for id in (dead, owed)] == ["deleted"] * 2
     assert (texts(db, dead), texts(db, owed), texts(db, other)) == ([], [], ["a"])
+
+
+# ---- Commands ----
+
+def parse(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_commands_show_them(db, errand):
+    errand.start().wait_ready()
+    id = db.enqueue("probe.run", {"log": ["first\tone\n", {"warn": "ä"}], "log_count": 40, "outcome": "fail"})
+    db.wait_ended(id)
+    out = errand.run("jobs", "log", str(id)).stdout.splitlines()
+    assert len(out) == 42 and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z 1 info  first one ", out[0])
+    assert out[1].endswith(" 1 warn  ä") and out[41].endswith(" 1 info  line 40")
+    last = parse(errand.run("jobs", "log", str(id), "--lines", "2", "--json").stdout)
+    assert [(line["id"], line["attempt"], line["level"], line["message"]) for line in last] == [
+        (id, 1, "info", "line 39"), (id, 1, "info", "line 40")]
+    shown = errand.run("jobs", "show", str(id)).stdout
+    assert "line 40" in shown and "line 21" in shown and "line 20" not in shown
+    assert [line["message"] for line in json.loads(errand.run("jobs", "show", str(id), "--json").stdout)["log"]] == texts(db, id)
+
+
+def test_follow_ends_with_the_job(db, errand):
+    errand.start().wait_ready()
+    id = db.enqueue("probe.run", {"log": ["a"], "sleep_ms": 1500, "outcome": "retry", "times": 1, "delay_ms": 0})
+    done = errand.run("jobs", "log", str(id), "--follow", "--json")
+    assert db.job(id).finished_at
+    assert [(line["attempt"], line["message"]) for line in parse(done.stdout)] == [(1, "a"), (2, "a")]
+
+
+@pytest.mark.parametrize("args, status, error", [
+    (["999999999"], 3, "there is no job 999999999"), (["999999999", "--follow"], 3, "there is no job 999999999"),
+    (["x"], 2, "x"), (["1", "--lines", "0"], 2, "--lines")])
+def test_what_cannot_be_shown(errand, args, status, error):
+    done = errand.run("jobs", "log", *args, check=False)
+    assert (done.returncode, done.stdout) == (status, "") and error in done.stderr
+
+
+def test_no_lines_is_no_error(db, errand):
+    assert errand.run("jobs", "log", str(db.enqueue("not.served"))).stdout == ""
