@@ -6,7 +6,9 @@
  * run meanwhile. A handler ends by exactly one finish call for its job: errand_done, errand_fail,
  * errand_retry, errand_snooze, errand_cancelled or errand_unknown; one that returns without any has
  * done its job. It may run more than once for a job; what it adds with errand_effect commits in the
- * same transaction as the job's completion, so it happens once.
+ * same transaction as the job's completion, so it happens once. When the attempt is to end (its
+ * time is up, the job was cancelled, errand stops), the handler does not come back from a call that
+ * waits: see errand_cleanup.
  *
  * All text is UTF-8. Times are microseconds since 1970 on the database's clock. Nothing here may be
  * called from another thread. The ABI only grows: structs begin with their size, and new members
@@ -94,6 +96,9 @@ struct errand_kind {
     const struct errand_retry *retries; /* at most 100 classes; none: exponential, 2 s to 1 h */
     size_t retry_count;
     bool takes_no_token; /* its starts do not count against the queue's rate */
+    int cancel_grace_ms; /* for a handler that ends its attempt itself when it is to end: calls that
+                            wait return for so long (at most a minute, and 2 s of errand's own end),
+                            then it does not come back from them, either; default 0 */
 };
 
 /* One named statement of the plug-in's queries.sql; CMake's errand_sql() generates the table and an
@@ -162,7 +167,9 @@ const char *errand_args_text(const struct errand_job *job); /* PostgreSQL's own 
 /* The args parsed, borrowed, for the attempt's life; NULL when jansson cannot hold them (an integer
  * past 64 bits, \u0000, more than 32 levels): then the text is the only form. */
 const json_t *errand_args(struct errand_job *job);
-/* Somebody asked for the job to end, or its time is up, or errand is stopping: finish soon. */
+/* Somebody asked for the job to end, or its time is up, or errand is stopping: finish soon. A
+ * handler that waits sees it only where its kind has a cancel_grace_ms, or in a batch, of which
+ * other jobs are still wanted. */
 bool errand_is_cancelled(const struct errand_job *job);
 
 /* ---- Memory, freed after the attempt ---- */
@@ -170,6 +177,24 @@ bool errand_is_cancelled(const struct errand_job *job);
 void *errand_alloc(struct errand_job *job, size_t size); /* never NULL, zeroed */
 char *errand_strdup(struct errand_job *job, const char *text);
 char *errand_printf(struct errand_job *job, const char *format, ...) ERRAND_PRINTF(2, 3);
+
+/* ---- Giving back ----
+ *
+ * When the attempt is to end, the handler ends where it waits, or at its next call that may wait:
+ * it does not come back. What it waits for is ended, but for a statement that was sent: its outcome
+ * matters, so its answer comes first. Jobs that it has not finished are tried again, put back or
+ * cancelled, as the reason has it; what it added to them (effects, result) is dropped. So what it
+ * holds beside errand's own memory and rows, it must name. */
+
+/* function(context) is called when the attempt ends, however it ends: behind the handler's return,
+ * or in place of it; the last one first. It may not wait, and not finish a job. context must live
+ * until then (errand_alloc, malloc: not on the handler's stack):
+ *     char *text = json_dumps(value, 0);
+ *     errand_cleanup(job, free, text); */
+void errand_cleanup(struct errand_job *job, void (*function)(void *context), void *context);
+/* Calls the last one that was registered with these two, and forgets it; nothing when there is
+ * none. */
+void errand_cleanup_now(struct errand_job *job, void (*function)(void *context), void *context);
 
 /* ---- The database ---- */
 

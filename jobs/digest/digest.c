@@ -27,10 +27,6 @@ static void digest_make(struct errand_job *job, const char *source)
     do {
         const struct errand_rows *rows;
         const char *error;
-        if (errand_is_cancelled(job)) {
-            errand_cancelled(job, "asked to end");
-            return;
-        }
         if (!errand_query(job, DIGEST_SQL_MAKE, 3, params, &rows, &error)) {
             if (errand_query_class(job) == ERRAND_SQL_PERMANENT)
                 errand_fail(job, "%s", error);

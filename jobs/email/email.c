@@ -60,6 +60,7 @@ static const struct errand_kind email_kinds[] = {
      .max_attempts = 25,
      .timeout_ms = 120000,
      .batch_max = 100,
+     .cancel_grace_ms = 5000, /* what it asked the provider for is written down */
      .run_batch = email_send_run},
     {.size = sizeof(struct errand_kind),
      .name = "email.event",

@@ -23,6 +23,17 @@ enum store_column {
     STORE_ADDRESSES
 };
 
+/* Its text, for the attempt's life; the value is let go. */
+static const char *json_keep(struct errand_job *job, json_t *value)
+{
+    char *text = json_dumps(value, JSON_COMPACT);
+    assert(text);
+    const char *kept = errand_strdup(job, text);
+    free(text);
+    json_decref(value);
+    return kept;
+}
+
 static const char *mails_describe(struct errand_job *job, struct mail *const *mails, size_t count)
 {
     json_t *list = json_array();
@@ -31,12 +42,7 @@ static const char *mails_describe(struct errand_job *job, struct mail *const *ma
             list, json_pack("{s:s,s:s,s:s,s:s,s:O}", "id", mails[i]->id, "version",
                             mails[i]->version, "recipient", mails[i]->message.recipient, "subject",
                             mails[i]->message.subject, "copied", mails[i]->message.copied));
-    char *text = json_dumps(list, JSON_COMPACT);
-    assert(text);
-    char *kept = errand_strdup(job, text);
-    free(text);
-    json_decref(list);
-    return kept;
+    return json_keep(job, list);
 }
 
 static char *mails_join(struct mail *const *mails, size_t count)
@@ -235,15 +241,12 @@ void request_settle(const struct request *request, const struct mail_outcome *ou
         json_array_append_new(list, json_pack("{s:i,s:s,s:s?,s:s?}", "position", (int)i, "outcome",
                                               outcomes[i].word, "id", outcomes[i].provider_id,
                                               "error", outcomes[i].error));
-    char *text = json_dumps(list, JSON_COMPACT);
-    json_decref(list);
-    assert(text);
+    const char *text = json_keep(request->job, list);
     snprintf(code, sizeof code, "%d", status);
     snprintf(at, sizeof at, "%" PRId64, outcomes[0].at_us);
     const char *params[] = {request->id, status ? code : NULL, shown, at, text};
     if (!errand_query(request->job, EMAIL_SQL_REQUEST_SETTLE, 5, params, &rows, &error))
         errand_log(request->job, ERRAND_WARN, "storing a request's outcome failed: %s", error);
-    free(text);
 }
 
 bool request_void(const struct request *request, int status, const char *shown)

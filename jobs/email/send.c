@@ -63,21 +63,28 @@ static void sending_take_rate(const struct sending *sending, const struct answer
     errand_queue_rate(sending->mails.job, per_second, burst);
 }
 
+static void answer_give_back(void *context)
+{
+    answer_clear(context);
+}
+
 /* Sends a stored request and does what the answer asks for. */
 static void sending_send(struct sending *sending, struct request *request)
 {
-    struct answer answer;
+    struct errand_job *job = sending->mails.job;
+    struct answer *answer = errand_alloc(job, sizeof *answer);
     struct outcome_stop stop = {0};
     int status;
     const char *shown;
     sending->any_sent = true;
-    if (!request_send(request, sending->settings, &answer, &status, &shown)) {
+    if (!request_send(request, sending->settings, answer, &status, &shown)) {
         sending_stop(sending, 0, "asked to end; whether it was sent is unknown");
         return;
     }
-    sending_take_rate(sending, &answer);
-    outcome_apply(request, sending->settings, &answer, status, shown, &stop);
-    answer_clear(&answer);
+    errand_cleanup(job, answer_give_back, answer);
+    sending_take_rate(sending, answer);
+    outcome_apply(request, sending->settings, answer, status, shown, &stop);
+    errand_cleanup_now(job, answer_give_back, answer);
     if (stop.wanted)
         sending_stop(sending, stop.ms, stop.reason);
 }
@@ -101,8 +108,9 @@ static bool in_flight_has(const char *id)
     return false;
 }
 
-static void in_flight_remove(const struct in_flight *gone)
+static void in_flight_remove(void *context)
 {
+    const struct in_flight *gone = context;
     struct in_flight **at = &in_flight_first;
     while (*at != gone)
         at = &(*at)->next;
@@ -145,11 +153,20 @@ static void sending_send_again(struct sending *sending, const char *id)
     }
 }
 
+static struct in_flight *in_flight_add(struct errand_job *job, const char *id)
+{
+    struct in_flight *added = errand_alloc(job, sizeof *added);
+    *added = (struct in_flight){id, in_flight_first};
+    in_flight_first = added;
+    errand_cleanup(job, in_flight_remove, added);
+    return added;
+}
+
 static void sending_send_open(struct sending *sending)
 {
+    struct errand_job *job = sending->mails.job;
     for (size_t i = 0; i < sending->mails.count && !sending->stopped; i++) {
         const struct mail *mail = &sending->mails.list[i];
-        struct in_flight in_flight = {mail->request_id, in_flight_first};
         if (mail->state != MAIL_WAITING || !mail->request_id)
             continue;
         if (in_flight_has(mail->request_id)) {
@@ -157,10 +174,10 @@ static void sending_send_open(struct sending *sending)
                            "another run is asking what became of its request");
             continue;
         }
-        in_flight_first = &in_flight;
+        struct in_flight *in_flight = in_flight_add(job, mail->request_id);
         if (sending_may_go_on(sending))
             sending_send_again(sending, mail->request_id);
-        in_flight_remove(&in_flight);
+        errand_cleanup_now(job, in_flight_remove, in_flight);
     }
 }
 
@@ -239,18 +256,25 @@ static bool sending_has_key(struct sending *sending)
     return false;
 }
 
+static void sending_clear(void *context)
+{
+    struct sending *sending = context;
+    mails_clear(&sending->mails);
+}
+
 void send_run(const struct email_settings *settings, struct errand_job *const *jobs, size_t count)
 {
-    struct sending sending = {.settings = settings, .started_us = errand_now_us(jobs[0])};
-    mails_load(&sending.mails, settings, jobs, count);
+    struct sending *sending = errand_alloc(jobs[0], sizeof *sending);
+    *sending = (struct sending){.settings = settings, .started_us = errand_now_us(jobs[0])};
+    errand_cleanup(jobs[0], sending_clear, sending);
+    mails_load(&sending->mails, settings, jobs, count);
     bool any = false;
-    for (size_t i = 0; i < sending.mails.count; i++)
-        any |= sending.mails.list[i].state != MAIL_FINISHED;
-    if (any && sending_has_key(&sending)) {
-        sending_send_open(&sending);
-        sending_send_new(&sending);
+    for (size_t i = 0; i < sending->mails.count; i++)
+        any |= sending->mails.list[i].state != MAIL_FINISHED;
+    if (any && sending_has_key(sending)) {
+        sending_send_open(sending);
+        sending_send_new(sending);
     }
-    mails_later(&sending.mails, sending.stop_ms,
-                sending.stop_reason ? sending.stop_reason : "left for the next run");
-    mails_clear(&sending.mails);
+    mails_later(&sending->mails, sending->stop_ms,
+                sending->stop_reason ? sending->stop_reason : "left for the next run");
 }

@@ -22,7 +22,8 @@
  * costs
  *     probe.child {"argv": [...]}              runs a program, see child.h
  *     probe.enqueue {"new": {...}}             makes another job: enqueue.c
- *     probe.values {"texts": [...], ...}       parameters of every type: values.c */
+ *     probe.values {"texts": [...], ...}       parameters of every type: values.c
+ *     probe.stubborn {"wait": "sleep"}         never ends by itself, see stubborn.h */
 #include "child.h"
 #include "enqueue.h"
 #include "ledger.h"
@@ -30,6 +31,7 @@
 #include "probe_sql.h"
 #include "request.h"
 #include "steps.h"
+#include "stubborn.h"
 #include "values.h"
 #include "waits.h"
 
@@ -37,6 +39,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+enum { PROBE_GRACE_MS = 5000 }; /* for the ledger's last line */
 
 static bool probe_kills;
 
@@ -227,13 +231,18 @@ static const struct errand_retry probe_retries[] = {
 };
 
 static const struct errand_kind probe_kinds[] = {
-    {.size = sizeof(struct errand_kind), .name = "probe.run", .run = probe_run},
+    {.size = sizeof(struct errand_kind),
+     .name = "probe.run",
+     .cancel_grace_ms = PROBE_GRACE_MS,
+     .run = probe_run},
     {.size = sizeof(struct errand_kind),
      .name = "probe.claim",
      .claim = ERRAND_CLAIM_FIRST,
+     .cancel_grace_ms = PROBE_GRACE_MS,
      .run = probe_run},
     {.size = sizeof(struct errand_kind),
      .name = "probe.retry",
+     .cancel_grace_ms = PROBE_GRACE_MS,
      .run = probe_run,
      .retries = probe_retries,
      .retry_count = sizeof probe_retries / sizeof *probe_retries},
@@ -255,6 +264,11 @@ static const struct errand_kind probe_kinds[] = {
     {.size = sizeof(struct errand_kind), .name = "probe.http", .run = probe_http},
     {.size = sizeof(struct errand_kind), .name = "probe.enqueue", .run = probe_enqueue},
     {.size = sizeof(struct errand_kind), .name = "probe.values", .run = probe_values},
+    {.size = sizeof(struct errand_kind), .name = "probe.stubborn", .run = probe_stubborn},
+    {.size = sizeof(struct errand_kind),
+     .name = "probe.stubborn.late",
+     .cancel_grace_ms = 500,
+     .run = probe_stubborn},
 };
 
 static const struct errand_setting probe_settings[] = {

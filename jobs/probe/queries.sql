@@ -13,3 +13,7 @@ insert into public.probe_step (job, attempt, name) values ($1::bigint, $2::integ
 -- What probe.values sends, and what else a row may hold.
 select pg_catalog.to_jsonb($1::text[]), pg_catalog.to_jsonb($2::bigint[]), $3::bytea, $4::jsonb, pg_catalog.cardinality($1::text[]),
     (extract(epoch from $5::timestamptz) * 1000000)::bigint, true, false, 0.25::double precision, null
+
+-- name: slow
+-- Takes half a second.
+select pg_catalog.pg_sleep(0.5)

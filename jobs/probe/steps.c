@@ -27,16 +27,21 @@ static bool step_effect(struct errand_job *job, const char *name, const char **e
     return errand_query(job, PROBE_SQL_STEP_EFFECT, 3, params, &rows, error);
 }
 
+static void value_give_back(void *context)
+{
+    json_decref(context);
+}
+
 static bool step_take(struct errand_job *job, const char *name, size_t place, const char **error)
 {
     const json_t *value = json_object_get(errand_args(job), "value");
     json_t *number = json_integer((json_int_t)place);
+    errand_cleanup(job, value_give_back, number);
     bool taken = step_effect(job, name, error);
     if (taken) {
         errand_sleep(job, steps_ms(job, "work_ms"));
         taken = errand_step_done(job, name, value ? value : number, error);
     }
-    json_decref(number);
     return taken;
 }
 
@@ -69,10 +74,10 @@ void steps_run(struct errand_job *job)
     const json_t *names = json_object_get(errand_args(job), "steps"), *name;
     json_t *results = json_array();
     size_t i;
+    errand_cleanup(job, value_give_back, results);
     bool going = true;
     json_array_foreach(names, i, name) going =
         going && steps_one(job, json_string_value(name), i, results);
     if (going)
         errand_result(job, results, NULL);
-    json_decref(results);
 }

@@ -83,6 +83,21 @@ void db_pool_submit(struct db_pool *pool, struct db_unit *unit, int timeout_ms)
     pool_feed(pool);
 }
 
+bool db_pool_withdraw(struct db_pool *pool, struct db_unit *unit)
+{
+    struct db_unit **at = &pool->first;
+    while (*at && *at != unit)
+        at = &(*at)->next;
+    if (!*at)
+        return false;
+    *at = unit->next;
+    if (pool->last == &unit->next)
+        pool->last = at;
+    pool->waiting--;
+    db_unit_free(unit);
+    return true;
+}
+
 /* Deadlines of units that were never sent; one on a connection is watched by the connection. */
 static void pool_on_expiry(void *owner)
 {

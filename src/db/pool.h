@@ -49,6 +49,9 @@ void db_pool_clear(
  * the confirmation, with ERR_TEMPORARY (never sent) or ERR_UNKNOWN_OUTCOME (sent; the connection is
  * given up). */
 void db_pool_submit(struct db_pool *pool, struct db_unit *unit, int timeout_ms);
+/* Takes a unit back that waits for a connection: it is freed, without on_done. False: it is on its
+ * way. */
+bool db_pool_withdraw(struct db_pool *pool, struct db_unit *unit);
 
 bool db_pool_is_up(const struct db_pool *pool); /* any connection stands */
 /* Through a transaction pooler (the server process is not the one the greeting named): no LISTEN,

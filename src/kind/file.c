@@ -205,7 +205,9 @@ struct kind_file *kind_file_new(const char *path, const char *name, bool *untrus
     *untrusted = false;
     file->type = kind_type_of(name, lstat(file->path, &found) == 0 ? found.st_mode : 0);
     if (file->type) {
-        file->errand = (struct errand_kind){.size = sizeof file->errand, .run = file->type->run};
+        file->errand = (struct errand_kind){.size = sizeof file->errand,
+                                            .cancel_grace_ms = file->type->cancel_grace_ms,
+                                            .run = file->type->run};
         file->module = (struct errand_module){.abi = ERRAND_ABI,
                                               .size = sizeof file->module,
                                               .name = file->name,

@@ -8,6 +8,7 @@
 #include <string.h>
 
 enum { EXIT_DATA = 65, EXIT_LATER = 75, EXIT_CONFIG = 78 }; /* of sysexits.h */
+enum { PROGRAM_END_MS = 60000 };                            /* for its last lines */
 
 static const struct errand_setting program_settings[] = {
     {"grace_ms", ERRAND_SETTING_INTEGER, "2000", NULL, 1, 600000, "from SIGTERM to SIGKILL"},
@@ -103,6 +104,7 @@ static void program_run(struct errand_job *job)
 const struct kind_type kind_type_program = {
     .suffix = "",
     .claim = ERRAND_CLAIM_FIRST,
+    .cancel_grace_ms = PROGRAM_END_MS,
     .settings = program_settings,
     .setting_count = sizeof program_settings / sizeof *program_settings,
     .run = program_run,

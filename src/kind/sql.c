@@ -16,6 +16,7 @@ enum {
     SQL_SLACK_MS = 100,   /* the attempt's own timeout comes first */
     SQL_ANSWER_MS = 5000, /* after which the server is given up */
     SQL_CANCEL_MS = 5000,
+    SQL_END_MS = 60000, /* for an answer that comes in spite of it, which counts */
     SQL_NAME_BYTES = 64
 };
 
@@ -170,5 +171,6 @@ const struct kind_type kind_type_sql = {
     .settings = sql_settings,
     .setting_count = sizeof sql_settings / sizeof *sql_settings,
     .open = sql_open,
+    .cancel_grace_ms = SQL_END_MS,
     .run = sql_run,
 };

@@ -13,6 +13,7 @@ struct kind_file;
 struct kind_type {
     const char *suffix;      /* ".sql"; "": a program */
     enum errand_claim claim; /* where the file does not say */
+    int cancel_grace_ms;     /* for its handler to tell what there is when it is to end */
     bool reads_text;         /* the whole file is wanted (at most 1 MiB), not its head alone */
     bool is_settings;        /* the file itself is what a sidecar is: [kind] key = value */
     /* Its own settings, beside those of every kind (kind_file_text and _integer read both). */

@@ -20,7 +20,7 @@
 enum { CORO_IDLE_MAX = 128 };
 
 struct coro {
-    jmp_buf self, outside;
+    jmp_buf self, outside, tried;
     struct coro_pool *pool;
     struct coro *next;
     void (*body)(void *owner);
@@ -36,7 +36,8 @@ struct coro {
 #endif
 };
 
-static struct coro *current;
+/* Another thread is in none. */
+static _Thread_local struct coro *current;
 
 struct coro *coro_current(void)
 {
@@ -211,4 +212,24 @@ void coro_wait(void)
 void coro_resume(struct coro *coro)
 {
     coro_run(coro);
+}
+
+__attribute__((noinline)) bool coro_try(void (*call)(void *owner), void *owner)
+{
+    assert(current);
+    if (_setjmp(current->tried) != 0)
+        return false;
+    call(owner);
+    return true;
+}
+
+void coro_unwind(void)
+{
+    assert(current);
+    _longjmp(current->tried, 1);
+}
+
+void *coro_owner(void)
+{
+    return current ? current->owner : NULL;
 }

@@ -31,7 +31,13 @@ struct coro *coro_start(struct coro_pool *pool, void (*body)(void *owner), void 
 void coro_wait(void);
 /* From outside: goes on behind its coro_wait. */
 void coro_resume(struct coro *coro);
-/* The running one, NULL outside of any. */
+/* The running one, and what it was started with; NULL outside of any, and in every other thread. */
 struct coro *coro_current(void);
+void *coro_owner(void);
+
+/* Inside a coroutine: runs call(owner). False: coro_unwind ended it. Not one within another. */
+bool coro_try(void (*call)(void *owner), void *owner);
+/* Inside such a call: ends it, however deep it stands. Nothing on its stack is looked at again. */
+_Noreturn void coro_unwind(void);
 
 #endif

@@ -33,12 +33,12 @@ bool ask_database(struct errand_job *job, ask_build *build, const void *owner, P
                   size_t count, const char **fault)
 {
     struct attempt *attempt = job->attempt;
+    attempt_check(attempt);
     for (int i = 1;; i++) {
         struct asking asking = {.attempt = attempt, .results = results, .count = count};
         struct db_unit *unit = db_unit_new(DB_TRANSACTION, on_answered, &asking);
         build(job, unit, owner);
-        db_pool_submit(attempt->host->db, unit, ASK_TIMEOUT_MS);
-        attempt_sleep(attempt, WAIT_QUERY);
+        attempt_query(attempt, unit, ASK_TIMEOUT_MS);
         if (asking.err.code == ERR_NONE)
             return true;
         if (asking.err.code == ERR_PERMANENT || i == ASK_TRIES || attempt->cancelled) {

@@ -3,12 +3,16 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "http/http.h"
+#include "module/cleanup.h"
 #include "module/rows.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <stdlib.h>
 
-static void attempt_on_timeout(void *owner);
+enum { ASKED_TURN_US = 1000 };
+
+static void attempt_on_timer(void *owner);
 static void attempt_on_slept(void *owner);
 
 void attempt_host_init(struct attempt_host *host)
@@ -30,6 +34,31 @@ void attempt_host_abandon(struct attempt_host *host)
     children_kill(&host->children);
 }
 
+void attempt_host_cut(struct attempt_host *host, int child_grace_ms)
+{
+    for (struct attempt *attempt = host->running, *next; attempt; attempt = next) {
+        next = attempt->running_next;
+        attempt_cut(attempt, child_grace_ms);
+    }
+}
+
+static void attempt_join_running(struct attempt *attempt)
+{
+    struct attempt **first = &attempt->host->running;
+    attempt->running_next = *first;
+    attempt->running_at = first;
+    if (*first)
+        (*first)->running_at = &attempt->running_next;
+    *first = attempt;
+}
+
+static void attempt_leave_running(struct attempt *attempt)
+{
+    *attempt->running_at = attempt->running_next;
+    if (attempt->running_next)
+        attempt->running_next->running_at = attempt->running_at;
+}
+
 struct attempt *attempt_new(struct attempt_host *host, const struct kind *kind, size_t count,
                             void *queue)
 {
@@ -38,12 +67,13 @@ struct attempt *attempt_new(struct attempt_host *host, const struct kind *kind, 
     attempt->kind = kind_hold(kind);
     attempt->queue = queue;
     attempt->count = count;
+    attempt->child_grace_ms = INT_MAX;
     arena_init(&attempt->arena);
     for (size_t i = 0; i < count; i++) {
         attempt->jobs[i].attempt = attempt;
         attempt->jobs[i].outcome.effects_last = &attempt->jobs[i].outcome.effects;
     }
-    loop_timer_init(&attempt->timer, host->loop, attempt_on_timeout, attempt);
+    loop_timer_init(&attempt->timer, host->loop, attempt_on_timer, attempt);
     loop_timer_init(&attempt->sleep, host->loop, attempt_on_slept, attempt);
     return attempt;
 }
@@ -63,8 +93,9 @@ void attempt_free(struct attempt *attempt)
     free(attempt);
 }
 
-static void attempt_call_handler(struct attempt *attempt)
+static void attempt_call_handler(void *owner)
 {
+    struct attempt *attempt = owner;
     const struct errand_kind *kind = attempt->kind->errand;
     if (kind->run) {
         kind->run(&attempt->jobs[0]);
@@ -77,15 +108,26 @@ static void attempt_call_handler(struct attempt *attempt)
     kind->run_batch(jobs, attempt->count);
 }
 
+/* A handler that returns has done what it was asked. One that was unwound has done half of it. */
+static void outcome_complete(struct outcome *outcome, bool unwound)
+{
+    if (outcome->code != OUTCOME_NONE)
+        return;
+    if (unwound)
+        *outcome = (struct outcome){.effects_last = &outcome->effects};
+    outcome->code = unwound ? OUTCOME_CANCELLED : OUTCOME_DONE;
+}
+
 static void attempt_body(void *owner)
 {
     struct attempt *attempt = owner;
     attempt->coro = coro_current();
-    attempt_call_handler(attempt);
-    /* A handler that returns has done what it was asked. */
+    bool unwound = !coro_try(attempt_call_handler, attempt);
+    cleanup_run_all(attempt);
+    if (attempt->child)
+        child_free(attempt->child);
     for (size_t i = 0; i < attempt->count; i++)
-        if (attempt->jobs[i].outcome.code == OUTCOME_NONE)
-            attempt->jobs[i].outcome.code = OUTCOME_DONE;
+        outcome_complete(&attempt->jobs[i].outcome, unwound);
     attempt->returned = true;
 }
 
@@ -94,7 +136,7 @@ static void attempt_check_end(struct attempt *attempt)
     if (!attempt->returned)
         return;
     loop_timer_stop(&attempt->timer);
-    attempt->host->running--;
+    attempt_leave_running(attempt);
     attempt->host->on_finished(attempt);
 }
 
@@ -102,9 +144,9 @@ void attempt_start(struct attempt *attempt, int timeout_ms)
 {
     attempt->started_us = clock_database_us(attempt->host->clock);
     attempt->timeout_ms = timeout_ms;
-    attempt->host->running++;
+    attempt_join_running(attempt);
     coro_start(&attempt->host->coros, attempt_body, attempt);
-    if (!attempt->returned)
+    if (!attempt->returned && !attempt->cancelled)
         loop_timer_set(&attempt->timer, clock_mono_us() + (int64_t)timeout_ms * 1000);
     attempt_check_end(attempt);
 }
@@ -114,6 +156,44 @@ void attempt_sleep(struct attempt *attempt, enum attempt_wait what)
     assert(attempt->coro == coro_current() && attempt->waiting == WAIT_NONE);
     attempt->waiting = what;
     coro_wait();
+    if (attempt->unwinding)
+        coro_unwind();
+}
+
+void attempt_query(struct attempt *attempt, struct db_unit *unit, int timeout_ms)
+{
+    attempt->unit = unit;
+    db_pool_submit(attempt->host->db, unit, timeout_ms);
+    attempt_sleep(attempt, WAIT_QUERY);
+}
+
+/* One that only was asked gives the loop a turn: the handler may call again and again, and that is
+ * how its grace comes to an end. */
+void attempt_check(struct attempt *attempt)
+{
+    if (attempt->unwinding)
+        coro_unwind();
+    if (attempt->cancelled) {
+        loop_timer_set(&attempt->sleep, clock_mono_us() + ASKED_TURN_US);
+        attempt_sleep(attempt, WAIT_TIME);
+    }
+}
+
+/* A handler that may go on for a while is unwound when that is over. */
+void attempt_ask(struct attempt *attempt)
+{
+    int grace_ms = attempt->kind->errand->cancel_grace_ms;
+    if (grace_ms <= 0)
+        attempt->unwinding = true;
+    else if (!attempt->cancelled)
+        loop_timer_set(&attempt->timer, clock_mono_us() + (int64_t)grace_ms * 1000);
+    attempt->cancelled = true;
+}
+
+static void attempt_ask_cut(struct attempt *attempt)
+{
+    attempt->cut = true;
+    attempt_ask(attempt);
 }
 
 void attempt_wake(struct attempt *attempt)
@@ -122,7 +202,7 @@ void attempt_wake(struct attempt *attempt)
     assert(attempt->waiting != WAIT_NONE);
     attempt->waiting = WAIT_NONE;
     if (host->may_go_on && !host->may_go_on(attempt))
-        attempt->cut = attempt->cancelled = true;
+        attempt_ask_cut(attempt);
     coro_resume(attempt->coro);
     attempt_check_end(attempt);
 }
@@ -132,9 +212,9 @@ static void attempt_on_slept(void *owner)
     attempt_wake(owner);
 }
 
-void attempt_cancel(struct attempt *attempt)
+static void attempt_interrupt(struct attempt *attempt)
 {
-    attempt->cancelled = true;
+    int grace_ms;
     switch (attempt->waiting) {
     case WAIT_HTTP:
         http_call_free(attempt->call);
@@ -150,28 +230,44 @@ void attempt_cancel(struct attempt *attempt)
         attempt_wake(attempt);
         break;
     case WAIT_CHILD: /* it wakes by itself when nothing of its group is left */
-        child_cancel(attempt->child, attempt->cut ? 0 : attempt->child->grace_ms);
+        grace_ms = attempt->child->grace_ms;
+        child_cancel(attempt->child,
+                     grace_ms < attempt->child_grace_ms ? grace_ms : attempt->child_grace_ms);
         break;
-    case WAIT_QUERY: /* it has a deadline of its own, and its outcome matters */
+    case WAIT_QUERY: /* one that was sent has a deadline of its own, and its outcome matters */
         if (attempt->call_off)
             attempt->call_off(attempt);
+        else if (attempt->unwinding && db_pool_withdraw(attempt->host->db, attempt->unit))
+            attempt_wake(attempt);
         break;
-    default:
+    case WAIT_NONE:
         break;
     }
 }
 
-void attempt_cut(struct attempt *attempt)
+void attempt_cancel(struct attempt *attempt)
 {
-    attempt->cut = true;
-    attempt_cancel(attempt);
+    attempt_ask(attempt);
+    attempt_interrupt(attempt);
 }
 
-static void attempt_on_timeout(void *owner)
+void attempt_cut(struct attempt *attempt, int child_grace_ms)
+{
+    attempt->child_grace_ms = child_grace_ms;
+    attempt_ask_cut(attempt);
+    attempt_interrupt(attempt);
+}
+
+/* Its time is up, or, when it was asked to end, the grace for that. */
+static void attempt_on_timer(void *owner)
 {
     struct attempt *attempt = owner;
-    log_event(LOG_WARN, "attempt timed out", "kind", attempt->kind->name, "job",
-              log_int(attempt->jobs[0].id), NULL);
-    attempt->timed_out = true;
+    bool asked = attempt->cancelled;
+    if (attempt->unwinding)
+        return;
+    log_event(LOG_WARN, asked ? "handler does not end, and is ended" : "attempt timed out", "kind",
+              attempt->kind->name, "job", log_int(attempt->jobs[0].id), NULL);
+    attempt->timed_out |= !asked;
+    attempt->unwinding = asked;
     attempt_cancel(attempt);
 }

@@ -73,6 +73,7 @@ struct errand_job {
 };
 
 struct attempt_host;
+struct cleanup;
 struct db_unit;
 struct http;
 struct http_call;
@@ -113,8 +114,8 @@ struct attempt_host {
     void (*on_finished)(struct attempt *attempt);
     /* Asked before a handler that waited is resumed; false: it is cut off. NULL: always true. */
     bool (*may_go_on)(const struct attempt *attempt);
-    size_t running;
-    int log_kept; /* the least level of lines that the queue wants */
+    struct attempt *running; /* a list */
+    int log_kept;            /* the least level of lines that the queue wants */
 };
 
 enum attempt_wait { WAIT_NONE, WAIT_QUERY, WAIT_HTTP, WAIT_TIME, WAIT_RATE, WAIT_CHILD };
@@ -129,20 +130,26 @@ struct attempt {
     enum attempt_wait waiting;
     struct http_call *call;                    /* of the last errand_http */
     struct child *child;                       /* that runs; NULL: none */
+    struct db_unit *unit;                      /* that it waits for */
     void (*call_off)(struct attempt *attempt); /* of the statement under way; NULL: it is awaited */
     struct attempt_rows *rows;
     enum errand_sql_class sql_class;
     const struct err *err; /* of the last statement; NULL: none */
     int64_t started_us;    /* database's clock */
     int timeout_ms;
-    bool cancelled; /* time is up, or errand stops */
+    struct cleanup *cleanups;
+    bool cancelled; /* it is asked to end: time is up, the job was cancelled, or errand stops */
+    bool unwinding; /* its handler does not come back from a call that waits, or may */
     bool timed_out;
-    bool cut; /* cancelled because its job may be another runner's by now */
-    bool returned;
-    bool is_suspect;      /* the queue's: it may be what ends runners */
-    bool promised;        /* the queue's: a token of its rate */
-    struct attempt *next; /* the queue's lists */
-    size_t unsettled;     /* the queue's: jobs whose outcome is not committed */
+    bool cut;           /* cancelled through no fault of its own: it does not count */
+    bool cleaning;      /* the handler is over, and its cleanup functions run */
+    bool returned;      /* they, too: its stack is given back */
+    int child_grace_ms; /* at most, whatever its handler said */
+    struct attempt *running_next, **running_at; /* host's list */
+    bool is_suspect;                            /* the queue's: it may be what ends runners */
+    bool promised;                              /* the queue's: a token of its rate */
+    struct attempt *next;                       /* the queue's lists */
+    size_t unsettled; /* the queue's: jobs whose outcome is not committed */
     size_t count;
     struct errand_job jobs[];
 };
@@ -159,20 +166,33 @@ struct attempt *attempt_new(struct attempt_host *host, const struct kind *kind, 
                             void *queue);
 /* Runs the handler until it first waits. on_finished may come inside. */
 void attempt_start(struct attempt *attempt, int timeout_ms);
-/* Asks it to end: what it waits for ends at once, errand_is_cancelled is true. */
+/* Ends it: what it waits for ends at once, and its handler there, or at its next call that may
+ * wait; that of a kind with cancel_grace_ms is asked first (errand_is_cancelled). Jobs that it has
+ * not finished have the outcome CANCELLED, without what it has added. on_finished may come inside.
+ */
 void attempt_cancel(struct attempt *attempt);
-/* The same, and it does not count as an attempt: its job may be another runner's by now. */
-void attempt_cut(struct attempt *attempt);
+/* The same, and it does not count as an attempt; a program that it runs has so long after SIGTERM.
+ */
+void attempt_cut(struct attempt *attempt, int child_grace_ms);
+/* From inside its coroutine: it is to end, as by attempt_cancel. */
+void attempt_ask(struct attempt *attempt);
+/* Cuts all that run. */
+void attempt_host_cut(struct attempt_host *host, int child_grace_ms);
 /* What it waited for has come. */
 void attempt_wake(struct attempt *attempt);
 void attempt_free(struct attempt *attempt); /* after on_finished */
 
-/* For the job API, inside the coroutine: waits until attempt_wake. */
+/* For the job API, inside the coroutine: waits until attempt_wake. Does not come back when the
+ * attempt is unwound. */
 void attempt_sleep(struct attempt *attempt, enum attempt_wait what);
 /* errand_query and errand_effect with a statement of any table. */
 bool job_query(struct errand_job *job, const struct errand_statement *statement, size_t count,
                const char *const *params, const struct errand_rows **rows, const char **error);
 void job_add_effect(struct errand_job *job, const struct errand_statement *statement, size_t count,
                     const char *const *params);
+/* Sends the unit, whose on_done wakes the attempt, and waits for it. */
+void attempt_query(struct attempt *attempt, struct db_unit *unit, int timeout_ms);
+/* For a call that may turn out not to wait: does not come back when the attempt is unwound. */
+void attempt_check(struct attempt *attempt);
 
 #endif

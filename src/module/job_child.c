@@ -93,6 +93,7 @@ void errand_child(struct errand_job *job, const struct errand_child *child,
     asked.env = job_trace_env(job, asked.env);
     told.size = result->size;
     told.started_us = errand_now_us(job);
+    attempt_check(attempt);
     if (!attempt->cancelled) {
         struct child_options options = child_options_of(&asked);
         attempt->child = child_start(&attempt->host->children, &options, on_child_done, attempt);

@@ -29,6 +29,7 @@ void errand_http(struct errand_job *job, const struct errand_request *request,
 {
     struct attempt *attempt = job->attempt;
     int64_t started_us = errand_now_us(job);
+    attempt_check(attempt);
     if (attempt->call) {
         http_call_free(attempt->call);
         attempt->call = NULL;

@@ -3,8 +3,6 @@
 #include "module/ask.h"
 #include "module/json_text.h"
 
-#include <stdlib.h>
-
 static const char *const step_lost = "the job is no longer this attempt's own: it was changed, or "
                                      "another runner has it; nothing is written";
 
@@ -66,10 +64,7 @@ bool errand_step_done_text(struct errand_job *job, const char *name, const char 
 bool errand_step_done(struct errand_job *job, const char *name, const json_t *result,
                       const char **error)
 {
-    char *text = json_text_of(result);
-    if (!text)
-        return step_refuse(job, name, "its result is no JSON value of at most 32 levels", error);
-    bool done = errand_step_done_text(job, name, text, error);
-    free(text);
-    return done;
+    const char *text = errand_json_text(job, result);
+    return text ? errand_step_done_text(job, name, text, error)
+                : step_refuse(job, name, "its result is no JSON value of at most 32 levels", error);
 }

@@ -25,10 +25,10 @@ bool job_query(struct errand_job *job, const struct errand_statement *statement,
                const char *const *params, const struct errand_rows **rows, const char **error)
 {
     struct attempt *attempt = job->attempt;
+    attempt_check(attempt);
     struct db_unit *unit = db_unit_new(DB_TRANSACTION, on_query_done, attempt);
     db_unit_add(unit, statement, count, params);
-    db_pool_submit(attempt->host->db, unit, QUERY_TIMEOUT_MS);
-    attempt_sleep(attempt, WAIT_QUERY);
+    attempt_query(attempt, unit, QUERY_TIMEOUT_MS);
     attempt->sql_class = ERRAND_SQL_OK;
     if (!attempt->err) {
         *rows = (const struct errand_rows *)attempt->rows;
@@ -56,6 +56,7 @@ enum errand_sql_class errand_query_class(const struct errand_job *job)
 void errand_sleep(struct errand_job *job, int ms)
 {
     struct attempt *attempt = job->attempt;
+    attempt_check(attempt);
     if (attempt->cancelled)
         return;
     loop_timer_set(&attempt->sleep, clock_mono_us() + (int64_t)ms * 1000);
@@ -65,7 +66,11 @@ void errand_sleep(struct errand_job *job, int ms)
 void errand_rate_wait(struct errand_job *job)
 {
     struct attempt *attempt = job->attempt;
-    if (attempt->cancelled || attempt->host->queue_calls->rate_wait(attempt->queue, attempt))
+    attempt_check(attempt);
+    if (attempt->cancelled)
         return;
-    attempt_sleep(attempt, WAIT_RATE);
+    if (attempt->host->queue_calls->rate_wait(attempt->queue, attempt))
+        attempt_check(attempt);
+    else
+        attempt_sleep(attempt, WAIT_RATE);
 }

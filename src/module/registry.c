@@ -14,6 +14,7 @@ enum {
     KIND_ATTEMPTS_MAX = 1000,
     KIND_TIMEOUT_MS = 60000,
     KIND_TIMEOUT_MAX_MS = 86400000,
+    KIND_CANCEL_GRACE_MAX_MS = 60000,
     KIND_BATCH_MAX = 1000,
     KIND_LANES = 8,
     KIND_LANES_MAX = 64,
@@ -149,12 +150,13 @@ static bool kind_check(const struct registry *registry, const struct errand_modu
     if (kind->max_attempts < 0 || kind->max_attempts > KIND_ATTEMPTS_MAX || kind->timeout_ms < 0 ||
         kind->timeout_ms > KIND_TIMEOUT_MAX_MS || kind->batch_max < 0 ||
         kind->batch_max > KIND_BATCH_MAX || kind->queue_lanes < 0 ||
-        kind->queue_lanes > KIND_LANES_MAX)
+        kind->queue_lanes > KIND_LANES_MAX || kind->cancel_grace_ms < 0 ||
+        kind->cancel_grace_ms > KIND_CANCEL_GRACE_MAX_MS)
         return err_set(err, ERR_CONFIG,
                        "module %s: kind %s: max_attempts is 1-%d, timeout_ms 1-%d, batch_max 1-%d, "
-                       "queue_lanes 1-%d",
+                       "queue_lanes 1-%d, cancel_grace_ms 0-%d",
                        module->name, kind->name, KIND_ATTEMPTS_MAX, KIND_TIMEOUT_MAX_MS,
-                       KIND_BATCH_MAX, KIND_LANES_MAX);
+                       KIND_BATCH_MAX, KIND_LANES_MAX, KIND_CANCEL_GRACE_MAX_MS);
     return kind_check_retries(module, kind, err);
 }
 

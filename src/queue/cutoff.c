@@ -30,7 +30,7 @@ static size_t lane_cut_off(struct lane *lane)
     for (struct entry *entry = lane->held; entry; entry = entry->hh.next) {
         if (entry->gone || entry->state != ENTRY_RUNNING || entry->job->attempt->cut)
             continue;
-        attempt_cut(entry->job->attempt);
+        attempt_cut(entry->job->attempt, 0);
         count++;
     }
     return count;

@@ -140,10 +140,13 @@ void dispatch_on_finished(struct attempt *attempt)
 
 void dispatch_cancel(struct errand_job *job)
 {
+    struct attempt *attempt = job->attempt;
     job->cancelled = true;
     /* What a batch waits for is not this job's alone. */
-    if (job->attempt->count == 1)
-        attempt_cancel(job->attempt);
+    for (size_t i = 0; i < attempt->count; i++)
+        if (!attempt->jobs[i].cancelled)
+            return;
+    attempt_cancel(attempt);
 }
 
 /* ---- Choosing ---- */

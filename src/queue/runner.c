@@ -20,6 +20,10 @@
 #include <unistd.h>
 
 enum {
+    /* After stop_timeout_ms, for handlers that are ended and what their end brings; and of that for
+     * programs that they run, between SIGTERM and SIGKILL. */
+    STOP_CUT_MS = 2000,
+    STOP_CHILD_GRACE_MS = 1000,
     WORK_CONNECTIONS = 4,
     WRITE_CONNECTIONS = 3,
     SQL_CONNECTIONS = 4,
@@ -143,10 +147,17 @@ static void on_grace(void *owner)
     struct runner *runner = owner;
     if (runner->phase != RUNNER_STOPPING)
         return;
-    log_event(LOG_WARN, "stopping before every job ended", "jobs",
-              log_int((long long)(runner->dispatch.in_flight + runner->completion.count)), NULL);
-    joblog_flush(runner);
-    lease_leave(runner);
+    const char *jobs = log_int((long long)(runner->dispatch.in_flight + runner->completion.count));
+    if (runner->cutting) {
+        log_event(LOG_WARN, "stopping before every job ended", "jobs", jobs, NULL);
+        joblog_flush(runner);
+        lease_leave(runner);
+        return;
+    }
+    log_event(LOG_WARN, "time to stop is up, what still runs is ended", "jobs", jobs, NULL);
+    runner->cutting = true;
+    loop_timer_set(&runner->grace, clock_mono_us() + STOP_CUT_MS * 1000);
+    attempt_host_cut(&runner->host, STOP_CHILD_GRACE_MS);
 }
 
 static void on_signal(struct ev_loop *ev, struct ev_signal *watcher, int events)

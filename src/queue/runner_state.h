@@ -88,6 +88,7 @@ struct runner {
     struct limit_read limit_read;
     struct loop_timer cutoff;
     struct ev_signal on_term, on_int, on_hup;
+    bool cutting; /* stopping, and what still runs was ended */
     struct loop_timer grace, upkeep;
     bool acquiring, acquire_more, checking, asking_cancelled, ready;
     int64_t crash_seen_us; /* monotonic: a lane whose owner is gone, first seen; 0: none */

@@ -247,7 +247,7 @@ static bool on_rate_wait(void *owner, struct attempt *attempt)
     struct workqueue *queue = owner;
     int64_t next_us;
     if (queue->runner->phase != RUNNER_RUNNING) {
-        attempt->cancelled = true;
+        attempt_ask(attempt);
         return true;
     }
     if (workqueue_may_go(queue, &next_us)) {

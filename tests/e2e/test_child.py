@@ -3,13 +3,13 @@
 import os
 import signal
 import time
-import uuid
 from pathlib import Path
 
 import pytest
 
 from support.cluster import shared_cluster
 from support.errand import Errand, binary
+from support.process import Family, children_of, resident_kib
 from support.wait import QueueDatabase, until
 
 
@@ -23,31 +23,6 @@ def db():
 def errand(db):
     with Errand(db.dsn, ERRAND_STOP_TIMEOUT_MS="500") as errand:
         yield errand
-
-
-class Family:
-    """A shell that ignores SIGTERM, with a child of its own that does, too; all known by a word of their command lines."""
-
-    def __init__(self, script=None):
-        self.mark = uuid.uuid4().hex
-        self.argv = ["sh", "-c", script or "trap '' TERM; (trap '' TERM; while :; do sleep 1; done) & wait; sleep 60",
-                     self.mark]
-
-    def pids(self):
-        found = []
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                if self.mark.encode() in path.read_bytes():
-                    found.append(int(path.parent.name))
-            except OSError:
-                continue
-        return found
-
-    def wait_runs(self, count=2):
-        until(lambda: len(self.pids()) >= count, lambda: f"of the family run {self.pids()}")
-
-    def wait_gone(self, timeout=5):
-        until(lambda: not self.pids(), lambda: f"of the family still run {self.pids()}", timeout)
 
 
 def run_child(db, argv, **args):
@@ -121,17 +96,6 @@ def test_runner_that_stops_takes_its_programs_along(db, errand):
         family.wait_gone(2)
 
 
-def children_of(pid):
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            if int(path.read_text().rsplit(")", 1)[1].split()[1]) == pid:
-                found.append(int(path.parent.name))
-        except OSError:
-            continue
-    return found
-
-
 def test_runner_that_is_killed_takes_its_programs_along(db, errand):
     """And what they have started, whatever it ignores; then the warden ends, too."""
     runner = errand.start().wait_ready()
@@ -147,13 +111,6 @@ def test_runner_that_is_killed_takes_its_programs_along(db, errand):
         family.wait_gone(2)
     until(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes()
                           for pid in children), "the warden stays", timeout=2)
-
-
-def resident_kib(pid, field="VmHWM"):
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith(field):
-            return int(line.split()[1])
-    return 0
 
 
 def test_gigabyte_of_output_takes_no_memory(db, errand):

@@ -145,6 +145,26 @@ static void test_each_has_its_own_deadline(void **state)
     scene_close(&scene);
 }
 
+static void test_withdrawn_unit_is_gone(void **state)
+{
+    (void)state;
+    struct scene scene;
+    struct sent sent[4];
+    scene_open(&scene, nowhere, false);
+    scene.wanted = 2;
+    scene_submit(&scene, &sent[0], 'a', 100);
+    scene_submit(&scene, &sent[1], 'b', 100);
+    assert_true(db_pool_withdraw(&scene.pool, scene.pool.first));
+    scene_submit(&scene, &sent[2], 'c', 100);
+    assert_true(db_pool_withdraw(&scene.pool, scene.pool.first->next));
+    scene_submit(&scene, &sent[3], 'd', 100);
+    assert_int_equal(scene.pool.waiting, 2);
+    loop_run(&scene.loop);
+    assert_string_equal(scene.order, "bd");
+    db_pool_clear(&scene.pool);
+    scene_close(&scene);
+}
+
 static void test_clear_cancels_in_order(void **state)
 {
     (void)state;
@@ -312,6 +332,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_unsent_unit_ends_at_its_deadline),
         cmocka_unit_test(test_each_has_its_own_deadline),
+        cmocka_unit_test(test_withdrawn_unit_is_gone),
         cmocka_unit_test(test_clear_cancels_in_order),
         cmocka_unit_test(test_kept_connection_tells_each_failure),
         cmocka_unit_test(test_conninfo_that_cannot_be_read),

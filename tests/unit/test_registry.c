@@ -149,6 +149,7 @@ static void test_older_structs(void **state)
     assert_int_equal(two->errand->size, sizeof(struct errand_kind));
     assert_int_equal(two->errand->retry_count, 0);
     assert_false(two->errand->takes_no_token);
+    assert_int_equal(two->errand->cancel_grace_ms, 0);
     assert_null(two->module->stop);
     assert_int_equal(two->module->size, sizeof module);
     registry_clear(&registry);
@@ -287,6 +288,9 @@ static void test_numbers_out_of_range(void **state)
             sentence);
     refused((struct errand_kind)KIND(.name = "a", .run_batch = run_batch, .batch_max = 1001),
             sentence);
+    refused((struct errand_kind)KIND(.name = "a", .run = run, .cancel_grace_ms = -1),
+            "cancel_grace_ms 0-60000");
+    refused((struct errand_kind)KIND(.name = "a", .run = run, .cancel_grace_ms = 60001), sentence);
     refused((struct errand_kind)KIND(.name = "a", .run = run, .queue_lanes = -1),
             "queue_lanes 1-64");
     refused((struct errand_kind)KIND(.name = "a", .run = run, .queue_lanes = 65),
