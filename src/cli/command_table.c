@@ -420,6 +420,19 @@ const struct command command_table[] = {
      .needs = COMMAND_NEEDS_SETTINGS,
      .role = "errand_operator",
      .run = cmd_webhook_replay},
+    {.name = "webhook trigger",
+     .arguments = "[TYPE]",
+     .summary = "send a signed sample event to a running errand, for development",
+     .details =
+         "TYPE as Resend and Lemon Squeezy call it (email.bounced, subscription_created); without "
+         "it they "
+         "are\nlisted. It is signed with the secret of the settings. --with data.email_id=ID "
+         "changes what the "
+         "sample\nsays; $now, $now+30d and $uuid stand for a time and a new id. Asks no database.",
+     .flags = cmd_webhook_trigger_flags,
+     .args_max = 1,
+     .needs = COMMAND_NEEDS_SETTINGS,
+     .run = cmd_webhook_trigger},
     {.name = "webhook verify",
      .arguments = "FILE",
      .summary = "say whether a webhook's signature is right, and if not why",
