@@ -336,17 +336,17 @@ enum {
     ERRAND_SIGNALS_MAX = 1000
 };
 /* Waits for a signal without a slot, a connection or any memory: where it is not there yet, the
- * attempt ends at this call, and does not count as one. The job is run again from the top when the
- * signal comes or timeout_ms are up (at most ten years; negative: it waits for ever; 0: only a
- * look), and then this call returns at once; so take as steps what is not to be done again. Of the
- * attempt that ended so no effect and no result stays. In every later attempt the call ends as it
- * did: with the same payload, or without, when the time was up (what is sent afterwards is
- * refused), counted from the first call. True: *payload is the signal's JSON as PostgreSQL writes
- * it, until the attempt ends, or NULL: the time is up. False: *error (NULL: not wanted; until the
- * attempt ends) says that the database could not be reached, that the job is no longer this
- * attempt's own, or what is wrong with the name (1 to 200 bytes): finish the job. Of several jobs
- * in run_batch, the one that is to wait is finished by the call, which returns false; go on with
- * the others. */
+ * attempt ends at this call, which does not come back (see errand_cleanup), and does not count as
+ * one. The job is run again from the top when the signal comes or timeout_ms are up (at most ten
+ * years; negative: it waits for ever; 0: only a look), and then this call returns at once; so take
+ * as steps what is not to be done again. Of the attempt that ended so no effect and no result
+ * stays. In every later attempt the call ends as it did: with the same payload, or without, when
+ * the time was up (what is sent afterwards is refused), counted from the first call.
+ * True: *payload is the signal's JSON as PostgreSQL writes it, until the attempt ends, or NULL: the
+ * time is up. False: *error (NULL: not wanted; until the attempt ends) says that the database could
+ * not be reached, that the job is no longer this attempt's own, or what is wrong with the name (1
+ * to 200 bytes): finish the job. In run_batch, of which other jobs go on, the call returns false,
+ * too, for a job that is to wait, and nothing that is done to that job afterwards counts. */
 bool errand_wait(struct errand_job *job, const char *name, int64_t timeout_ms, const char **payload,
                  const char **error);
 

@@ -66,19 +66,25 @@ static void waits_end(struct errand_job *job, const json_t *results)
         errand_done(job);
 }
 
+static void waits_free(void *results)
+{
+    json_decref(results);
+}
+
 void waits_run(struct errand_job *job)
 {
     const json_t *names = waits_arg(job, "signals"), *name;
     json_t *results = json_array();
     size_t i;
     bool going = true;
+    errand_cleanup(job, waits_free, results);
     if (json_is_true(waits_arg(job, "effect")))
         waits_effect(job);
     json_array_foreach(names, i, name) going =
         going && waits_one(job, json_string_value(name), i, results);
     if (going)
         waits_end(job, results);
-    json_decref(results);
+    errand_cleanup_now(job, waits_free, results);
 }
 
 void waits_run_batch(struct errand_job *const *jobs, size_t count)

@@ -2,6 +2,8 @@
  */
 #include "module/ask.h"
 
+#include "loop/coro.h"
+
 #include <stdlib.h>
 
 static const int64_t WAIT_MAX_MS = INT64_C(3650) * 86400 * 1000;
@@ -17,6 +19,7 @@ static void signal_build(struct errand_job *job, struct db_unit *unit, const voi
     job->attempt->host->queue_calls->signal(job, unit, question->name, question->timeout_ms);
 }
 
+/* Comes back only in a batch, of which other jobs go on. */
 static bool signal_wait(struct errand_job *job, const char *name, int64_t until_us,
                         const char **error)
 {
@@ -26,6 +29,8 @@ static bool signal_wait(struct errand_job *job, const char *name, int64_t until_
     outcome->code = OUTCOME_WAIT;
     outcome->wait_until_us = until_us;
     outcome->text = arena_strdup(&job->attempt->arena, name);
+    if (job->attempt->kind->errand->run)
+        coro_unwind();
     if (error)
         *error = "the job waits for it, and goes on in another attempt";
     return false;

@@ -217,7 +217,7 @@ def test_dead_and_redriven_it_has_its_signals_yet(db, errand):
     assert runner.terminate() == 0
 
 
-def test_stopped_while_it_comes_to_its_wait(db, errand):
+def test_it_may_come_to_its_wait_while_the_runner_stops(db, errand):
     runner = errand.start().wait_ready()
     id = db.enqueue("probe.wait", {"signals": ["go"], "sleep_ms": 2000})
     until(lambda: db.one("select sum(running) from errand.runner") == 1, db.state)
