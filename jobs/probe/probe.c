@@ -18,6 +18,7 @@
  *     probe.steps                              a job of several steps: steps.c
  *     probe.wait                               a job that waits for signals: waits.c
  *     probe.http {"url": "http://..."}         sends a request (see request.h)
+ *     probe.stream {"url": "http://..."}       reads an answer as it comes: stream.c
  *     probe.none                               does nothing, whatever its args: what errand itself
  * costs
  *     probe.child {"argv": [...]}              runs a program, see child.h
@@ -31,6 +32,7 @@
 #include "probe_sql.h"
 #include "request.h"
 #include "steps.h"
+#include "stream.h"
 #include "stubborn.h"
 #include "values.h"
 #include "waits.h"
@@ -262,6 +264,7 @@ static const struct errand_kind probe_kinds[] = {
      .batch_max = 10,
      .run_batch = waits_run_batch},
     {.size = sizeof(struct errand_kind), .name = "probe.http", .run = probe_http},
+    {.size = sizeof(struct errand_kind), .name = "probe.stream", .run = stream_run},
     {.size = sizeof(struct errand_kind), .name = "probe.enqueue", .run = probe_enqueue},
     {.size = sizeof(struct errand_kind), .name = "probe.values", .run = probe_values},
     {.size = sizeof(struct errand_kind), .name = "probe.stubborn", .run = probe_stubborn},

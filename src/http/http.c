@@ -20,6 +20,7 @@ enum {
     HTTP_MAX_HEADER_BYTES = 64 * 1024,
     HTTP_IDLE_CONNECTIONS = 256, /* kept: fewer than wait at once would be made anew each time */
     HTTP_IDLE_HANDLES = 128,
+    HTTP_STREAM_BUFFER_BYTES = 16 * 1024,
     HTTP_BUFFER_BYTES =
         1024 /* of curl, for each request that is under way; its default is 16 KiB */
 };
@@ -31,6 +32,7 @@ struct http {
     struct loop_deferred reap;     /* messages are read outside of curl's callbacks */
     CURL *idle[HTTP_IDLE_HANDLES]; /* reset, to be taken again */
     size_t idle_count;
+    struct http_call *news; /* streams of which there is something to tell, a list */
 };
 
 struct http_socket {
@@ -52,6 +54,9 @@ struct http_call {
     bool too_large, running, header_whole;
     void (*on_done)(struct http_call *call, void *owner);
     void *owner;
+    bool is_stream, paused, has_head, has_ended; /* of a stream, the last two as it was told */
+    struct http_call *news_next, **news_at;      /* news_at: NULL while it stands in no list */
+    size_t received_bytes, max_bytes;
 };
 
 /* ---- Between curl and the loop ---- */
@@ -120,9 +125,10 @@ static void call_set_result(struct http_call *call, CURLcode code)
     curl_easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &connected);
     curl_easy_getinfo(call->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
     bool was_sent = connected > 0 || sent > 0;
+    call->has_head = call->header_whole && status >= 200;
     answer->status = (int)status;
-    answer->body = buf_text(&call->body);
-    answer->body_bytes = call->body.length;
+    answer->body = call->is_stream ? "" : buf_text(&call->body);
+    answer->body_bytes = call->is_stream ? 0 : call->body.length;
     if (code == CURLE_OK && call->header_whole) {
         answer->result = ERRAND_HTTP_OK;
         return;
@@ -144,6 +150,61 @@ static void call_set_result(struct http_call *call, CURLcode code)
              : call->curl_error[0] ? call->curl_error
                                    : curl_easy_strerror(code));
 }
+
+/* ---- News of streams ---- */
+
+static void call_add_news(struct http_call *call)
+{
+    struct http *http = call->http;
+    loop_defer(http->loop, &http->reap);
+    if (call->news_at)
+        return;
+    call->news_next = http->news;
+    call->news_at = &http->news;
+    if (http->news)
+        http->news->news_at = &call->news_next;
+    http->news = call;
+}
+
+static void call_leave_news(struct http_call *call)
+{
+    if (!call->news_at)
+        return;
+    *call->news_at = call->news_next;
+    if (call->news_next)
+        call->news_next->news_at = call->news_at;
+    call->news_at = NULL;
+}
+
+/* The head of an answer, not that of an interim one before it (100 Continue). */
+static void call_look_for_head(struct http_call *call)
+{
+    long status = 0;
+    if (call->has_head || !call->header_whole)
+        return;
+    curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+    call->has_head = status >= 200;
+    call->answer.status = (int)status;
+    call->answer.body = "";
+}
+
+/* Who is told may end any stream, and have more of one come: that is told in the next round. */
+static void http_tell_news(struct http *http)
+{
+    struct http_call *now = http->news;
+    http->news = NULL;
+    if (now)
+        now->news_at = &now;
+    while (now) {
+        struct http_call *call = now;
+        call_leave_news(call);
+        call_look_for_head(call);
+        if (call->has_head)
+            call->on_done(call, call->owner);
+    }
+}
+
+/* ---- Handles ---- */
 
 static CURL *http_take_handle(struct http *http)
 {
@@ -189,8 +250,11 @@ static void http_reap(void *owner)
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &call);
         call_set_result(call, code);
         call_end_exchange(call);
+        call->has_ended = true;
+        call_leave_news(call);
         call->on_done(call, call->owner);
     }
+    http_tell_news(http);
 }
 
 /* ---- Data ---- */
@@ -199,10 +263,19 @@ static size_t on_body(char *data, size_t size, size_t count, void *owner)
 {
     struct http_call *call = owner;
     size_t length = size * count;
-    if (buf_add(&call->body, data, length))
-        return length;
-    call->too_large = true;
-    return 0;
+    if (call->is_stream && call->body.length >= HTTP_STREAM_BYTES) {
+        call->paused = true;
+        return CURL_WRITEFUNC_PAUSE;
+    }
+    call->received_bytes += length;
+    if (call->max_bytes && call->received_bytes > call->max_bytes) {
+        call->too_large = true;
+        return 0;
+    }
+    buf_add(&call->body, data, length);
+    if (call->is_stream)
+        call_add_news(call);
+    return length;
 }
 
 static size_t on_header(char *data, size_t size, size_t count, void *owner)
@@ -211,11 +284,15 @@ static size_t on_header(char *data, size_t size, size_t count, void *owner)
     size_t length = size * count;
     if (length > 5 && memcmp(data, "HTTP/", 5) == 0)
         buf_reset(&call->header);
+    else if (call->header_whole)
+        return length; /* a trailer, behind the body */
     call->header_whole = length <= 2 && data[0] != ' ' && data[length - 1] == '\n';
     if (!buf_add(&call->header, data, length)) {
         call->too_large = true;
         return 0;
     }
+    if (call->is_stream && call->header_whole)
+        call_add_news(call);
     return length;
 }
 
@@ -363,8 +440,8 @@ static void call_set_options(struct http_call *call, const struct errand_request
     call_set_body(call, request);
 }
 
-struct http_call *http_start(struct http *http, const struct errand_request *request,
-                             void (*on_done)(struct http_call *call, void *owner), void *owner)
+static struct http_call *call_new(struct http *http, const struct errand_request *request,
+                                  void (*on_done)(struct http_call *call, void *owner), void *owner)
 {
     if (!http->multi)
         http_set_up(http);
@@ -373,21 +450,89 @@ struct http_call *http_start(struct http *http, const struct errand_request *req
     call->on_done = on_done;
     call->owner = owner;
     call->failpoint = request->failpoint ? mem_strdup(request->failpoint) : NULL;
-    buf_init(&call->body,
-             request->max_response_bytes ? request->max_response_bytes : HTTP_MAX_BODY_BYTES);
+    buf_init(&call->body, 0);
     buf_init(&call->header, HTTP_MAX_HEADER_BYTES);
     call->easy = http_take_handle(http);
     call_set_options(call, request);
-    call->running = true;
-    curl_multi_add_handle(http->multi, call->easy);
     return call;
+}
+
+static struct http_call *call_start(struct http_call *call)
+{
+    call->running = true;
+    curl_multi_add_handle(call->http->multi, call->easy);
+    return call;
+}
+
+struct http_call *http_start(struct http *http, const struct errand_request *request,
+                             void (*on_done)(struct http_call *call, void *owner), void *owner)
+{
+    struct http_call *call = call_new(http, request, on_done, owner);
+    call->max_bytes =
+        request->max_response_bytes ? request->max_response_bytes : HTTP_MAX_BODY_BYTES;
+    return call_start(call);
 }
 
 void http_call_free(struct http_call *call)
 {
     call_end_exchange(call);
+    call_leave_news(call);
     buf_clear(&call->body);
     buf_clear(&call->header);
     free(call->failpoint);
     free(call);
+}
+
+/* ---- Streams ---- */
+
+struct http_call *http_open(struct http *http, const struct errand_request *request,
+                            void (*on_news)(struct http_call *call, void *owner), void *owner)
+{
+    struct http_call *call = call_new(http, request, on_news, owner);
+    call->is_stream = true;
+    call->max_bytes = request->max_response_bytes;
+    curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
+    curl_easy_setopt(call->easy, CURLOPT_BUFFERSIZE, (long)HTTP_STREAM_BUFFER_BYTES);
+    /* Of a stream of HTTP/2 that is not read libcurl would take in 32 MiB all the same. */
+    curl_easy_setopt(call->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    return call_start(call);
+}
+
+bool http_call_has_head(const struct http_call *call)
+{
+    return call->has_head;
+}
+
+bool http_call_has_ended(const struct http_call *call)
+{
+    return call->has_ended;
+}
+
+static void call_end_early(struct http_call *call, CURLcode code)
+{
+    call_set_result(call, code);
+    call_end_exchange(call);
+    call_leave_news(call);
+    call->has_ended = true;
+}
+
+void http_call_take(struct http_call *call, struct buf *into)
+{
+    struct buf emptied = *into;
+    buf_reset(&emptied);
+    *into = call->body;
+    call->body = emptied;
+    if (!call->paused || call->has_ended)
+        return;
+    call->paused = false;
+    /* Hands over at once what libcurl has kept. */
+    curl_easy_pause(call->easy, CURLPAUSE_CONT);
+    if (call->too_large)
+        call_end_early(call, CURLE_WRITE_ERROR);
+}
+
+void http_call_time_out(struct http_call *call, const char *error)
+{
+    call_end_early(call, CURLE_OPERATION_TIMEDOUT);
+    snprintf(call->answer.error, sizeof call->answer.error, "%s", error);
 }

@@ -7,6 +7,7 @@
 #include "loop/loop.h"
 
 #include <errand/errand.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct http;
@@ -37,5 +38,23 @@ const char *http_call_header(const struct http_call *call, const char *name);
 int64_t http_call_retry_after_ms(const struct http_call *call);
 void http_call_free(struct http_call *call); /* also ends one that is under way, without on_done;
                                                 not inside on_done */
+
+/* ---- Answers that are read as they come ---- */
+
+enum { HTTP_STREAM_BYTES = 256 * 1024 };
+
+/* As http_start, but the body is handed out piece by piece; timeout_ms 0 and max_response_bytes 0:
+ * none. on_news comes when the head is there, when there is body to take, and when it has ended,
+ * well or not: later, never inside a call of here. About HTTP_STREAM_BYTES wait to be taken; then
+ * the other side waits. */
+struct http_call *http_open(struct http *http, const struct errand_request *request,
+                            void (*on_news)(struct http_call *call, void *owner), void *owner);
+bool http_call_has_head(const struct http_call *call);  /* its answer has the status */
+bool http_call_has_ended(const struct http_call *call); /* its answer has the result; no more news,
+                                                           but some body may be left to take */
+/* Puts what has come of the body in the place of into's contents. */
+void http_call_take(struct http_call *call, struct buf *into);
+/* Ends it as one whose time is up; without on_news. */
+void http_call_time_out(struct http_call *call, const char *error);
 
 #endif

@@ -126,6 +126,7 @@ static void attempt_body(void *owner)
     cleanup_run_all(attempt);
     if (attempt->child)
         child_free(attempt->child);
+    streams_free_all(attempt);
     for (size_t i = 0; i < attempt->count; i++)
         outcome_complete(&attempt->jobs[i].outcome, unwound);
     attempt->returned = true;
@@ -219,6 +220,11 @@ static void attempt_interrupt(struct attempt *attempt)
     case WAIT_HTTP:
         http_call_free(attempt->call);
         attempt->call = NULL;
+        attempt->head = NULL;
+        attempt_wake(attempt);
+        break;
+    case WAIT_STREAM:
+        streams_end_all(attempt);
         attempt_wake(attempt);
         break;
     case WAIT_TIME:

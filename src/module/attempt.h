@@ -118,7 +118,15 @@ struct attempt_host {
     int log_kept;            /* the least level of lines that the queue wants */
 };
 
-enum attempt_wait { WAIT_NONE, WAIT_QUERY, WAIT_HTTP, WAIT_TIME, WAIT_RATE, WAIT_CHILD };
+enum attempt_wait {
+    WAIT_NONE,
+    WAIT_QUERY,
+    WAIT_HTTP,
+    WAIT_TIME,
+    WAIT_RATE,
+    WAIT_CHILD,
+    WAIT_STREAM
+};
 
 struct attempt {
     struct attempt_host *host;
@@ -128,7 +136,9 @@ struct attempt {
     struct coro *coro;
     struct loop_timer timer, sleep;
     enum attempt_wait waiting;
-    struct http_call *call;                    /* of the last errand_http */
+    struct http_call *call;                    /* of the last errand_http; NULL: none */
+    const struct http_call *head;              /* whose head errand_http_header reads; NULL: none */
+    struct errand_http_stream *streams;        /* that are open */
     struct child *child;                       /* that runs; NULL: none */
     struct db_unit *unit;                      /* that it waits for */
     void (*call_off)(struct attempt *attempt); /* of the statement under way; NULL: it is awaited */
@@ -194,5 +204,12 @@ void job_add_effect(struct errand_job *job, const struct errand_statement *state
 void attempt_query(struct attempt *attempt, struct db_unit *unit, int timeout_ms);
 /* For a call that may turn out not to wait: does not come back when the attempt is unwound. */
 void attempt_check(struct attempt *attempt);
+
+/* What came of a call, in the attempt's arena; of none (NULL): that the job was cancelled. */
+void attempt_fill_response(struct attempt *attempt, const struct http_call *call,
+                           struct errand_response *response);
+/* job_stream.c: ends the exchanges of all streams, whoever waits for one; and the streams. */
+void streams_end_all(struct attempt *attempt);
+void streams_free_all(struct attempt *attempt);
 
 #endif

@@ -10,13 +10,14 @@ static void on_http_done(struct http_call *call, void *owner)
     attempt_wake(owner);
 }
 
-static void response_fill(struct attempt *attempt, struct errand_response *response)
+void attempt_fill_response(struct attempt *attempt, const struct http_call *call,
+                           struct errand_response *response)
 {
     *response = (struct errand_response){
         .result = ERRAND_HTTP_CANCELLED, .body = "", .error = "the job was asked to end"};
-    if (!attempt->call)
+    if (!call)
         return;
-    const struct http_answer *answer = http_call_answer(attempt->call);
+    const struct http_answer *answer = http_call_answer(call);
     response->result = answer->result;
     response->status = answer->status;
     response->body = arena_strndup(&attempt->arena, answer->body, answer->body_bytes);
@@ -34,12 +35,14 @@ void errand_http(struct errand_job *job, const struct errand_request *request,
         http_call_free(attempt->call);
         attempt->call = NULL;
     }
+    attempt->head = NULL;
     if (!attempt->cancelled) {
         attempt->call =
             http_start(attempt->host->http, job_trace_request(job, request), on_http_done, attempt);
         attempt_sleep(attempt, WAIT_HTTP);
+        attempt->head = attempt->call;
     }
-    response_fill(attempt, response);
+    attempt_fill_response(attempt, attempt->call, response);
     response->started_us = started_us;
     response->ended_us = errand_now_us(job);
 }
@@ -47,7 +50,7 @@ void errand_http(struct errand_job *job, const struct errand_request *request,
 const char *errand_http_header(const struct errand_job *job, const char *name)
 {
     struct attempt *attempt = job->attempt;
-    const char *value = attempt->call ? http_call_header(attempt->call, name) : NULL;
+    const char *value = attempt->head ? http_call_header(attempt->head, name) : NULL;
     return value ? arena_strdup(&attempt->arena, value) : NULL;
 }
 
@@ -72,5 +75,5 @@ enum errand_http_class errand_http_class(const struct errand_response *response)
 
 int64_t errand_http_retry_after_ms(const struct errand_job *job)
 {
-    return job->attempt->call ? http_call_retry_after_ms(job->attempt->call) : -1;
+    return job->attempt->head ? http_call_retry_after_ms(job->attempt->head) : -1;
 }
