@@ -1,6 +1,7 @@
 /* {"log": ["text", {"warn": "text"}, [255, 65]]}   lines: of level info, of a named one, and of
  *                                                 bytes, which need be no text and may be 0
- * {"log_count": 300}                              so many lines more, with their numbers */
+ * {"log_count": 300, "log_pad": 2000}             so many lines more, with their numbers, and with
+ *                                                 blanks up to a length */
 #include "log.h"
 
 #include <string.h>
@@ -33,6 +34,7 @@ void probe_log(struct errand_job *job, const json_t *args)
 {
     const json_t *lines = json_object_get(args, "log"), *line;
     json_int_t count = json_integer_value(json_object_get(args, "log_count"));
+    int pad = (int)json_integer_value(json_object_get(args, "log_pad"));
     size_t i;
     json_array_foreach(lines, i, line)
     {
@@ -44,5 +46,5 @@ void probe_log(struct errand_job *job, const json_t *args)
             log_level(job, line);
     }
     for (json_int_t n = 1; n <= count; n++)
-        errand_log(job, ERRAND_INFO, "line %" JSON_INTEGER_FORMAT, n);
+        errand_log(job, ERRAND_INFO, "%*sline %" JSON_INTEGER_FORMAT, pad, "", n);
 }

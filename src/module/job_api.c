@@ -139,7 +139,7 @@ void errand_log(struct errand_job *job, enum errand_level level, const char *for
     log_line_format(&line, format, args);
     va_end(args);
     log_event((enum log_level)level, buf_text(&line), "kind", job->attempt->kind->name, "job",
-              log_int(job->id), NULL);
+              log_int(job->id), "trace", errand_trace_span(job), NULL);
     if (kept)
         host->queue_calls->log(job, (int)level, buf_text(&line));
     buf_clear(&line);

@@ -1,10 +1,12 @@
 """Log lines of jobs, kept in the database: all of them in their order, however an attempt ends, and nothing for jobs that have none."""
 
+import contextlib
 import datetime
 import json
 import re
 import signal
 
+import psycopg2
 import pytest
 
 from support.cluster import shared_cluster
@@ -197,6 +199,40 @@ def test_lines_that_the_database_refuses_fail_no_job(db, errand):
     db.wait_ended(later)
     db.wait("select count(*) = 1 from errand.job_logs where id = %s", later)
     assert runner.terminate() == 0
+
+
+@contextlib.contextmanager
+def locked(db):
+    """Somebody has the table of the lines for himself."""
+    with contextlib.closing(psycopg2.connect(db.dsn)) as other:
+        other.cursor().execute("lock table errand.job_log in access exclusive mode")
+        yield
+        other.rollback()
+
+
+def test_a_locked_table_holds_no_job_up(db, errand):
+    runner = errand.start().wait_ready()
+    with locked(db):
+        ids = db.enqueue_many(20, {"log": ["a"]}) + db.enqueue_many(20, {"log": ["a"], "effect": "with"})
+        for id in ids:
+            assert db.wait_ended(id).state == "done"
+    db.wait("select count(*) = 40 from errand.job_log")
+    assert runner.terminate() == 0
+
+
+def test_what_waits_is_bounded(db, errand):
+    """100 jobs of 200 lines of 2 KB have 40 MB to say; 32 MiB of it wait while the table is locked."""
+    runner = errand.start(env={"ERRAND_LOG_LEVEL": "warn"})
+    with locked(db):
+        ids = db.enqueue_many(100, {"log_count": 200, "log_pad": 2000})
+        db.wait("select count(*) = 100 from errand.history", timeout=40)
+    db.wait("select count(*) > 16000 from errand.job_log", timeout=40)
+    db.wait_ended(db.enqueue("probe.run", {"log": ["and then"]}))
+    assert runner.terminate() == 0
+    kept, told = db.row(
+        "select count(*) filter (where message like '%%line %%'), sum(substring(message from '^([0-9]+) more lines')::integer) from errand.job_log")
+    assert 14000 < kept < 17000 and kept + told == 20000
+    assert db.one("select count(*) from errand.job_log where message = 'and then'") == 1
 
 
 def test_through_an_outage_no_line_is_lost_or_stands_twice(db, errand):

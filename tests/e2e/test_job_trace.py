@@ -79,6 +79,15 @@ def test_a_job_without_a_trace_has_none(db, errand, server):
     assert db.one("select trace from errand.job where id = %s", made.result["id"]) is None
 
 
+def test_log_lines_name_it(db):
+    with Errand(db.dsn) as errand:
+        runner = errand.start().wait_ready()
+        db.wait_ended(db.enqueue("probe.run", {"log": ["traced"]}, trace=TRACE))
+        assert is_child(runner.wait_log(r"event=traced .*trace=(\S+)")[1])
+        db.wait_ended(db.enqueue("probe.run", {"log": ["plain"]}))
+        assert "trace=" not in runner.wait_log(r"event=plain .*$")[0]
+
+
 def test_it_is_shown(db, errand):
     id = db.enqueue("probe.run", trace=TRACE)
     db.wait_ended(id)
