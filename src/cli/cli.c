@@ -318,9 +318,10 @@ static bool cli_load(struct cli *cli, int *status)
     bool ok = settings_load_core(cli->settings, cli->config, &err);
     if (ok) {
         cli_load_plugins(cli);
-        if (!cli_take_late(cli, status))
+        ok = source_declare(cli->settings, &err);
+        if (ok && !cli_take_late(cli, status))
             return false;
-        ok = settings_load(cli->settings, cli->config, &err);
+        ok = ok && settings_load(cli->settings, cli->config, &err);
     }
     if (!ok) {
         *status = failure_tell(cli, FAILURE_USAGE, err.text, "");

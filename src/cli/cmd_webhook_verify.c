@@ -17,7 +17,7 @@
 
 const struct command_flag cmd_webhook_verify_flags[] = {
     {"source", "NAME", "who sent it (default: the last word of the path /webhooks/NAME)"},
-    {"secret-file", "FILE", "the signing secret (default: the settings webhook.NAME_secret)"},
+    {"secret-file", "FILE", "the signing secret (default: the settings of the source)"},
     {"hex-header", "NAME", "a source of your own signs with HMAC-SHA256 as hex in this header"},
     {NULL, NULL, NULL},
 };
@@ -26,7 +26,8 @@ const struct command_flag cmd_webhook_verify_flags[] = {
 struct verification {
     struct request_file file;
     struct signature_keys keys;
-    struct source own; /* of a source that errand does not know */
+    struct source_list sources;
+    struct source own; /* of a source that stands in no setting */
     const struct source *source;
 };
 
@@ -44,12 +45,15 @@ static bool source_choose(const struct cli *cli, struct verification *verificati
         name = target + strlen(path);
     if (!name || !*name)
         return err_set(err, ERR_CONFIG, "the file does not tell its source: add --source NAME");
-    verification->source = header ? NULL : source_find(name);
+    if (!header && !source_list_init(&verification->sources, cli->settings, err))
+        return false;
+    verification->source = header ? NULL : source_list_find(&verification->sources, name);
     if (verification->source)
         return true;
     if (!cli_flag(cli, "secret-file"))
         return err_set(err, ERR_CONFIG,
-                       "errand knows no settings of the source %.63s: add --secret-file FILE",
+                       "errand knows no settings of the source %.63s: add --secret-file FILE, or "
+                       "the name to webhook_sources",
                        name);
     verification->own = (struct source){
         .name = name, .scheme = header ? SIGNATURE_HEX : SIGNATURE_STANDARD, .header = header};
@@ -85,6 +89,7 @@ static bool verification_read(const struct cli *cli, struct verification *verifi
         (secret ? keys_from_file(verification, secret, err)
                 : source_keys(verification->source, cli->settings, &verification->keys, err)))
         return true;
+    source_list_clear(&verification->sources);
     request_file_clear(&verification->file);
     return false;
 }
@@ -157,6 +162,7 @@ int cmd_webhook_verify(struct cli *cli)
     status = verdict == SIGNATURE_RIGHT ? tell_right(cli, verification, id)
                                         : tell_wrong(cli, verification, &request, verdict);
     signature_keys_clear(&verification->keys);
+    source_list_clear(&verification->sources);
     request_file_clear(&verification->file);
     free(verification);
     return status;

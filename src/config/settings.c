@@ -12,6 +12,7 @@
 
 #include <assert.h>
 #include <ctype.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +32,7 @@ struct settings_slot {
 
 struct settings {
     struct settings_section *sections;
-    size_t section_count;
+    size_t section_count, borrowed_count; /* the names of those behind these are ours */
     struct settings_slot *slots;
     size_t slot_count;
     char **tolerated;
@@ -66,7 +67,8 @@ void settings_extend(struct settings *settings, const struct settings_section *s
     settings->sections = sections;
     settings->slots = mem_resize(settings->slots, (settings->slot_count + section->count + 1) *
                                                       sizeof *settings->slots);
-    settings_add_section(settings, section);
+    settings_add_section(settings, &(struct settings_section){mem_strdup(section->name),
+                                                              section->table, section->count});
     free(old);
 }
 
@@ -90,6 +92,7 @@ struct settings *settings_new(const struct settings_section *modules, size_t cou
     settings_add_section(settings, &settings_core);
     for (size_t i = 0; i < count; i++)
         settings_add_section(settings, &modules[i]);
+    settings->borrowed_count = settings->section_count;
     buf_init(&settings->shown, 0);
     return settings;
 }
@@ -106,6 +109,8 @@ void settings_free(struct settings *settings)
     }
     for (size_t i = 0; i < settings->tolerated_count; i++)
         free(settings->tolerated[i]);
+    for (size_t i = settings->borrowed_count; i < settings->section_count; i++)
+        free((void *)(uintptr_t)settings->sections[i].name);
     free(settings->tolerated);
     buf_clear(&settings->shown);
     free(settings->slots);
@@ -182,8 +187,11 @@ static struct settings_slot *settings_named(const struct settings *settings, con
         err_set(err, ERR_CONFIG, "%s: section [%s] has no setting '%.80s'%s%s%s", where, section,
                 key, open, near ? near : "", near ? "'?" : "");
     else
-        err_set(err, ERR_CONFIG, "%s: there is no section [%.80s]%s%s%s", where, section, open,
-                near ? near : "", near ? "'?" : "");
+        err_set(err, ERR_CONFIG, "%s: there is no section [%.80s]%s%s%s%s", where, section, open,
+                near ? near : "", near ? "'?" : "",
+                strncmp(section, "webhook.", 8) == 0
+                    ? " (errand.webhook_sources names those of [webhook.NAME])"
+                    : "");
     return NULL;
 }
 
@@ -283,7 +291,7 @@ static void settings_variable(const struct settings_slot *slot, char *name, size
     else
         snprintf(name, size, "ERRAND_%s_%s", slot->section->name, slot->setting->name);
     for (; *name; name++)
-        *name = (char)toupper((unsigned char)*name);
+        *name = *name == '.' ? '_' : (char)toupper((unsigned char)*name);
 }
 
 static bool settings_load_environment(struct settings_slot *slot, struct err *err)
@@ -351,11 +359,20 @@ static void settings_keep_flag(struct settings_slot *slot, const char *name, con
     slot->flag_name = mem_strdup(name);
 }
 
+/* Behind the section, whose name may have a dot in it. NULL: there is no section and key. */
+static const char *assignment_dot(const char *assignment)
+{
+    const char *dot = NULL, *end = assignment + strcspn(assignment, "=");
+    for (const char *at = assignment; at < end; at++)
+        dot = *at == '.' ? at : dot;
+    return *end ? dot : NULL;
+}
+
 bool settings_flag(struct settings *settings, const char *assignment, struct err *err)
 {
     const char *equals = strchr(assignment, '=');
-    const char *dot = strchr(assignment, '.');
-    if (!equals || !dot || dot > equals)
+    const char *dot = assignment_dot(assignment);
+    if (!dot)
         return err_set(err, ERR_CONFIG, "flag --set: it takes section.key=value");
     char *section = mem_strndup(assignment, (size_t)(dot - assignment));
     char *key = mem_strndup(dot + 1, (size_t)(equals - dot - 1));
@@ -371,7 +388,8 @@ bool settings_flag(struct settings *settings, const char *assignment, struct err
 
 bool settings_knows(const struct settings *settings, const char *assignment)
 {
-    char *section = mem_strndup(assignment, strcspn(assignment, "."));
+    const char *dot = assignment_dot(assignment);
+    char *section = mem_strndup(assignment, dot ? (size_t)(dot - assignment) : 0);
     bool known = settings_section(settings, section) != NULL;
     free(section);
     return known;

@@ -21,7 +21,7 @@
 struct settings;
 
 struct settings_section {
-    const char *name; /* [a-z][a-z0-9_]* */
+    const char *name; /* [a-z][a-z0-9_]*; of the configuration's own making also NAME.NAME */
     const struct errand_setting *table;
     size_t count;
 };
@@ -33,7 +33,7 @@ void settings_free(struct settings *settings);
 /* Fills in errand's own section alone, whatever the others hold: what must be known before the
  * others' tables are. settings_load comes after it. */
 bool settings_load_core(struct settings *settings, const char *file, struct err *err);
-/* Before settings_load: one more section, borrowed like the others. */
+/* Before settings_load: one more section, its table borrowed like the others, its name copied. */
 void settings_extend(struct settings *settings, const struct settings_section *section);
 /* A section whose module is not there now: whatever is set in it is left alone. Without effect on
  * one that is there. */

@@ -44,6 +44,9 @@ static const struct errand_setting settings_core_table[] = {
      "by commas"},
     {"http_proxy_header", ERRAND_SETTING_TEXT, "X-Forwarded-For", NULL, 0, 0,
      "the header in which they tell it: X-Forwarded-For or Forwarded"},
+    {"webhook_sources", ERRAND_SETTING_TEXT, NULL, NULL, 0, 0,
+     "senders of webhooks besides those that errand knows, separated by commas; each has a section "
+     "[webhook.NAME]"},
 };
 
 const struct settings_section settings_core = {
@@ -71,6 +74,18 @@ static bool queues_are_valid(const char *list)
     }
 }
 
+static bool sources_are_valid(const char *list)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789_";
+    for (const char *at = list; *at; at += strspn(at, ", ")) {
+        size_t length = strcspn(at, ", ");
+        if (!length || length > 32 || *at < 'a' || *at > 'z' || strspn(at, allowed) < length)
+            return false;
+        at += length;
+    }
+    return true;
+}
+
 bool settings_core_accepts(const char *key, const char *value, const char **allowed)
 {
     enum log_level level;
@@ -94,6 +109,10 @@ bool settings_core_accepts(const char *key, const char *value, const char **allo
     if (strcmp(key, "queues") == 0) {
         *allowed = "* or queue names ([a-z0-9_.-], at most 63 bytes) separated by commas";
         return queues_are_valid(value);
+    }
+    if (strcmp(key, "webhook_sources") == 0) {
+        *allowed = "names ([a-z][a-z0-9_]*, at most 32 bytes) separated by commas";
+        return sources_are_valid(value);
     }
     if (strcmp(key, "name") == 0) {
         *allowed = "at most 200 bytes";

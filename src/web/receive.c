@@ -22,6 +22,7 @@ struct receive_source {
 
 struct receive {
     struct accept accept;
+    struct source_list list;
     struct receive_source *sources;
     size_t count;
 };
@@ -162,28 +163,37 @@ void receive_handle(struct receive *receive, const char *name, struct httpd_requ
 
 /* ---- From beginning to end ---- */
 
-static void receive_tell_unset(const struct receive_source *from)
+/* Of one that errand knows by itself it may be meant so. */
+static bool receive_check_set(const struct receive_source *from, struct err *err)
 {
+    const struct source *source = from->source;
     char setting[128];
-    snprintf(setting, sizeof setting, "%s.%s", source_settings.name, from->source->secret);
+    if (from->keys.count)
+        return true;
+    snprintf(setting, sizeof setting, "%s.%s", source->section, source->secret);
+    if (source_is_own(source))
+        return err_set(err, ERR_CONFIG, "%s is not set, and nothing is taken without it", setting);
     log_event(LOG_INFO, "no secret is set, so every webhook of this source is refused", "source",
-              from->source->name, "setting", setting, NULL);
+              source->name, "setting", setting, NULL);
+    return true;
 }
 
 bool receive_new(struct receive **made, struct loop *loop, const struct settings *settings,
                  struct err *err)
 {
+    struct source_list list;
+    if (!source_list_init(&list, settings, err))
+        return false;
     struct receive *receive = mem_zalloc(sizeof *receive);
     accept_init(&receive->accept, loop, settings);
-    receive->sources = mem_zalloc(source_count * sizeof *receive->sources);
+    receive->list = list;
+    receive->sources = mem_zalloc(list.count * sizeof *receive->sources);
     *made = receive;
-    for (size_t i = 0; i < source_count; i++) {
+    for (size_t i = 0; i < list.count; i++) {
         struct receive_source *from = &receive->sources[receive->count++];
-        from->source = &source_table[i];
-        if (!source_keys(from->source, settings, &from->keys, err))
+        from->source = &list.sources[i];
+        if (!source_keys(from->source, settings, &from->keys, err) || !receive_check_set(from, err))
             return false;
-        if (!from->keys.count)
-            receive_tell_unset(from);
     }
     return true;
 }
@@ -195,6 +205,7 @@ void receive_free(struct receive *receive)
     accept_clear(&receive->accept);
     for (size_t i = 0; i < receive->count; i++)
         signature_keys_clear(&receive->sources[i].keys);
+    source_list_clear(&receive->list);
     free(receive->sources);
     free(receive);
 }

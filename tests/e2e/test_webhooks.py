@@ -168,6 +168,81 @@ def test_paths_and_methods(db, sender):
     assert counts(db) == (1, 1)
 
 
+# ---- Sources of one's own ----
+
+OWN = {"ERRAND_WEBHOOK_SOURCES": "shop, forge", "ERRAND_WEBHOOK_SHOP_SECRET": SECRET, "ERRAND_WEBHOOK_SHOP_KIND": "shop.order",
+       "ERRAND_WEBHOOK_SHOP_TYPE": "event.name"}
+FILE = """
+[webhook.forge]
+scheme = hex
+header = X-Hub
+secret = forge words
+secret_old = %s
+kind = forge.push
+queue = hooks
+""" % PLAIN_SECRET
+
+
+def test_sources_of_ones_own(db):
+    """One from the environment, one from the file."""
+    db.sql("select errand.queue_create('hooks', 1) where not exists (select from errand.queue where name = 'hooks')")
+    with Errand(db.dsn) as other:
+        (other.dir / "conf").write_text(FILE)
+        with serving(db.dsn, "--config", str(other.dir / "conf"), **OWN, **SECRETS) as sender:
+            body = b'{"event":{"name":"order.made"}}'
+            assert sender.post("shop", body, standard(body, prefix="webhook")).status == 200
+            assert sender.post("shop", body, standard(body, "msg_2", key=b"x" * 24)).status == 401
+            for secret, status in (("forge words", 200), (PLAIN_SECRET, 200), ("other words", 401)):
+                body = json.dumps({"type": secret}).encode()
+                assert sender.post("forge", body, hexed(body, "x-hub", secret)).status == status
+            assert sender.resend(BODY, "msg_1").status == 200
+    rows = db.sql("select e.source, e.type, j.kind, j.queue from errand.webhook_event e join errand.jobs j on j.id = e.job_id order by 1, 2")
+    assert [tuple(row) for row in rows] == [("forge", "forge words", "forge.push", "hooks"), ("forge", PLAIN_SECRET, "forge.push", "hooks"),
+                                            ("resend", "email.delivered", "email.event", "email_event"), ("shop", "order.made", "shop.order", "default")]
+
+
+def test_verify_knows_them(db):
+    with Errand(db.dsn, **OWN) as errand:
+        (errand.dir / "conf").write_text(FILE)
+        (errand.dir / "request").write_bytes(b"POST /webhooks/forge HTTP/1.1\nX-Hub: " + hexed(BODY)["X-Signature"].encode() + b"\n\n" + BODY)
+        done = errand.run("webhook", "verify", "--config", str(errand.dir / "conf"), str(errand.dir / "request"))
+        assert done.stdout == f"forge:{hashlib.sha256(BODY).hexdigest()}: the signature is right\n"
+        done = errand.run("webhook", "verify", "--config", str(errand.dir / "conf"), "--set", "webhook.forge.secret_old=another",
+                          str(errand.dir / "request"), check=False)
+        assert done.returncode == 1 and "does not match" in done.stderr
+        settings = json.loads(errand.run("config", "--config", str(errand.dir / "conf"), "--json").stdout)
+        assert [item["value"] for item in settings if (item["section"], item["key"]) == ("webhook.forge", "secret")] == ["***"]
+
+
+@pytest.mark.parametrize("given, said", [
+    ({"SOURCES": "resend"}, "errand knows resend by itself"), ({"SOURCES": "shop,shop"}, "shop stands there twice"),
+    ({"SOURCES": "Shop"}, "errand.webhook_sources is 'Shop'"), ({"SOURCES": "shop."}, "errand.webhook_sources is 'shop.'"),
+    ({"SHOP_KIND": ""}, "webhook.shop.kind is not set"), ({"SHOP_KIND": "no kind"}, "webhook.shop.kind is 'no kind'"),
+    ({"SHOP_QUEUE": "_q"}, "webhook.shop.queue is '_q'"), ({"SHOP_SECRET": ""}, "webhook.shop.secret is not set"),
+    ({"SHOP_SECRET": "plain words"}, "webhook.shop.secret"), ({"SHOP_SCHEME": "sha1"}, "webhook.shop.scheme is 'sha1'"),
+    ({"SHOP_SCHEME": "hex"}, "webhook.shop.header is not set"), ({"SHOP_HEADER": "x"}, "webhook.shop.header is for the scheme hex"),
+    ({"SHOP_SCHEME": "hex", "SHOP_HEADER": "x y"}, "webhook.shop.header is 'x y'")], ids=lambda value: str(value)[:40])
+def test_sources_that_cannot_be(db, given, said):
+    env = {**OWN, "ERRAND_WEBHOOK_SOURCES": "shop", **{f"ERRAND_WEBHOOK_{name}": value for name, value in given.items()}}
+    with Errand(db.dsn, **env) as errand:
+        done = errand.run("run", "--http-listen", f"127.0.0.1:{free_port()}", check=False)
+        assert done.returncode in (1, 2) and said in done.stderr and "plain words" not in done.stderr, done.stderr
+
+
+def test_a_section_that_no_setting_names(db):
+    with Errand(db.dsn) as errand:
+        (errand.dir / "conf").write_text(FILE)
+        done = errand.run("config", "--config", str(errand.dir / "conf"), check=False)
+        assert done.returncode == 2 and "there is no section [webhook.forge]" in done.stderr and "webhook_sources" in done.stderr
+
+
+def test_a_queue_that_is_missing_loses_no_event(db):
+    with serving(db.dsn, **{**OWN, "ERRAND_WEBHOOK_SOURCES": "shop", "ERRAND_WEBHOOK_SHOP_QUEUE": "nowhere"}) as sender:
+        assert sender.post("shop", BODY, standard(BODY)).status == 200
+    event = db.row("select * from errand.webhooks")
+    assert (event.status, event.effect, event.job_id) == ("failed", 'no job was made: queue "nowhere" does not exist', None)
+
+
 ODD = {"empty": b"", "no JSON": b"\0\xff not JSON", "a list": b"[1]", "a number": b"7", "no type": b'{"data":{}}', "type is null": b'{"type":null}',
        "a long type": b'{"type":"%s"}' % (b"t" * 257), "a NUL in it": b'{"type":"a\\u0000b"}', "a NUL elsewhere": b'{"type":"t","x":"\\u0000"}',
        "no UTF-8": b'{"type":"\xff"}', "a lone surrogate": b'{"type":"\\ud800"}', "deep": b"[" * 100000, "1 MiB": b"x" * (1 << 20),
