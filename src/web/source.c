@@ -36,6 +36,14 @@ static const struct source known[] = {
 };
 enum { KNOWN = sizeof known / sizeof *known };
 
+const struct source *source_find(const char *name)
+{
+    for (size_t i = 0; i < KNOWN; i++)
+        if (strcmp(known[i].name, name) == 0)
+            return &known[i];
+    return NULL;
+}
+
 /* ---- Sources of one's own ---- */
 
 static const struct errand_setting own_table[] = {
@@ -72,14 +80,6 @@ static const char *names_of(const struct settings *settings)
     return names ? names : "";
 }
 
-static bool name_is_taken(const struct source *sources, size_t count, const char *name)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(sources[i].name, name) == 0)
-            return true;
-    return false;
-}
-
 bool source_declare(struct settings *settings, struct err *err)
 {
     const char *at = names_of(settings), *name;
@@ -90,7 +90,7 @@ bool source_declare(struct settings *settings, struct err *err)
         const char *any = arena_printf(&arena, "webhook.%s.kind=", name);
         if (settings_knows(settings, any))
             ok = err_set(err, ERR_CONFIG, "errand.webhook_sources: %s stands there twice", name);
-        else if (name_is_taken(known, KNOWN, name))
+        else if (source_find(name))
             ok = err_set(err, ERR_CONFIG,
                          "errand.webhook_sources: errand knows %s by itself; its secret is "
                          "webhook.%s_secret",

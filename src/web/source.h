@@ -25,6 +25,8 @@ extern const struct settings_section source_settings; /* [webhook] */
  * errand.webhook_sources. False: ERR_CONFIG, a name is taken. */
 bool source_declare(struct settings *settings, struct err *err);
 
+const struct source *source_find(const char *name); /* one that errand knows by itself, or NULL */
+
 struct source_list {
     struct arena arena;
     struct source *sources;
