@@ -57,6 +57,7 @@ struct runner {
     char *kinds; /* array literal of the kinds served */
     struct {
         bool untold, telling; /* what they are now, to the database */
+        bool refused;         /* it was told, and did not take it */
     } served;
     int concurrency, exit_code;
     int runners; /* that live and serve our queues, as of the last beat */

@@ -82,8 +82,12 @@ static void on_told(struct db_unit *unit, void *owner)
         log_event(runner->away_since_us ? LOG_DEBUG : LOG_WARN,
                   "telling the database of changed kinds failed", "error", unit->err.text, NULL);
         runner->served.untold = true;
+        /* What it will not take must not keep the jobs of all other kinds. */
+        runner->served.refused = unit->err.code == ERR_CONFIG || unit->err.code == ERR_PERMANENT;
+        lease_settings_read(runner);
         return;
     }
+    runner->served.refused = false;
     kind_settings_take(runner, db_unit_result(unit, unit->count - 1));
     lease_beat(runner); /* queues may have been made */
     served_tell(runner);
@@ -106,7 +110,8 @@ void served_tell(struct runner *runner)
 
 bool served_is_told(const struct runner *runner)
 {
-    return !runner->served.untold && !runner->served.telling;
+    bool to_be_told = runner->served.untold && !runner->served.refused;
+    return !to_be_told && !runner->served.telling;
 }
 
 /* ---- A change ---- */

@@ -33,9 +33,9 @@ def errand_env(database):
 
 
 class ErrandWorker(Worker):
-    def __init__(self, database, log):
+    def __init__(self, database, log, jobs=None):
         log.unlink(missing_ok=True)
-        super().__init__([binary(), "run"], errand_env(database), log)
+        super().__init__([binary(), "run"], {**errand_env(database), **({"ERRAND_JOBS": str(jobs)} if jobs else {})}, log)
 
     def wait_ready(self, timeout=20):
         deadline = time.monotonic() + timeout
@@ -54,6 +54,7 @@ class Errand:
 
     def __init__(self):
         self.workers = []
+        self.jobs, self.kind = None, None  # a directory of kinds that are files, and which of them the jobs are of
         done = subprocess.run([binary(), "version"], capture_output=True, text=True, check=True)
         self.version = done.stdout.strip()
 
@@ -68,12 +69,12 @@ class Errand:
             self._enqueue(database, number, min(CALL, later - number), 2 - number // CALL % priorities, True)
 
     def _enqueue(self, database, first, count, priority, later, url=None):
-        database.sql(ENQUEUE, {"kind": "probe.http" if url else "probe.none", "first": first, "last": first + count - 1,
+        database.sql(ENQUEUE, {"kind": self.kind or ("probe.http" if url else "probe.none"), "first": first, "last": first + count - 1,
                                "priority": priority, "later": later,
                                "more": json.dumps({**request(url), "method": "POST"} if url else {})})
 
     def start(self, database, target=0, record=False, count=1, url=None):
-        self.workers = [ErrandWorker(database, bench_dir() / f"errand-{n + 1}.log") for n in range(count)]
+        self.workers = [ErrandWorker(database, bench_dir() / f"errand-{n + 1}.log", self.jobs) for n in range(count)]
         return self.workers
 
     def wait_ready(self):

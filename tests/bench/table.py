@@ -37,6 +37,7 @@ WORKLOADS = {
     "snapshot": ("Beside a transaction left open (peers: fewer jobs)", "jobs_s without_jobs_s share pg_us foreign_cores"),
     "http": ("A request of 1 kB for each job, 100 at once, one worker process",
              "jobs_s pg_us worker_us server_us memory_mb foreign_cores"),
+    "program": ("A program started for each job, one runner", "jobs_s pg_us worker_us foreign_cores"),
     "runners": ("Several errand runners, one machine", "jobs_s pg_us worker_us foreign_cores"),
     "fleet": ("Idle errand runners, then a job every 20 ms among them",
               "statements_s pg_ms_s connections p50_ms p99_ms foreign_cores"),

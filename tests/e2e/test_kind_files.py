@@ -140,6 +140,20 @@ def test_half_written_file_is_left_alone(jobs):
         db.wait("select max_attempts = 7 from errand.kind where name = 'greet.say'")
 
 
+def test_kind_that_the_database_does_not_take(jobs):
+    """All other kinds go on; it is told again until it is taken."""
+    with runner_with(jobs, ERRAND_LEASE_TTL_MS="2000") as (_, db, runner):
+        db.sql("""create function refuse() returns trigger language plpgsql as $$ begin
+                  if new.name = 'greet.say' then raise 'not this one'; end if; return new; end $$""")
+        db.sql("create trigger refuse before insert on errand.kind for each row execute function refuse()")
+        jobs.script("greet.say", "exit 0")
+        runner.wait_log("telling the database of changed kinds failed.*not this one")
+        assert db.wait_ended(db.enqueue("probe.run")).state == "done"
+        db.sql("drop trigger refuse on errand.kind")
+        db.wait("select exists (select from errand.kind where name = 'greet.say')")
+        assert db.wait_ended(db.enqueue("greet.say")).state == "done"
+
+
 # ---- Settings ----
 
 def test_settings_of_header_and_sidecar(jobs):
