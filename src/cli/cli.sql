@@ -746,3 +746,32 @@ from pg_catalog.unnest($1::text[]) with ordinality u(event, n) order by u.n
 -- name: webhook_body
 -- $1, $2: source and id.
 select pg_catalog.encode(e.body, 'hex') from errand.webhook_event e where e.source = $1 and e.event_id = $2
+
+-- name: webhook_endpoints
+-- The sources $1 and those that others store events of: the last event, how many came in the last 24 hours, and how many are open, by status.
+-- Sources are found by leaps through the primary key.
+with recursive found(name) as (
+    (select w.source from errand.webhooks w order by w.source limit 1)
+    union all
+    select (select w.source from errand.webhooks w where w.source > f.name order by w.source limit 1) from found f where f.name is not null
+), lately as materialized (
+    select w.source, pg_catalog.count(*) as events from errand.webhooks w
+    where w.received_at >= pg_catalog.now() - interval '24 hours' group by 1
+), open as materialized (
+    select w.source, pg_catalog.count(*) filter (where w.status = 'stored') as stored,
+        pg_catalog.count(*) filter (where w.status = 'unassigned') as unassigned, pg_catalog.count(*) filter (where w.status = 'failed') as failed
+    from errand.webhooks w where w.status in ('stored', 'unassigned', 'failed') group by 1
+)
+select n.name, pg_catalog.to_char(e.received_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), coalesce(l.events, 0),
+    coalesce(o.stored, 0), coalesce(o.unassigned, 0), coalesce(o.failed, 0), e.kind
+from (
+    select pg_catalog.unnest($1::text[]) as name
+    union
+    select f.name from found f where f.name is not null
+) n
+left join lateral (
+    select w.received_at, w.kind from errand.webhooks w where w.source = n.name order by w.received_at desc limit 1
+) e on true
+left join lately l on l.source = n.name
+left join open o on o.source = n.name
+order by n.name

@@ -433,6 +433,26 @@ const struct command command_table[] = {
      .args_max = 1,
      .needs = COMMAND_NEEDS_SETTINGS,
      .run = cmd_webhook_trigger},
+    {.name = "webhook endpoints",
+     .arguments = "",
+     .summary = "list where events come in, whether their secrets are set, and what came",
+     .details = "The secrets are those of this command's settings. Counts are of the last 24 "
+                "hours, and of "
+                "events\nthat are not done with.",
+     .needs = COMMAND_NEEDS_SETTINGS,
+     .role = "errand_viewer",
+     .run = cmd_webhook_endpoints},
+    {.name = "webhook rotate-secret",
+     .arguments = "SOURCE",
+     .summary = "make a new signing secret, and say how to change to it without losing an event",
+     .details = "Prints the lines to set. The secret until now is not shown; with --file both go "
+                "into a file "
+                "that\nonly you can read. Changes nothing itself. Asks no database.",
+     .flags = cmd_webhook_rotate_flags,
+     .args_min = 1,
+     .args_max = 1,
+     .needs = COMMAND_NEEDS_SETTINGS,
+     .run = cmd_webhook_rotate},
     {.name = "webhook verify",
      .arguments = "FILE",
      .summary = "say whether a webhook's signature is right, and if not why",

@@ -5,6 +5,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
+#include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,6 +75,23 @@ bool signature_keys_init(struct signature_keys *keys, enum signature_scheme sche
             signature_keys_clear(keys);
             return false;
         }
+    return true;
+}
+
+bool signature_secret_new(enum signature_scheme scheme, char secret[SIGNATURE_SECRET_BYTES])
+{
+    enum { BYTES = 24, HEX_BYTES = 20 };
+    unsigned char bytes[BYTES];
+    if (RAND_bytes(bytes, BYTES) != 1)
+        return false;
+    if (scheme == SIGNATURE_STANDARD) {
+        memcpy(secret, secret_prefix, sizeof secret_prefix);
+        EVP_EncodeBlock((unsigned char *)secret + sizeof secret_prefix - 1, bytes, BYTES);
+    } else {
+        for (size_t i = 0; i < HEX_BYTES; i++)
+            snprintf(secret + 2 * i, 3, "%02x", bytes[i]);
+    }
+    OPENSSL_cleanse(bytes, sizeof bytes);
     return true;
 }
 

@@ -24,7 +24,8 @@ enum {
     SIGNATURE_KEY_BYTES = 512,
     SIGNATURE_ID_BYTES_MAX = 256,
     SIGNATURE_TOLERANCE_S = 300, /* either way */
-    SIGNATURE_HEX_BYTES = 65     /* SHA-256 as text, with its NUL */
+    SIGNATURE_HEX_BYTES = 65,    /* SHA-256 as text, with its NUL */
+    SIGNATURE_SECRET_BYTES = 48  /* of signature_secret_new, with its NUL */
 };
 
 /* Lives in place; signature_keys_clear wipes it. */
@@ -42,6 +43,10 @@ bool signature_keys_init(struct signature_keys *keys, enum signature_scheme sche
                          const char *header, const char *const *secrets, size_t count,
                          struct err *err);
 void signature_keys_clear(struct signature_keys *keys);
+
+/* A new secret in the scheme's form: whsec_ and base64 of 24 bytes, or 40 hex digits (Lemon Squeezy
+ * takes 40 characters at most). False: the system has no randomness. */
+bool signature_secret_new(enum signature_scheme scheme, char secret[SIGNATURE_SECRET_BYTES]);
 
 struct signature_request {
     /* The value of a header, whose name is asked for in lower case (SIGNATURE_HEX: as keys->header

@@ -53,6 +53,7 @@ SYSTEM = {
     "src/web": {"jansson", "openssl/*"},
     "src/cli": {"jansson", "signal", "sys/ioctl", "unistd"},
     "src/cli/session.c": {"libpq-fe", "poll"},
+    "src/cli/cmd_webhook_rotate.c": {"fcntl"},
     "src/cli/checksum.c": {"openssl/evp"},
     "jobs": {"jansson", "dirent"},
     "jobs/probe": {"fcntl", "signal", "unistd"},
