@@ -340,7 +340,8 @@ int cli_run(struct cli *cli)
     if (needs_settings ? !cli_load(cli, &status) : !cli_take_late(cli, &status))
         return status;
     status = cli->command->run(cli);
-    if (fflush(stdout) != 0 && status == FAILURE_OK)
+    /* What was too long for the buffer may have failed before. */
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status == FAILURE_OK)
         return failure_tell(cli, FAILURE_FAILED, "cannot write the output", strerror(errno));
     return status;
 }

@@ -242,3 +242,31 @@ def test_what_is_no_kind_is_left_alone(jobs):
     (jobs.path / "folder.d").mkdir()
     with Errand("postgresql:///x?host=/nowhere", ERRAND_JOBS=str(jobs.path)) as errand:
         assert {one["state"] for one in listed(errand).values()} == {"linked"}
+
+
+def test_files_that_change_all_the_time(jobs):
+    """While jobs of theirs run, wait, fail and are limited: each ends once."""
+    def put(number):
+        limit = f"-- errand: concurrency = {1 + number % 3}\n" if number % 2 else ""
+        jobs.put("sql.own.sql", f"{limit}-- errand: transaction = own\nselect {number} as number, pg_sleep(0.005)::text")
+        jobs.put("sql.effect.sql", f"-- errand: max_attempts = {2 + number % 5}\nselect {number}, 1 / ((:id + :attempt) % 2)")
+        if number % 4 == 3:
+            jobs.remove("program.run")
+        else:
+            jobs.script("program.run", f"# errand: queue = programs\n{limit.replace('--', '#')}echo {number}")
+    put(0)
+    with runner_with(jobs, ERRAND_CONCURRENCY="10") as (_, db, runner):
+        for kind in ["sql.own", "sql.effect", "program.run"]:
+            db.wait("select exists (select from errand.kind where name = %s)", kind)
+            db.sql("select errand.kind_retry_set(%s, 'fixed', delays => '{1 milliseconds}')", kind)
+        ids = []
+        for number in range(1, 41):
+            for kind in ["sql.own", "sql.effect", "program.run"]:
+                ids += db.enqueue_many(8, kind=kind)
+            put(number)
+            seen = runner.log().count("kind changed")
+            until(lambda: runner.log().count("kind changed") > seen, "a change is not taken up")
+        db.wait_empty(60)
+        db.check_history(ids)
+        assert db.one("select count(*) from errand.history where outcome <> 'done'") == 0
+        assert runner.terminate() == 0
