@@ -483,6 +483,8 @@ struct errand_child {
     size_t max_out_bytes;   /* of its stdout; default 1 MiB; more is read, dropped and counted */
     size_t max_err_bytes;   /* of its stderr; the same */
     int64_t cpu_seconds, memory_bytes /* of address space */, file_bytes, open_files;
+    bool err_is_log; /* the lines of its stderr that are not blank are the job's log, of level info,
+                        as they come; at most 200, the last of which says how many are left out */
 };
 
 enum errand_child_end {

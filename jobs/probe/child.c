@@ -50,6 +50,7 @@ void probe_child(struct errand_job *job)
         .max_out_bytes = (size_t)child_number(args, "max_bytes"),
         .max_err_bytes = (size_t)child_number(args, "max_bytes"),
         .memory_bytes = child_number(args, "memory_bytes"),
+        .err_is_log = json_is_true(json_object_get(args, "err_is_log")),
     };
     struct errand_child_result result = {.size = sizeof result};
     if (!child.argv) {

@@ -20,25 +20,6 @@ static size_t line_length(const char *line)
     return length;
 }
 
-void kind_log_lines(struct errand_job *job, const char *text, int64_t dropped_bytes)
-{
-    int count = 0;
-    for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
-        size_t length = line_length(line);
-        if (length == 0)
-            continue;
-        if (count++ == KIND_LOG_LINES_MAX) {
-            dropped_bytes += (int64_t)strlen(line);
-            break;
-        }
-        errand_log(job, ERRAND_INFO, "%.*s",
-                   (int)(length < KIND_LOG_LINE_MAX ? length : KIND_LOG_LINE_MAX), line);
-    }
-    if (dropped_bytes)
-        errand_log(job, ERRAND_WARN, "%lld more bytes of stderr were left out",
-                   (long long)dropped_bytes);
-}
-
 const char *kind_last_line(struct errand_job *job, const char *text)
 {
     const char *last = NULL;

@@ -8,7 +8,8 @@
 #include <string.h>
 
 enum { EXIT_DATA = 65, EXIT_LATER = 75, EXIT_CONFIG = 78 }; /* of sysexits.h */
-enum { PROGRAM_END_MS = 60000 };                            /* for its last lines */
+enum { ERR_BYTES_MAX = 65536 };  /* of its stderr, in which the last line is looked for */
+enum { PROGRAM_END_MS = 60000 }; /* for its last lines */
 
 static const struct errand_setting program_settings[] = {
     {"grace_ms", ERRAND_SETTING_INTEGER, "2000", NULL, 1, 600000, "from SIGTERM to SIGKILL"},
@@ -89,14 +90,14 @@ static void program_run(struct errand_job *job)
         .input_bytes = strlen(input),
         .env = program_env(job),
         .grace_ms = (int)kind_file_integer(file, "grace_ms"),
-        .max_err_bytes = KIND_LOG_BYTES_MAX,
+        .max_err_bytes = ERR_BYTES_MAX,
+        .err_is_log = true,
         .cpu_seconds = kind_file_integer(file, "cpu_seconds"),
         .memory_bytes = kind_file_integer(file, "memory_bytes"),
         .open_files = kind_file_integer(file, "open_files"),
     };
     struct errand_child_result result = {.size = sizeof result};
     errand_child(job, &child, &result);
-    kind_log_lines(job, result.err, result.err_dropped_bytes);
     program_settle(job, &result);
 }
 

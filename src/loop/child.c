@@ -164,6 +164,8 @@ static void on_readable(struct ev_loop *ev, struct ev_io *watcher, int events)
             return;
         }
         output_keep(output, data, (size_t)length);
+        if (output == &output->child->err_out && output->child->on_err)
+            output->child->on_err(output->child->owner, data, (size_t)length);
     }
 }
 
@@ -234,6 +236,7 @@ struct child *child_start(struct children *children, const struct child_options 
     struct child *child = mem_zalloc(sizeof *child);
     child->children = children;
     child->on_done = on_done;
+    child->on_err = options->on_err;
     child->owner = owner;
     child->input = options->input;
     child->input_bytes = options->input_bytes;

@@ -28,6 +28,8 @@ struct child_options {
     int timeout_ms;                      /* 0: none; then it is ended as child_cancel ends it */
     int grace_ms;                        /* between SIGTERM and SIGKILL at the timeout */
     size_t max_out_bytes, max_err_bytes; /* what comes past that is read and dropped */
+    /* All that comes on its stderr, piece by piece, before on_done; NULL: not wanted. */
+    void (*on_err)(void *owner, const char *data, size_t length);
 };
 
 enum child_end { CHILD_EXITED, CHILD_SIGNALED, CHILD_NOT_STARTED, CHILD_TIMEOUT, CHILD_CANCELLED };
@@ -51,6 +53,7 @@ struct child {
     int grace_ms;
     struct loop_timer timeout, force;
     struct loop_deferred tell;
+    void (*on_err)(void *owner, const char *data, size_t length);
     void (*on_done)(struct child *child, void *owner);
     void *owner;
     bool has_ended, is_asked; /* the program; to end */

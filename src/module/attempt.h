@@ -140,6 +140,7 @@ struct attempt {
     const struct http_call *head;              /* whose head errand_http_header reads; NULL: none */
     struct errand_http_stream *streams;        /* that are open */
     struct child *child;                       /* that runs; NULL: none */
+    struct child_lines *child_lines;           /* of its stderr, for the log; NULL: not wanted */
     struct db_unit *unit;                      /* that it waits for */
     void (*call_off)(struct attempt *attempt); /* of the statement under way; NULL: it is awaited */
     struct attempt_rows *rows;
@@ -198,6 +199,8 @@ void attempt_sleep(struct attempt *attempt, enum attempt_wait what);
 /* errand_query and errand_effect with a statement of any table. */
 bool job_query(struct errand_job *job, const struct errand_statement *statement, size_t count,
                const char *const *params, const struct errand_rows **rows, const char **error);
+/* errand_log of bytes, which need be no text; from anywhere on the loop, while the job runs. */
+void job_tell(struct errand_job *job, enum errand_level level, const char *text, size_t length);
 void job_add_effect(struct errand_job *job, const struct errand_statement *statement, size_t count,
                     const char *const *params);
 /* Sends the unit, whose on_done wakes the attempt, and waits for it. */

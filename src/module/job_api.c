@@ -127,21 +127,33 @@ void errand_queue_pause(struct errand_job *job, int64_t ms, const char *format, 
     job->attempt->host->queue_calls->pause(job->attempt->queue, ms, reason);
 }
 
+static void job_tell_line(struct errand_job *job, enum errand_level level, const char *line)
+{
+    const struct attempt_host *host = job->attempt->host;
+    log_event((enum log_level)level, line, "kind", job->attempt->kind->name, "job",
+              log_int(job->id), "trace", errand_trace_span(job), NULL);
+    if ((int)level >= host->log_kept)
+        host->queue_calls->log(job, (int)level, line);
+}
+
 void errand_log(struct errand_job *job, enum errand_level level, const char *format, ...)
 {
-    struct attempt_host *host = job->attempt->host;
     struct buf line;
     va_list args;
-    bool kept = (int)level >= host->log_kept;
-    if (!kept && !log_enabled((enum log_level)level))
+    if ((int)level < job->attempt->host->log_kept && !log_enabled((enum log_level)level))
         return;
     va_start(args, format);
     log_line_format(&line, format, args);
     va_end(args);
-    log_event((enum log_level)level, buf_text(&line), "kind", job->attempt->kind->name, "job",
-              log_int(job->id), "trace", errand_trace_span(job), NULL);
-    if (kept)
-        host->queue_calls->log(job, (int)level, buf_text(&line));
+    job_tell_line(job, level, buf_text(&line));
+    buf_clear(&line);
+}
+
+void job_tell(struct errand_job *job, enum errand_level level, const char *text, size_t length)
+{
+    struct buf line;
+    log_line_clean(&line, text, length);
+    job_tell_line(job, level, buf_text(&line));
     buf_clear(&line);
 }
 

@@ -2,6 +2,7 @@
 #include "module/attempt.h"
 
 #include "loop/child.h"
+#include "module/child_lines.h"
 #include "module/job_trace.h"
 
 #include <string.h>
@@ -10,8 +11,17 @@ enum { CHILD_MAX_BYTES = 1048576, CHILD_GRACE_MS = 2000 };
 
 static void on_child_done(struct child *child, void *owner)
 {
+    struct attempt *attempt = owner;
     (void)child;
-    attempt_wake(owner);
+    if (attempt->child_lines)
+        child_lines_end(attempt->child_lines);
+    attempt_wake(attempt);
+}
+
+static void on_child_err(void *owner, const char *data, size_t length)
+{
+    struct attempt *attempt = owner;
+    child_lines_take(attempt->child_lines, data, length);
 }
 
 static size_t or_initial(size_t value, size_t initial)
@@ -35,6 +45,7 @@ static struct child_options child_options_of(const struct errand_child *asked)
         .grace_ms = asked->grace_ms > 0 ? asked->grace_ms : CHILD_GRACE_MS,
         .max_out_bytes = or_initial(asked->max_out_bytes, CHILD_MAX_BYTES),
         .max_err_bytes = or_initial(asked->max_err_bytes, CHILD_MAX_BYTES),
+        .on_err = asked->err_is_log ? on_child_err : NULL,
     };
 }
 
@@ -96,6 +107,7 @@ void errand_child(struct errand_job *job, const struct errand_child *child,
     attempt_check(attempt);
     if (!attempt->cancelled) {
         struct child_options options = child_options_of(&asked);
+        attempt->child_lines = asked.err_is_log ? child_lines_new(job) : NULL;
         attempt->child = child_start(&attempt->host->children, &options, on_child_done, attempt);
         attempt_sleep(attempt, WAIT_CHILD);
         result_fill(attempt, attempt->child, &told);

@@ -39,6 +39,18 @@ static void line_cut(struct buf *line)
     buf_add_text(line, more);
 }
 
+void log_line_clean(struct buf *line, const char *text, size_t length)
+{
+    buf_init(line, 0);
+    line_add_clean(line, text, length);
+    /* Before it is cut, so that no part of a secret passes. */
+    if (line->length) {
+        log_redact(line->data);
+        line->length = strlen(line->data);
+    }
+    line_cut(line);
+}
+
 void log_line_format(struct buf *line, const char *format, va_list args)
 {
     va_list again;
@@ -49,13 +61,6 @@ void log_line_format(struct buf *line, const char *format, va_list args)
     char *text = mem_zalloc(length + 1);
     vsnprintf(text, length + 1, format, again);
     va_end(again);
-    buf_init(line, 0);
-    line_add_clean(line, text, length);
+    log_line_clean(line, text, length);
     free(text);
-    /* Before it is cut, so that no part of a secret passes. */
-    if (line->length) {
-        log_redact(line->data);
-        line->length = strlen(line->data);
-    }
-    line_cut(line);
 }

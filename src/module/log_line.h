@@ -9,6 +9,7 @@
 
 /* Valid UTF-8 without NUL, of at most ERRAND_LOG_LINE_MAX bytes (a longer one ends in "..."), with
  * secrets blanked. The caller clears it. */
+void log_line_clean(struct buf *line, const char *text, size_t length);
 void log_line_format(struct buf *line, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));
 

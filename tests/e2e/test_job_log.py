@@ -273,6 +273,39 @@ def test_deleted_with_the_job(db, errand):
     assert (texts(db, dead), texts(db, owed), texts(db, other)) == ([], [], ["a"])
 
 
+# ---- Programs ----
+
+def program(db, script, **args):
+    return db.enqueue("probe.child", {"argv": ["sh", "-c", script], "err_is_log": True, **args})
+
+
+def test_lines_of_a_program_as_they_come(db, errand):
+    errand.start().wait_ready()
+    id = program(db, "printf 'one\\n\\n two \\r\\nwith' >&2; sleep 1.5; printf 'out an end' >&2; exit 3")
+    db.wait("select count(*) = 2 from errand.job_logs where id = %s", id)
+    assert db.job(id).finished_at is None
+    assert "out an end" in db.wait_ended(id).result["err"]
+    assert texts(db, id) == ["one", " two", "without an end"]
+
+
+def test_a_program_that_says_too_much(db, errand):
+    runner = errand.start().wait_ready()
+    id = program(db, "seq 1 100000 >&2; head -c 1000000 /dev/zero | tr '\\0' x >&2")
+    db.wait_ended(id)
+    assert texts(db, id) == [str(n) for n in range(1, 200)] + ["99802 more lines of stderr were left out"]
+    assert runner.log().count("kind=probe.child") == 200
+    long = program(db, "printf 'a\\0b' >&2; head -c 1000000 /dev/zero | tr '\\0' x >&2")
+    db.wait_ended(long)
+    assert texts(db, long) == ["a\ufffdb" + "x" * 2040 + "..."]
+
+
+def test_what_a_program_said_before_it_was_ended(db, errand):
+    errand.start().wait_ready()
+    id = program(db, "echo last words >&2; sleep 60", timeout_ms=300)
+    db.wait_ended(id)
+    assert texts(db, id) == ["last words"]
+
+
 # ---- Commands ----
 
 def parse(text):

@@ -104,7 +104,7 @@ def test_stderr_is_the_log(jobs):
     jobs.script("say.it", "echo first >&2; echo 'with \"quotes\"' >&2; yes line | head -n 300 >&2; exit 0")
     with runner_with(jobs) as (_, db, runner):
         db.wait_ended(db.enqueue("say.it"))
-        runner.wait_log("more bytes of stderr were left out")
+        runner.wait_log("103 more lines of stderr were left out")
         log = runner.log()
         assert "first" in log and "quotes" in log
         assert 190 < sum(" kind=say.it " in line for line in log.splitlines()) < 205
