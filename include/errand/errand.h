@@ -73,6 +73,8 @@ struct errand_retry {
     const int64_t *delays_ms; /* each 0 to 365 days */
     size_t delay_count;       /* at most 100 */
     int max_attempts;         /* 1 to 1000, in place of the job's; 0: the job's */
+    int jitter_percent; /* of FIXED and LIST: each delay is longer by up to so much, at random;
+                           0 to 100 */
 };
 
 /* One kind. Zero means the default where one is named. */

@@ -56,6 +56,19 @@ const char *kind_file_text(const struct kind_file *file, const char *key)
     return file_setting(file, key)->initial;
 }
 
+size_t kind_file_texts(const struct kind_file *file, const char *key, const char **texts,
+                       size_t most)
+{
+    size_t count = 0, at;
+    for (const struct kind_value *value = file->values; value; value = value->next)
+        count += strcmp(value->setting->name, key) == 0;
+    at = count;
+    for (const struct kind_value *value = file->values; value; value = value->next)
+        if (strcmp(value->setting->name, key) == 0 && --at < most)
+            texts[at] = value->text;
+    return count;
+}
+
 long long kind_file_integer(const struct kind_file *file, const char *key)
 {
     long long value = 0;

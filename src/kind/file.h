@@ -7,6 +7,7 @@
 #include "kind/type.h"
 #include "module/attempt.h"
 
+struct endpoint;
 struct kind_value;
 struct script;
 
@@ -21,6 +22,7 @@ struct kind_file {
     int concurrency;
     struct kind_value *values;   /* what was set, the one that counts first */
     const struct script *script; /* of .sql */
+    struct endpoint *endpoint;   /* of .http */
     struct arena arena;          /* of all that belongs to it */
 };
 
@@ -37,7 +39,11 @@ static inline struct kind_file *kind_file_of(const struct errand_job *job)
 }
 
 /* A setting by its key, as set, or the table's initial value. The key is one of the table's. */
-const char *kind_file_text(const struct kind_file *file, const char *key);  /* NULL: unset */
+const char *kind_file_text(const struct kind_file *file, const char *key); /* NULL: unset */
+/* All values of one that may be set several times, as they were set, at most so many; returns how
+ * many there are. */
+size_t kind_file_texts(const struct kind_file *file, const char *key, const char **texts,
+                       size_t most);
 long long kind_file_integer(const struct kind_file *file, const char *key); /* 0: unset */
 
 #endif

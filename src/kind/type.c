@@ -3,7 +3,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static const struct kind_type *const kind_types[] = {&kind_type_program, &kind_type_sql};
+static const struct kind_type *const kind_types[] = {&kind_type_program, &kind_type_sql,
+                                                     &kind_type_http};
 
 static bool type_is_of(const struct kind_type *type, const char *name)
 {

@@ -188,8 +188,12 @@ static __attribute__((format(printf, 3, 0))) void
 job_finish_with(struct errand_job *job, enum outcome_code code, const char *format, va_list args)
 {
     struct outcome *outcome = job_finish(job, code);
-    if (outcome)
-        outcome->text = arena_vprintf(&job->attempt->arena, format, args);
+    struct buf line;
+    if (!outcome)
+        return;
+    log_line_format(&line, format, args);
+    outcome->text = arena_strdup(&job->attempt->arena, buf_text(&line));
+    buf_clear(&line);
 }
 
 void errand_done(struct errand_job *job)

@@ -97,6 +97,8 @@ static const char *retry_fault(const struct errand_retry *retry)
         return "exponential delays are {first, last}: 1 ms at least, the last not below the first";
     if (retry->max_attempts < 0 || retry->max_attempts > KIND_ATTEMPTS_MAX)
         return "max_attempts is 1-1000";
+    if (retry->jitter_percent < 0 || retry->jitter_percent > 100)
+        return "jitter_percent is 0-100";
     return NULL;
 }
 

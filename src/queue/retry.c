@@ -47,7 +47,8 @@ int64_t retry_delay_ms(const struct errand_retry *line, int attempt)
     size_t last = line->delay_count - 1, at = attempt > 1 ? (size_t)attempt - 1 : 0;
     if (line->policy == ERRAND_RETRY_EXPONENTIAL)
         return exponential_ms(line->delays_ms[0], line->delays_ms[last], attempt);
-    return line->delays_ms[at < last ? at : last];
+    int64_t delay_ms = line->delays_ms[at < last ? at : last];
+    return delay_ms + random_below(delay_ms * line->jitter_percent / 100 + 1);
 }
 
 bool retry_is_over(const struct errand_retry *line, int attempt, int max_attempts)

@@ -5,7 +5,7 @@
 
 #include "base/arena.h"
 #include "config/settings.h"
-#include "web/signature.h"
+#include "signature/signature.h"
 
 struct source {
     const char *name; /* as in /webhooks/NAME and errand.webhook_event.source */

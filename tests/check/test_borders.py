@@ -20,11 +20,12 @@ FOLDERS = {
     "httpd": {"base", "loop", "config"},
     "cron": {"base"},
     "module": {"base", "loop", "config", "db", "http", "errand"},
-    "kind": {"base", "loop", "config", "db", "http", "module", "errand"},
+    "signature": {"base"},
+    "kind": {"base", "loop", "config", "db", "http", "module", "signature", "errand"},
     "queue": {"base", "loop", "config", "db", "cron", "module", "kind/watch.h", "errand"},
-    "web": {"base", "loop", "config", "db", "httpd", "errand", "queue/runner.h"},
+    "web": {"base", "loop", "config", "db", "httpd", "signature", "errand", "queue/runner.h"},
     "include": set(),
-    "cli": {"base", "loop", "config", "db", "http", "httpd", "cron", "module", "kind", "queue", "web", "errand"},
+    "cli": {"base", "loop", "config", "db", "http", "httpd", "cron", "module", "kind", "queue", "web", "signature", "errand"},
     "": {"cli", "module/linked.h"},  # src/main.c
 }
 
@@ -50,7 +51,8 @@ SYSTEM = {
     "src/module/trust.h": {"sys/stat"},
     "src/kind": {"dirent", "ev", "fcntl", "jansson", "libpq-fe", "strings", "sys/*", "unistd"},
     "src/queue": {"libpq-fe", "signal", "unistd"},
-    "src/web": {"jansson", "openssl/*"},
+    "src/signature": {"openssl/*"},
+    "src/web": {"jansson"},
     "src/cli": {"jansson", "signal", "sys/ioctl", "unistd"},
     "src/cli/session.c": {"libpq-fe", "poll"},
     "src/cli/cmd_webhook_rotate.c": {"fcntl"},

@@ -344,6 +344,8 @@ static void test_retries_that_are_bad(void **state)
          "a policy of never has no delays"},
         {RETRY(.max_attempts = 1001), "max_attempts is 1-1000"},
         {RETRY(.max_attempts = -1), "max_attempts is 1-1000"},
+        {RETRY(.jitter_percent = -1), "jitter_percent is 0-100"},
+        {RETRY(.jitter_percent = 101), "jitter_percent is 0-100"},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         refused_retries(&table[i].retry, 1, table[i].sentence);

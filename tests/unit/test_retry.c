@@ -79,6 +79,24 @@ static void test_fixed_and_list(void **state)
     assert_int_equal(retry_delay_ms(&list, INT_MAX), 900);
 }
 
+static void test_jitter_of_a_list(void **state)
+{
+    (void)state;
+    static const int64_t delays[] = {1000, 86400000};
+    struct errand_retry list = {
+        .policy = ERRAND_RETRY_LIST, .delays_ms = delays, .delay_count = 2, .jitter_percent = 10};
+    for (int attempt = 1; attempt <= 2; attempt++) {
+        int64_t delay = delays[attempt - 1], least = INT64_MAX, most = 0;
+        for (int i = 0; i < ROUNDS; i++) {
+            int64_t wait = retry_delay_ms(&list, attempt);
+            least = wait < least ? wait : least;
+            most = wait > most ? wait : most;
+        }
+        assert_in_range(least, delay, delay + delay / 100);
+        assert_in_range(most, delay + delay * 9 / 100, delay + delay / 10);
+    }
+}
+
 static void test_the_end(void **state)
 {
     (void)state;
@@ -125,6 +143,7 @@ int main(void)
         cmocka_unit_test(test_default_is_full_jitter),
         cmocka_unit_test(test_exponential_of_a_kind),
         cmocka_unit_test(test_fixed_and_list),
+        cmocka_unit_test(test_jitter_of_a_list),
         cmocka_unit_test(test_the_end),
         cmocka_unit_test(test_which_line),
     };

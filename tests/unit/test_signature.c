@@ -1,6 +1,6 @@
 /* signature: known signatures are taken, changed requests are not. With a number as argument it
  * tries so many changes. */
-#include "web/signature.h"
+#include "signature/signature.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

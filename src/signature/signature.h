@@ -1,7 +1,7 @@
 /* Signatures of requests: whether one was sent by who knows the secret, and those of our own. Pure:
  * headers, body and time are handed in. Compares in constant time. */
-#ifndef WEB_SIGNATURE_H
-#define WEB_SIGNATURE_H
+#ifndef SIGNATURE_SIGNATURE_H
+#define SIGNATURE_SIGNATURE_H
 
 #include "base/buf.h"
 #include "base/err.h"

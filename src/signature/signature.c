@@ -1,4 +1,4 @@
-#include "web/signature.h"
+#include "signature/signature.h"
 
 #include <assert.h>
 #include <inttypes.h>

@@ -1,0 +1,155 @@
+/* Kinds that are endpoints: each attempt POSTs the job's args to a url, signed by Standard Webhooks
+ * 1.0.0, and its answer says how the attempt ended. */
+#include "kind/endpoint.h"
+#include "kind/file.h"
+#include "kind/type.h"
+
+#include "kind_sql.h"
+
+#include <string.h>
+#include <strings.h>
+
+enum {
+    HOLD_MS = 1000, /* of the queue, where an endpoint is slow and does not say how long */
+    HOLD_MAX_MS = 60000,
+    AGAIN_MS = 1000, /* at least, whatever an endpoint says */
+    HEADERS = 6,     /* of every request */
+    EXCERPT_MAX = 200
+};
+
+/* ---- The request ---- */
+
+static const struct errand_header *http_headers(struct errand_job *job,
+                                                const struct endpoint *endpoint, size_t *count)
+{
+    int64_t now_s = errand_now_us(job) / 1000000;
+    const char *body = errand_args_text(job),
+               *id = errand_printf(job, "job_%lld", (long long)errand_id(job));
+    struct errand_header *headers =
+        errand_alloc(job, (endpoint->header_count + HEADERS) * sizeof *headers);
+    struct buf signature;
+    buf_init(&signature, 0);
+    signature_sign(&endpoint->keys, id, now_s, body, strlen(body), &signature);
+    struct errand_header ours[HEADERS] = {
+        {"content-type", "application/json"},
+        {"webhook-id", id},
+        {"webhook-timestamp", errand_printf(job, "%lld", (long long)now_s)},
+        {"webhook-signature", errand_strdup(job, buf_text(&signature))},
+        {"errand-kind", errand_kind_name(job)},
+        {"errand-attempt", errand_printf(job, "%d", errand_attempt(job))},
+    };
+    buf_clear(&signature);
+    memcpy(headers, ours, sizeof ours);
+    for (size_t i = 0; i < endpoint->header_count; i++)
+        headers[HEADERS + i] = endpoint->headers[i];
+    *count = HEADERS + endpoint->header_count;
+    return headers;
+}
+
+static void http_send(struct errand_job *job, const struct endpoint *endpoint,
+                      struct errand_response *response)
+{
+    struct errand_request request = {
+        .size = sizeof request,
+        .method = "POST",
+        .url = endpoint->url,
+        .body = errand_args_text(job),
+        .body_bytes = strlen(errand_args_text(job)),
+        .timeout_ms = endpoint->timeout_ms,
+        .max_response_bytes = endpoint->max_response_bytes,
+        .public_only = !endpoint->allow_private,
+    };
+    request.headers = http_headers(job, endpoint, &request.header_count);
+    errand_http(job, &request, response);
+}
+
+/* ---- The answer ---- */
+
+static bool answer_is_json(const struct errand_job *job)
+{
+    const char *type = errand_http_header(job, "content-type");
+    return type && strcasestr(type, "json");
+}
+
+static void http_done(struct errand_job *job, const struct errand_response *response)
+{
+    const char *error = NULL;
+    if (response->result == ERRAND_HTTP_TOO_LARGE)
+        error = response->error;
+    else if (answer_is_json(job) && response->body_bytes)
+        errand_result_text(job, response->body, &error);
+    if (error)
+        errand_log(job, ERRAND_WARN, "the answer is no result, the job has none: %s", error);
+    errand_done(job);
+}
+
+/* "answer 500: what its first line says" */
+static const char *http_error(struct errand_job *job, const struct errand_response *response)
+{
+    const char *line = response->body + strspn(response->body, " \t\r\n");
+    size_t length = strcspn(line, "\r\n");
+    return errand_printf(job, "answer %d%s%.*s", response->status, length ? ": " : "",
+                         (int)(length < EXCERPT_MAX ? length : EXCERPT_MAX), line);
+}
+
+/* The endpoint wants nothing any more: no further job of the kind is sent until somebody resumes
+ * it. */
+static void http_gone(struct errand_job *job, const struct errand_response *response)
+{
+    const struct errand_rows *rows;
+    const char *error, *params[] = {errand_kind_name(job)};
+    if (!job_query(job, &kind_sql[KIND_SQL_KIND_GONE], 1, params, &rows, &error)) {
+        errand_retry(job, -1, "the endpoint is gone, and pausing the kind failed: %s", error);
+        return;
+    }
+    errand_log(job, ERRAND_WARN, "the endpoint is gone: the kind is paused");
+    errand_fail(job, "%s", http_error(job, response));
+}
+
+static void http_again(struct errand_job *job, const struct errand_response *response)
+{
+    int64_t after_ms = errand_http_retry_after_ms(job);
+    if (errand_http_class(response) == ERRAND_HTTP_CLASS_SLOW) {
+        int64_t hold_ms = after_ms < HOLD_MS ? HOLD_MS : after_ms;
+        errand_queue_hold(job, hold_ms < HOLD_MAX_MS ? hold_ms : HOLD_MAX_MS);
+    }
+    errand_error_class(job, errand_printf(job, "http.%d", response->status));
+    errand_retry(job, after_ms >= 0 && after_ms < AGAIN_MS ? AGAIN_MS : after_ms, "%s",
+                 http_error(job, response));
+}
+
+static void http_unanswered(struct errand_job *job, const struct errand_response *response)
+{
+    static const char *const classes[] = {[ERRAND_HTTP_NOT_SENT] = "http.not_sent",
+                                          [ERRAND_HTTP_LOST] = "http.lost",
+                                          [ERRAND_HTTP_TIMEOUT] = "http.timeout",
+                                          [ERRAND_HTTP_TOO_LARGE] = "http.too_large"};
+    errand_error_class(job, classes[response->result]);
+    errand_retry(job, -1, "%s", response->error);
+}
+
+static void http_run(struct errand_job *job)
+{
+    struct errand_response response;
+    http_send(job, kind_file_of(job)->endpoint, &response);
+    bool answered = response.result == ERRAND_HTTP_OK || response.result == ERRAND_HTTP_TOO_LARGE;
+    if (answered && response.status >= 200 && response.status <= 299)
+        http_done(job, &response);
+    else if (response.result != ERRAND_HTTP_OK)
+        http_unanswered(job, &response);
+    else if (response.status == 410)
+        http_gone(job, &response);
+    else
+        http_again(job, &response);
+}
+
+const struct kind_type kind_type_http = {
+    .suffix = ".http",
+    .claim = ERRAND_CLAIM_FIRST,
+    .is_settings = true,
+    .settings = endpoint_settings,
+    .setting_count = ENDPOINT_SETTINGS,
+    .open = endpoint_open,
+    .run = http_run,
+    .close = endpoint_close,
+};
