@@ -10,6 +10,13 @@
  * time is up, the job was cancelled, errand stops), the handler does not come back from a call that
  * waits: see errand_cleanup.
  *
+ * A mistake is named in the log ("mistake of a handler": the call, what is wrong, kind and job),
+ * and the call does nothing, or returns false: a second finish, a call that waits or adds something
+ * behind the finish, a statement that the module does not have, another number of parameters, a job
+ * that is not the handler's own or is over, a call from another thread. A debug build of errand
+ * ends there. A handler that keeps errand's only thread for 100 ms between two calls that wait is
+ * named, too, and one that does not come back for 2 s: nothing can end that one from within.
+ *
  * All text is UTF-8. Times are microseconds since 1970 on the database's clock. Nothing here may be
  * called from another thread. The ABI only grows: structs begin with their size, and new members
  * come at the end.
@@ -223,7 +230,7 @@ size_t errand_rows_length(const struct errand_rows *rows, size_t row, size_t col
 
 /* Adds a statement to what commits with the job's completion, in the order of the calls; params are
  * copied. A statement that fails then undoes the completion, and the attempt counts as failed with
- * its message. */
+ * its message. One that the module does not have makes the job a dead letter. */
 void errand_effect(struct errand_job *job, int statement, size_t count, const char *const *params);
 
 /* ---- Parameters and values in other forms ---- */

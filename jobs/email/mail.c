@@ -232,6 +232,14 @@ static void mails_take_rows(struct mails *mails, const struct errand_rows *rows)
         errand_sleep(mails->job, (int)(wait_us / 1000) + 1);
 }
 
+bool mails_are_finished(const struct mails *mails)
+{
+    for (size_t i = 0; i < mails->count; i++)
+        if (mails->list[i].state != MAIL_FINISHED)
+            return false;
+    return true;
+}
+
 void mails_load(struct mails *mails, const struct email_settings *settings,
                 struct errand_job *const *jobs, size_t count)
 {
@@ -242,6 +250,8 @@ void mails_load(struct mails *mails, const struct email_settings *settings,
     mails->list = errand_alloc(mails->job, count * sizeof *mails->list);
     for (size_t i = 0; i < count; i++)
         mail_init(&mails->list[i], jobs[i], mails, i);
+    if (mails_are_finished(mails))
+        return;
     snprintf(load_bytes, sizeof load_bytes, "%d", LOAD_BYTES);
     snprintf(content_bytes, sizeof content_bytes, "%d", CONTENT_BYTES);
     const char *params[] = {mails_ids(mails), load_bytes, content_bytes};

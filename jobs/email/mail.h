@@ -42,6 +42,7 @@ struct mails {
  * finished. Memory lives until mails_clear and the attempt's end. */
 void mails_load(struct mails *mails, const struct email_settings *settings,
                 struct errand_job *const *jobs, size_t count);
+bool mails_are_finished(const struct mails *mails);
 void mails_clear(struct mails *mails);
 
 /* WAITING to BUILT, or finished as failed. */

@@ -268,10 +268,7 @@ void send_run(const struct email_settings *settings, struct errand_job *const *j
     *sending = (struct sending){.settings = settings, .started_us = errand_now_us(jobs[0])};
     errand_cleanup(jobs[0], sending_clear, sending);
     mails_load(&sending->mails, settings, jobs, count);
-    bool any = false;
-    for (size_t i = 0; i < sending->mails.count; i++)
-        any |= sending->mails.list[i].state != MAIL_FINISHED;
-    if (any && sending_has_key(sending)) {
+    if (!mails_are_finished(&sending->mails) && sending_has_key(sending)) {
         sending_send_open(sending);
         sending_send_new(sending);
     }

@@ -24,11 +24,13 @@
  *     probe.child {"argv": [...]}              runs a program, see child.h
  *     probe.enqueue {"new": {...}}             makes another job: enqueue.c
  *     probe.values {"texts": [...], ...}       parameters of every type: values.c
- *     probe.stubborn {"wait": "sleep"}         never ends by itself, see stubborn.h */
+ *     probe.stubborn {"wait": "sleep"}         never ends by itself, see stubborn.h
+ *     probe.misuse {"what": "twice"}          does what a handler must not, see misuse.h */
 #include "child.h"
 #include "enqueue.h"
 #include "ledger.h"
 #include "log.h"
+#include "misuse.h"
 #include "probe_sql.h"
 #include "request.h"
 #include "steps.h"
@@ -268,6 +270,7 @@ static const struct errand_kind probe_kinds[] = {
     {.size = sizeof(struct errand_kind), .name = "probe.enqueue", .run = probe_enqueue},
     {.size = sizeof(struct errand_kind), .name = "probe.values", .run = probe_values},
     {.size = sizeof(struct errand_kind), .name = "probe.stubborn", .run = probe_stubborn},
+    {.size = sizeof(struct errand_kind), .name = "probe.misuse", .run = probe_misuse},
     {.size = sizeof(struct errand_kind),
      .name = "probe.stubborn.late",
      .cancel_grace_ms = 500,

@@ -218,8 +218,8 @@ void log_event(enum log_level level, const char *event, ...)
 
 const char *log_int(long long value)
 {
-    static char texts[LOG_INT_TEXTS][24];
-    static unsigned next;
+    static _Thread_local char texts[LOG_INT_TEXTS][24];
+    static _Thread_local unsigned next;
     char *text = texts[next++ % LOG_INT_TEXTS];
     snprintf(text, sizeof texts[0], "%lld", value);
     return text;

@@ -33,7 +33,6 @@ bool ask_database(struct errand_job *job, ask_build *build, const void *owner, P
                   size_t count, const char **fault)
 {
     struct attempt *attempt = job->attempt;
-    attempt_check(attempt);
     for (int i = 1;; i++) {
         struct asking asking = {.attempt = attempt, .results = results, .count = count};
         struct db_unit *unit = db_unit_new(DB_TRANSACTION, on_answered, &asking);

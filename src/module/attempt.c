@@ -20,6 +20,7 @@ void attempt_host_init(struct attempt_host *host)
     host->http = http_new(host->loop);
     coro_pool_init(&host->coros);
     children_init(&host->children, host->loop);
+    watchdog_init(&host->watchdog);
 }
 
 void attempt_host_clear(struct attempt_host *host)
@@ -27,6 +28,7 @@ void attempt_host_clear(struct attempt_host *host)
     http_free(host->http);
     coro_pool_clear(&host->coros);
     children_clear(&host->children);
+    watchdog_clear(&host->watchdog);
 }
 
 void attempt_host_abandon(struct attempt_host *host)
@@ -109,8 +111,12 @@ static void attempt_call_handler(void *owner)
 }
 
 /* A handler that returns has done what it was asked. One that was unwound has done half of it. */
-static void outcome_complete(struct outcome *outcome, bool unwound)
+static void job_complete(struct errand_job *job, bool unwound)
 {
+    struct outcome *outcome = &job->outcome;
+    if (job->mistake)
+        *outcome = (struct outcome){
+            .code = OUTCOME_DEAD, .text = job->mistake, .effects_last = &outcome->effects};
     if (outcome->code != OUTCOME_NONE)
         return;
     if (unwound)
@@ -128,8 +134,29 @@ static void attempt_body(void *owner)
         child_free(attempt->child);
     streams_free_all(attempt);
     for (size_t i = 0; i < attempt->count; i++)
-        outcome_complete(&attempt->jobs[i].outcome, unwound);
+        job_complete(&attempt->jobs[i], unwound);
     attempt->returned = true;
+}
+
+/* ---- On and off its stack ---- */
+
+static void attempt_go(struct attempt *attempt)
+{
+    slice_begin(&attempt->slice);
+    watchdog_on(&attempt->host->watchdog, attempt->kind->name, attempt->jobs[0].id,
+                attempt->slice.last);
+}
+
+static void attempt_come_back(struct attempt *attempt)
+{
+    watchdog_off(&attempt->host->watchdog);
+    int64_t us = slice_end(&attempt->slice);
+    if (us < SLICE_LONG_US)
+        return;
+    const char *after = attempt->slice.longest_after;
+    log_event(LOG_WARN, "handler kept the loop, all others waited", "kind", attempt->kind->name,
+              "job", log_int(attempt->jobs[0].id), "ms", log_int(us / 1000), "after",
+              after ? after : "its start", NULL);
 }
 
 static void attempt_check_end(struct attempt *attempt)
@@ -146,7 +173,9 @@ void attempt_start(struct attempt *attempt, int timeout_ms)
     attempt->started_us = clock_database_us(attempt->host->clock);
     attempt->timeout_ms = timeout_ms;
     attempt_join_running(attempt);
+    attempt_go(attempt);
     coro_start(&attempt->host->coros, attempt_body, attempt);
+    attempt_come_back(attempt);
     if (!attempt->returned && !attempt->cancelled)
         loop_timer_set(&attempt->timer, clock_mono_us() + (int64_t)timeout_ms * 1000);
     attempt_check_end(attempt);
@@ -204,7 +233,9 @@ void attempt_wake(struct attempt *attempt)
     attempt->waiting = WAIT_NONE;
     if (host->may_go_on && !host->may_go_on(attempt))
         attempt_ask_cut(attempt);
+    attempt_go(attempt);
     coro_resume(attempt->coro);
+    attempt_come_back(attempt);
     attempt_check_end(attempt);
 }
 

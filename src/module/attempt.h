@@ -10,6 +10,8 @@
 #include "loop/child.h"
 #include "loop/coro.h"
 #include "module/registry.h"
+#include "module/slice.h"
+#include "module/watchdog.h"
 
 enum outcome_code {
     OUTCOME_NONE, /* still running */
@@ -65,6 +67,7 @@ struct errand_job {
     char *progress;           /* JSON, as it was told last; NULL: none; owned */
     bool progress_is_new;     /* and not written yet */
     struct outcome outcome;
+    const char *mistake;     /* what it was to commit and cannot; NULL: nothing */
     void *owner;             /* the queue's */
     struct errand_job *next; /* the queue's lists */
     bool alone;              /* the queue's: commits in a transaction of its own */
@@ -107,6 +110,7 @@ struct attempt_host {
     struct http *http;
     struct coro_pool coros;
     struct children children;
+    struct watchdog watchdog;
     const struct clock_offset *clock;
     const struct settings *settings;
     const struct attempt_queue_calls *queue_calls;
@@ -149,6 +153,7 @@ struct attempt {
     int64_t started_us;    /* database's clock */
     int timeout_ms;
     struct cleanup *cleanups;
+    struct slice slice;
     bool cancelled; /* it is asked to end: time is up, the job was cancelled, or errand stops */
     bool unwinding; /* its handler does not come back from a call that waits, or may */
     bool timed_out;

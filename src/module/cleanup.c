@@ -1,6 +1,6 @@
 #include "module/cleanup.h"
 
-#include "module/attempt.h"
+#include "module/call.h"
 
 struct cleanup {
     void (*function)(void *context);
@@ -10,6 +10,8 @@ struct cleanup {
 
 void errand_cleanup(struct errand_job *job, void (*function)(void *context), void *context)
 {
+    if (!call_begins(job, "errand_cleanup"))
+        return;
     struct attempt *attempt = job->attempt;
     struct cleanup *cleanup = arena_alloc(&attempt->arena, sizeof *cleanup);
     *cleanup = (struct cleanup){function, context, attempt->cleanups};
@@ -18,6 +20,8 @@ void errand_cleanup(struct errand_job *job, void (*function)(void *context), voi
 
 void errand_cleanup_now(struct errand_job *job, void (*function)(void *context), void *context)
 {
+    if (!call_begins(job, "errand_cleanup_now"))
+        return;
     struct cleanup **at = &job->attempt->cleanups;
     while (*at && ((*at)->function != function || (*at)->context != context))
         at = &(*at)->next;

@@ -1,5 +1,5 @@
 /* The public job API of include/errand/errand.h for child processes. */
-#include "module/attempt.h"
+#include "module/call.h"
 
 #include "loop/child.h"
 #include "module/child_lines.h"
@@ -92,7 +92,6 @@ static void result_fill(struct attempt *attempt, const struct child *child,
 void errand_child(struct errand_job *job, const struct errand_child *child,
                   struct errand_child_result *result)
 {
-    struct attempt *attempt = job->attempt;
     struct errand_child asked = {0};
     struct errand_child_result told = {.end = ERRAND_CHILD_CANCELLED,
                                        .status = -1,
@@ -101,10 +100,15 @@ void errand_child(struct errand_job *job, const struct errand_child *child,
                                        .err = ""};
     size_t size = result->size < sizeof told ? result->size : sizeof told;
     memcpy(&asked, child, child->size < sizeof asked ? child->size : sizeof asked);
-    asked.env = job_trace_env(job, asked.env);
     told.size = result->size;
+    if (!call_begins_waiting(job, "errand_child", &told.error)) {
+        told.end = ERRAND_CHILD_NOT_RUN;
+        memcpy(result, &told, size);
+        return;
+    }
+    struct attempt *attempt = job->attempt;
+    asked.env = job_trace_env(job, asked.env);
     told.started_us = errand_now_us(job);
-    attempt_check(attempt);
     if (!attempt->cancelled) {
         struct child_options options = child_options_of(&asked);
         attempt->child_lines = asked.err_is_log ? child_lines_new(job) : NULL;

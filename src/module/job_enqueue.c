@@ -1,6 +1,6 @@
 /* The public job API of include/errand/errand.h for further jobs: at once, or with the completion.
  */
-#include "module/attempt.h"
+#include "module/call.h"
 
 #include "db/unit.h"
 #include "module/json_text.h"
@@ -103,6 +103,8 @@ bool errand_enqueue(struct errand_job *job, const struct errand_new_job *new_job
 {
     const char *params[ENQUEUE_PARAMS];
     const struct errand_rows *rows;
+    if (!call_begins_waiting(job, "errand_enqueue", error))
+        return false;
     const struct errand_new_job asked = new_job_read(new_job);
     if (!enqueue_params(job, &asked, params, error) ||
         !job_query(job, &module_sql[MODULE_SQL_ENQUEUE], ENQUEUE_PARAMS, params, &rows, error))
@@ -116,6 +118,8 @@ bool errand_enqueue_effect(struct errand_job *job, const struct errand_new_job *
                            const char **error)
 {
     const char *params[ENQUEUE_PARAMS];
+    if (!call_begins_open(job, "errand_enqueue_effect", error))
+        return false;
     const struct errand_new_job asked = new_job_read(new_job);
     if (!enqueue_params(job, &asked, params, error))
         return false;

@@ -1,5 +1,5 @@
 /* The public job API of include/errand/errand.h for HTTP. */
-#include "module/attempt.h"
+#include "module/call.h"
 
 #include "http/http.h"
 #include "module/job_trace.h"
@@ -28,9 +28,11 @@ void attempt_fill_response(struct attempt *attempt, const struct http_call *call
 void errand_http(struct errand_job *job, const struct errand_request *request,
                  struct errand_response *response)
 {
+    *response = (struct errand_response){.result = ERRAND_HTTP_NOT_SENT, .body = ""};
+    if (!call_begins_waiting(job, "errand_http", &response->error))
+        return;
     struct attempt *attempt = job->attempt;
     int64_t started_us = errand_now_us(job);
-    attempt_check(attempt);
     if (attempt->call) {
         http_call_free(attempt->call);
         attempt->call = NULL;

@@ -1,6 +1,6 @@
 /* The public job API of include/errand/errand.h for what a job has to show: progress while it runs,
  * a result when it has ended. */
-#include "module/attempt.h"
+#include "module/call.h"
 
 #include "base/mem.h"
 #include "module/json_text.h"
@@ -31,6 +31,8 @@ static bool report_value(struct errand_job *job, const json_t *value, const char
 
 bool errand_progress_text(struct errand_job *job, const char *json, const char **error)
 {
+    if (!call_begins_open(job, "errand_progress", error))
+        return false;
     const char *fault = json_text_fault(json, ERRAND_PROGRESS_MAX);
     if (fault)
         return report_refuse(job, "progress", fault, error);
@@ -48,6 +50,8 @@ bool errand_progress(struct errand_job *job, const json_t *progress, const char 
 
 bool errand_result_text(struct errand_job *job, const char *json, const char **error)
 {
+    if (!call_begins_open(job, "errand_result", error))
+        return false;
     const char *fault = json_text_fault(json, ERRAND_RESULT_MAX);
     if (fault)
         return report_refuse(job, "result", fault, error);

@@ -1,6 +1,7 @@
 /* The public job API of include/errand/errand.h for signals: what a job waits for without a slot.
  */
 #include "module/ask.h"
+#include "module/call.h"
 
 #include "loop/coro.h"
 
@@ -42,7 +43,8 @@ bool errand_wait(struct errand_job *job, const char *name, int64_t timeout_ms, c
     PGresult *results[2];
     const char *fault;
     *payload = NULL;
-    if (!ask_name_is_valid(job, "signal", name, error))
+    if (!call_begins_waiting(job, "errand_wait", error) ||
+        !ask_name_is_valid(job, "signal", name, error))
         return false;
     if (timeout_ms > WAIT_MAX_MS)
         timeout_ms = WAIT_MAX_MS;

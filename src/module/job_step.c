@@ -1,6 +1,7 @@
 /* The public job API of include/errand/errand.h for steps: what a job has done, kept for its next
  * attempt. */
 #include "module/ask.h"
+#include "module/call.h"
 #include "module/json_text.h"
 
 static const char *const step_lost = "the job is no longer this attempt's own: it was changed, or "
@@ -38,7 +39,8 @@ bool errand_step(struct errand_job *job, const char *name, const char **result, 
 {
     PGresult *row;
     *result = NULL;
-    if (!ask_name_is_valid(job, "step", name, error) || !step_ask(job, name, NULL, &row, error))
+    if (!call_begins_waiting(job, "errand_step", error) ||
+        !ask_name_is_valid(job, "step", name, error) || !step_ask(job, name, NULL, &row, error))
         return false;
     if (!PQgetisnull(row, 0, 1))
         *result = PQgetvalue(row, 0, 1);
@@ -49,7 +51,8 @@ bool errand_step_done_text(struct errand_job *job, const char *name, const char 
                            const char **error)
 {
     PGresult *row;
-    if (!ask_name_is_valid(job, "step", name, error))
+    if (!call_begins_waiting(job, "errand_step_done", error) ||
+        !ask_name_is_valid(job, "step", name, error))
         return false;
     const char *fault = json_text_fault(json, ERRAND_STEP_RESULT_MAX);
     if (fault)

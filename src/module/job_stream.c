@@ -1,6 +1,6 @@
 /* The public job API of include/errand/errand.h for answers that are read as they come: pieces of a
  * body, and server-sent events. */
-#include "module/attempt.h"
+#include "module/call.h"
 
 #include "base/mem.h"
 #include "http/http.h"
@@ -107,6 +107,8 @@ void streams_free_all(struct attempt *attempt)
 
 void errand_http_close(struct errand_job *job, struct errand_http_stream *stream)
 {
+    if (!call_begins(job, "errand_http_close"))
+        return;
     struct errand_http_stream **at = &job->attempt->streams;
     while (*at && *at != stream)
         at = &(*at)->next;
@@ -133,9 +135,11 @@ struct errand_http_stream *errand_http_open(struct errand_job *job,
                                             const struct errand_request *request,
                                             struct errand_response *response)
 {
+    *response = (struct errand_response){.result = ERRAND_HTTP_NOT_SENT, .body = ""};
+    if (!call_begins_waiting(job, "errand_http_open", &response->error))
+        return NULL;
     struct attempt *attempt = job->attempt;
     int64_t started_us = errand_now_us(job);
-    attempt_check(attempt);
     struct errand_http_stream *stream = stream_new(attempt, request);
     attempt->head = NULL;
     if (!attempt->cancelled)
@@ -182,7 +186,9 @@ static bool stream_read(struct errand_http_stream *stream)
 bool errand_http_read(struct errand_job *job, struct errand_http_stream *stream,
                       struct errand_chunk *chunk)
 {
-    attempt_check(job->attempt);
+    *chunk = (struct errand_chunk){.size = chunk->size, .data = "", .result = ERRAND_HTTP_LOST};
+    if (!call_begins_waiting(job, "errand_http_read", &chunk->error))
+        return false;
     bool more = stream_read(stream);
     chunk->data = buf_text(&stream->chunk);
     chunk->bytes = stream->chunk.length;
@@ -215,7 +221,10 @@ static bool stream_read_event(struct errand_http_stream *stream)
 bool errand_sse_next(struct errand_job *job, struct errand_http_stream *stream,
                      struct errand_sse_event *event)
 {
-    attempt_check(job->attempt);
+    *event = (struct errand_sse_event){
+        .size = event->size, .type = "message", .data = "", .id = "", .result = ERRAND_HTTP_LOST};
+    if (!call_begins_waiting(job, "errand_sse_next", &event->error))
+        return false;
     bool more = stream_read_event(stream);
     const struct sse *sse = stream->sse;
     event->type = sse->type.length ? buf_text(&sse->type) : "message";

@@ -1,6 +1,6 @@
 /* The public job API of include/errand/errand.h that waits: statements, time, the queue's rate
  * (HTTP: job_http.c). */
-#include "module/attempt.h"
+#include "module/call.h"
 
 #include "module/rows.h"
 
@@ -25,7 +25,6 @@ bool job_query(struct errand_job *job, const struct errand_statement *statement,
                const char *const *params, const struct errand_rows **rows, const char **error)
 {
     struct attempt *attempt = job->attempt;
-    attempt_check(attempt);
     struct db_unit *unit = db_unit_new(DB_TRANSACTION, on_query_done, attempt);
     db_unit_add(unit, statement, count, params);
     attempt_query(attempt, unit, QUERY_TIMEOUT_MS);
@@ -44,6 +43,9 @@ bool job_query(struct errand_job *job, const struct errand_statement *statement,
 bool errand_query(struct errand_job *job, int statement, size_t count, const char *const *params,
                   const struct errand_rows **rows, const char **error)
 {
+    if (!call_begins_waiting(job, "errand_query", error) ||
+        !call_has_statement(job, "errand_query", statement, count, error))
+        return false;
     return job_query(job, &job->attempt->kind->module->statements[statement], count, params, rows,
                      error);
 }
@@ -55,8 +57,9 @@ enum errand_sql_class errand_query_class(const struct errand_job *job)
 
 void errand_sleep(struct errand_job *job, int ms)
 {
+    if (!call_begins_waiting(job, "errand_sleep", NULL))
+        return;
     struct attempt *attempt = job->attempt;
-    attempt_check(attempt);
     if (attempt->cancelled)
         return;
     loop_timer_set(&attempt->sleep, clock_mono_us() + (int64_t)ms * 1000);
@@ -65,8 +68,9 @@ void errand_sleep(struct errand_job *job, int ms)
 
 void errand_rate_wait(struct errand_job *job)
 {
+    if (!call_begins_waiting(job, "errand_rate_wait", NULL))
+        return;
     struct attempt *attempt = job->attempt;
-    attempt_check(attempt);
     if (attempt->cancelled)
         return;
     if (attempt->host->queue_calls->rate_wait(attempt->queue, attempt))

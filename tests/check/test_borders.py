@@ -46,6 +46,8 @@ SYSTEM = {
     "src/http": {"arpa/inet", "curl/*", "netinet/in", "sys/socket"},
     "src/httpd": {"arpa/inet", "fcntl", "microhttpd", "netinet/*", "sys/*", "unistd"},
     "src/module": {"dlfcn", "jansson", "libpq-fe", "unistd"},
+    "src/module/watchdog.c": {"pthread", "signal"},
+    "src/module/watchdog.h": {"pthread"},
     "src/module/loader.c": {"dirent"},
     "src/module/trust.c": {"sys/stat"},
     "src/module/trust.h": {"sys/stat"},
