@@ -2,11 +2,13 @@
 """A mail provider for development: speaks Resend's API on loopback, sends nothing, and remembers everything.
 
     resend.py [--port N] [--port-file FILE] [--ledger FILE] [--api-key KEY] [--rate N] [--no-keys]
+              [--webhook URL --webhook-secret whsec_...]
 
 API        POST /emails, POST /emails/batch (x-batch-validation: strict | permissive), GET /emails/ID, with
            Idempotency-Key, Bearer keys, rate limit headers, Resend's validation and its error answers.
 To look    GET /                     a page listing what was received
            GET /_ledger              {"deliveries": [...], "requests": [...]}; filters ?to=ADDRESS, ?tag_NAME=VALUE
+           GET /_webhooks            {"events": [{"id", "type", "email_id", "attempts", "status"}]}, as they were sent
            GET /_ledger/summary      {"deliveries", "unique", "duplicates": {message_id: times}, "untagged",
                                      "requests"}, by the tag message_id
 Ledger     Every accepted mail and every request (with the status it was answered, or was to be; 0 if it was cut
@@ -18,6 +20,8 @@ Recipients whose local part begins with these words have a fate (demo, or trying
     flaky    the first request that carries the address meets a 500, later ones are fine
     lost     accepted, but the first time the connection is closed without an answer
     slow     answered after 3 seconds
+With --webhook, events follow a mail that was accepted: sent, then delivered, or what these words say (webhooks.py):
+    bounced, softbounced, complained, delayed, opened, suppressed, undeliverable
 
 Faults     POST /_control sets any of {"faults": [FAULT...], "rate": N, "keys": true|false, "key_ttl": SECONDS,
            "seed": N}; "faults" replaces those that were left. GET /_control shows the present state.
@@ -53,6 +57,7 @@ from email.utils import formatdate
 
 from ledger import Ledger
 from server import Faults, listen
+from webhooks import Webhooks
 
 KEPT_BODY_MAX = 64 << 10
 
@@ -188,6 +193,7 @@ class Provider:
         self.api_key = options.api_key
         self.rate, self.keys, self.key_ttl = options.rate, not options.no_keys, options.key_ttl
         self.faults = Faults()
+        self.webhooks = Webhooks(options.webhook, options.webhook_secret)
         self.in_flight = set()
         self.met = set()
         self.window_start, self.window_used = 0.0, 0
@@ -300,6 +306,9 @@ class Provider:
             rows.append({"what": "answer", "key": request.key, "digest": digest, "at_us": request.at_us,
                          "answer": answer})
         self.ledger.add(rows)
+        for row in rows:
+            if row["what"] == "delivery":
+                self.webhooks.tell(row)
         return answer
 
     def check_mails(self, request, body, batch):
@@ -359,6 +368,8 @@ class Provider:
         if request.path == "/_ledger":
             found = self.ledger.find(request.query)
             return 200, {"deliveries": found, "requests": [] if request.query else self.ledger.requests}, {}
+        if request.path == "/_webhooks":
+            return 200, {"events": self.webhooks.events}, {}
         if request.path == "/_ledger/summary":
             return 200, self.ledger.summary(), {}
         return 200, page(self.ledger).encode(errors="replace"), {"content-type": "text/html; charset=utf-8"}
@@ -435,8 +446,12 @@ def main():
     parser.add_argument("--rate", type=int, default=0, metavar="N", help="requests a second (0: no limit)")
     parser.add_argument("--no-keys", action="store_true", help="ignore Idempotency-Key, so that duplicates can happen")
     parser.add_argument("--key-ttl", type=float, default=86400, metavar="SECONDS", help="how long a key is kept (24 h)")
+    parser.add_argument("--webhook", metavar="URL", help="where events of mails go (http)")
+    parser.add_argument("--webhook-secret", metavar="SECRET", default="", help="what they are signed with: whsec_ and base64")
     parser.add_argument("--watch-stdin", action="store_true", help="end when standard input closes")
     options = parser.parse_args()
+    if options.webhook and not options.webhook_secret:
+        parser.error("--webhook needs --webhook-secret")
     asyncio.run(listen(Provider(options), options))
 
 

@@ -1,11 +1,12 @@
 #!/usr/bin/python3
-"""The demonstration behind `./dev demo`: a PostgreSQL, a mail provider and errand, and mails on their way.
+"""The demonstration behind `./dev demo`: a PostgreSQL, a mail provider and errand, mails on their way and webhooks coming in.
 
-Every mail is made by the SQL that is shown. What is claimed of it is read back from the database's tables and from
-the provider's own ledger. Everything lives in temporary directories and ends with the demo.
+Every mail is made by the SQL that is shown, every event of billing by the command. What is claimed of them is read back from the
+database's tables and from the provider's own ledger. Everything lives in temporary directories and ends with the demo.
 """
 
 import argparse
+import base64
 import os
 import signal
 import sys
@@ -17,12 +18,13 @@ import psycopg2
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from support.cluster import Cluster, cache_dir  # noqa: E402
+from support.cluster import Cluster, cache_dir, free_port  # noqa: E402
 from support.errand import Errand  # noqa: E402
 from support.provider import ResendProvider  # noqa: E402
 
 PATIENCE_S = 30
 RATE = 10
+SECRETS = {"RESEND_WEBHOOK_SECRET": "whsec_" + base64.b64encode(os.urandom(24)).decode(), "LEMONSQUEEZY_WEBHOOK_SECRET": os.urandom(20).hex()}
 
 SETUP = """
 insert into auth.users (id, email) values ('11111111-1111-4111-8111-111111111111', 'owner@example.com');
@@ -52,6 +54,16 @@ select id, now(), 'welcome', 'Welcome', 'reject@example.com', '{"text": "Hello"}
 FLAKY = ("A mail that meets a 500 at the provider first", """
 select id, now(), 'welcome', 'Welcome', 'flaky@example.com', '{"text": "Hello again"}' from public.workspaces;
 """)
+BOUNCED = ("A mail that is returned: the provider takes it, and tells of the bounce by a signed webhook", """
+select id, now(), 'welcome', 'Welcome', 'bounced@example.com', '{"text": "Hello"}' from public.workspaces;
+""")
+SUPPRESSED = ("Another one to the same address", """
+select id, now(), 'reminder', 'Are you there?', 'bounced@example.com', '{"text": "Hello"}' from public.workspaces;
+""")
+
+TIMELINE = """
+select at, status, reason from errand.email_events where message_id = %s order by at
+"""
 
 MESSAGES = """
 select m.id, m.recipient_email, m.status, m.failure_reason, m.sent_at,
@@ -81,8 +93,9 @@ def title(text):
 class Demo:
     """What runs, and what was seen of it."""
 
-    def __init__(self, database, provider, errand):
-        self.provider, self.runner = provider, errand.start().wait_ready()
+    def __init__(self, database, provider, errand, port):
+        self.provider, self.errand, self.port = provider, errand, port
+        self.runner = errand.start("--http-listen", f"127.0.0.1:{port}").wait_ready()
         self.connection = psycopg2.connect(database)
         self.connection.autocommit = True
         self.expected = 0
@@ -92,24 +105,29 @@ class Demo:
             cursor.execute(text, parameters)
             return cursor.fetchall() if cursor.description else []
 
-    def enqueue(self, scene):
-        """Prints a scene's SQL, runs it, and returns the messages' rows once none is pending."""
+    def wait(self, check, what):
+        """What check returns, once that is true."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not (found := check()):
+            if not self.runner.running:
+                raise Problem(f"errand ended with status {self.runner.process.returncode}\n{self.runner.log()[-2000:]}")
+            if time.monotonic() > deadline:
+                raise Problem(f"{what} after {PATIENCE_S} s\n{self.runner.log()[-2000:]}")
+            time.sleep(0.02)
+        return found
+
+    def enqueue(self, scene, until=None):
+        """Prints a scene's SQL, runs it, and returns the messages' rows once none is pending; until: and their log says so."""
         heading, rest = scene
         title(heading)
         show(INSERT.strip("\n") + "\n" + rest.strip("\n"), indent=4)
         before = {row[0] for row in self.sql("select id from public.scheduled_messages")}
         self.sql(INSERT + rest)
-        deadline = time.monotonic() + PATIENCE_S
-        while True:
+
+        def ended():
             rows = [row for row in self.messages() if row["id"] not in before]
-            if all(row["status"] != "pending" for row in rows):
-                return rows
-            if not self.runner.running:
-                raise Problem(f"errand ended with status {self.runner.process.returncode}\n{self.runner.log()[-2000:]}")
-            if time.monotonic() > deadline:
-                left = sum(row["status"] == "pending" for row in rows)
-                raise Problem(f"{left} of {len(rows)} still pending after {PATIENCE_S} s\n{self.runner.log()[-2000:]}")
-            time.sleep(0.02)
+            return rows if all(row["status"] != "pending" and until in (None, row["log_status"]) for row in rows) else None
+        return self.wait(ended, f"not all of them are {until or 'sent'}")
 
     def messages(self):
         with self.connection.cursor() as cursor:
@@ -153,7 +171,7 @@ class Demo:
         late = sorted(late_ms for _, late_ms in seen)
         requests = len({delivery["request_no"] for delivery, _ in seen})
         show(f"scheduled_messages   {len(rows)} sent", indent=2)
-        show(f"email_delivery_log   {sum(row['entries'] for row in rows)} entries, in {requests} requests", indent=2)
+        show(f"email_delivery_log   {sum(row['entries'] for row in rows)} entries, all delivered, in {requests} requests", indent=2)
         show(f"lateness             half within {late[len(late) // 2]:.1f} ms, all within {late[-1]:.1f} ms", indent=2)
         self.expected += len(rows)
 
@@ -173,6 +191,42 @@ class Demo:
             raise Problem(f"the provider answered {statuses} under one key, expected [500, 200]")
         show("provider             answered 500, then 200, under one idempotency key", indent=2)
 
+    def show_bounced(self, rows):
+        self.show_sent(rows)
+        title("What the provider told of it, in errand.email_events")
+        told = self.wait(lambda: len(found := self.sql(TIMELINE, (rows[0]["id"],))) == 2 and found, "its timeline is not whole")
+        for at, status, reason in told:
+            show(f"{at:%H:%M:%S.%f}"[:-3] + f"         {status}" + (f": {reason}" if reason else ""), indent=2)
+        [(recipient, reason)] = self.sql("select recipient, reason from errand.suppression")
+        show(f"errand.suppression   {recipient}: {reason}", indent=2)
+
+    def show_suppressed(self, rows):
+        [row] = rows
+        if row["status"] != "failed" or row["log_status"] != "suppressed":
+            raise Problem(f"{row['recipient_email']}: {row['status']}, {row['log_status']}, expected failed and suppressed")
+        show(f"scheduled_messages   failed: {row['failure_reason']}", indent=2)
+
+    def workspace(self):
+        return self.sql("select id, subscription_status, subscription_expires_at from public.workspaces")[0]
+
+    def trigger(self, type, *args):
+        """Runs the command that is shown; returns what became of its event, once its job has acted."""
+        show("errand webhook trigger " + " ".join([type, *args]), indent=4)
+        answer = self.errand.run("webhook", "trigger", type, *args, "--url", f"http://127.0.0.1:{self.port}").stdout
+        name = answer.split()[1]
+        return name, self.wait(lambda: self.sql("select effect from errand.webhooks where source || ':' || event_id = %s and status <> 'stored'",
+                                                (name,)), f"{name} is not applied")[0][0]
+
+    def show_checkout(self):
+        title("A checkout at Lemon Squeezy, by a sample of the event that it sends")
+        id, before, _ = self.workspace()
+        name, effect = self.trigger("subscription_created", "--with", f"meta.custom_data.workspace_id={id}")
+        _, after, expires = self.workspace()
+        if (before, after) != ("free", "pro"):
+            raise Problem(f"the workspace went from {before} to {after}, expected free and pro: {effect}")
+        show(f"errand.webhooks      {name[:28]}...: {effect}", indent=2)
+        show(f"workspaces           it was {before} and is {after} until {expires:%Y-%m-%d}", indent=2)
+
     def show_proof(self):
         summary = self.provider.summary()
         twice = {to: len(entries) for to, entries in self.received.items() if len(entries) > 1}
@@ -181,22 +235,35 @@ class Demo:
              indent=2)
         if summary["deliveries"] != self.expected or twice or summary["duplicates"]:
             raise Problem(f"mails were lost or doubled: {twice or summary}")
+        events = self.provider.events()
+        [(told,)] = self.wait(lambda: self.sql("select count(*) from errand.email_events having count(*) >= %s", (len(events),)),
+                              "not all events are in errand.email_events")
+        show(f"{len(events)} events told, each of them once in errand.email_events", indent=2)
+        if told != len(events) or told != 2 * self.expected:
+            raise Problem(f"{told} events are in errand.email_events, {2 * self.expected} were to come")
 
     def run(self):
         title("A user and a workspace")
         show(SETUP, indent=4)
         self.sql(SETUP)
-        self.show_sent(self.enqueue(DUE_NOW))
-        self.show_sent(self.enqueue(DUE_SOON))
-        self.show_many(self.enqueue(MANY))
+        self.show_sent(self.enqueue(DUE_NOW, "delivered"))
+        self.show_sent(self.enqueue(DUE_SOON, "delivered"))
+        self.show_many(self.enqueue(MANY, "delivered"))
         self.show_rejected(self.enqueue(REJECTED))
-        self.show_flaky(self.enqueue(FLAKY))
+        self.show_flaky(self.enqueue(FLAKY, "delivered"))
+        self.show_bounced(self.enqueue(BOUNCED, "bounced"))
+        self.show_suppressed(self.enqueue(SUPPRESSED))
+        self.show_checkout()
         self.show_proof()
 
     def stay(self):
         """Until Ctrl-C; a problem if errand ends before."""
         title("It stays up until Ctrl-C. In another terminal: ./dev psql, and there insert as above; or with any client:")
         show(f"psql '{self.connection.dsn}'", indent=4)
+        show("Any event of Resend or Lemon Squeezy:")
+        for name, value in SECRETS.items():
+            show(f"export {name}={value}", indent=4)
+        show(f"build/release/errand webhook trigger subscription_expired --url http://127.0.0.1:{self.port}", indent=4)
         show("The mails that arrived:")
         show(f"{self.provider.url}/", indent=4)
         while self.runner.running:
@@ -213,18 +280,20 @@ def announce(dsn):
 
 
 def demo(once):
-    with Cluster() as cluster, ResendProvider("--rate", str(RATE)) as provider:
+    port = free_port()
+    webhook = ["--webhook", f"http://127.0.0.1:{port}/webhooks/resend", "--webhook-secret", SECRETS["RESEND_WEBHOOK_SECRET"]]
+    with Cluster() as cluster, ResendProvider("--rate", str(RATE), *webhook) as provider:
         dsn = cluster.create_database("demo")
-        with Errand(dsn, provider) as errand:
+        with Errand(dsn, provider, **SECRETS) as errand:
             version = errand.run("version").stdout.strip().removeprefix("errand ")
             errand.run("migrate", "up")
-            running = Demo(dsn, provider, errand)
+            running = Demo(dsn, provider, errand, port)
             [(server, vector)] = running.sql(
                 "select current_setting('server_version'), "
                 "(select extversion from pg_extension where extname = 'vector')")
             show(f"PostgreSQL   {server.split()[0]}, pgvector {vector}, of its own, in {cluster.dir}")
             show(f"Provider     Resend's API at {provider.url}/, {RATE} requests a second")
-            show(f"errand       {version}, migrated and running")
+            show(f"errand       {version}, migrated and running, takes webhooks at http://127.0.0.1:{port}/")
             file = announce(dsn)
             try:
                 running.run()
@@ -237,7 +306,7 @@ def demo(once):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="./dev demo", description="Shows mails go out.")
+    parser = argparse.ArgumentParser(prog="./dev demo", description="Shows mails go out and webhooks come in.")
     parser.add_argument("--once", action="store_true", help="end when all was shown")
     once = parser.parse_args().once
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -1,6 +1,8 @@
 """The development provider is what the mail tests are judged by, so it is judged itself: keys, limits, faults, ledger."""
 
 import http.client
+import http.server
+import json
 import socket
 import threading
 import time
@@ -10,7 +12,9 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
+from support.hooks import SECRET, standard
 from support.provider import ResendProvider
+from support.wait import until
 
 
 @pytest.fixture(scope="module")
@@ -344,3 +348,35 @@ def test_many_clients_at_once(provider):
     for thread in threads:
         thread.join()
     assert len(provider.ledger(to="many@b.co")) == 800
+
+
+def test_events_of_a_mail_are_signed_and_sent_until_they_are_taken():
+    """The first request is answered 500; the same event comes again, with another time at most."""
+    seen = []
+
+    class Receiver(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["content-length"]))
+            seen.append((self.path, {name: self.headers[name] for name in ("svix-id", "svix-timestamp", "svix-signature")}, body))
+            self.send_response(500 if len(seen) == 1 else 204)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        with ResendProvider("--webhook", f"http://127.0.0.1:{server.server_port}/hook?a", "--webhook-secret", SECRET) as own:
+            to = fresh("bounced")
+            _, answer, _ = send(own, mail(to=to, tags=[{"name": "message_id", "value": "7"}]))
+            until(lambda: [event["status"] for event in own.events()] == [204, 204], "both are taken")
+            assert sorted(event["attempts"] for event in own.events()) == [1, 2]
+            assert {event["type"] for event in own.events()} == {"email.sent", "email.bounced"}
+        server.shutdown()
+        thread.join()
+    assert len(seen) == 3 and len({headers["svix-id"] for _, headers, _ in seen}) == 2
+    for path, headers, body in seen:
+        assert path == "/hook" and headers == standard(body, headers["svix-id"], headers["svix-timestamp"])
+        data = json.loads(body)["data"]
+        assert (data["email_id"], data["to"], data["tags"]) == (answer["id"], [to], {"message_id": "7"})

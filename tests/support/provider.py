@@ -89,6 +89,10 @@ class ResendProvider:
     def summary(self):
         return self._get("/_ledger/summary")
 
+    def events(self):
+        """The webhooks that were sent: id, type, email_id, attempts, status of the last answer (None: none yet)."""
+        return self._get("/_webhooks")["events"]
+
     def control(self, *faults, **settings):
         """Sets the faults to come (none: clears them) and rate, keys, key_ttl; the script's head describes them."""
         if faults or not settings:
