@@ -20,10 +20,21 @@ enum {
     JOBLOG_BYTES = 32 << 20      /* that wait, all in all: more are dropped */
 };
 
+/* What a line has beside its text, in the order of job_log_write's parameters. */
+enum line_field {
+    LINE_LANE,
+    LINE_JOB,
+    LINE_ATTEMPT,
+    LINE_LEVEL,
+    LINE_NUMBER, /* in the attempt */
+    LINE_AT_US,
+    LINE_DAYS, /* that it is kept */
+    LINE_FIELDS
+};
+
 struct joblog_line {
     struct joblog_line *next;
-    int64_t job_id, at_us;
-    int lane, attempt, number, level, days;
+    int64_t fields[LINE_FIELDS];
     size_t bytes; /* of memory */
     char text[];
 };
@@ -83,13 +94,13 @@ static void job_add_line(struct errand_job *job, int level, const char *text)
     const struct lane *lane = job_entry(job)->lane;
     size_t bytes = sizeof(struct joblog_line) + strlen(text) + 1;
     struct joblog_line *line = mem_zalloc(bytes);
-    line->job_id = job->id;
-    line->at_us = job_line_at_us(job);
-    line->lane = lane->number;
-    line->attempt = job->number;
-    line->number = ++job->log.lines;
-    line->level = level;
-    line->days = lane->queue->history_days;
+    line->fields[LINE_LANE] = lane->number;
+    line->fields[LINE_JOB] = job->id;
+    line->fields[LINE_ATTEMPT] = job->number;
+    line->fields[LINE_LEVEL] = level;
+    line->fields[LINE_NUMBER] = ++job->log.lines;
+    line->fields[LINE_AT_US] = job_line_at_us(job);
+    line->fields[LINE_DAYS] = lane->queue->history_days;
     line->bytes = bytes;
     memcpy(line->text, text, strlen(text) + 1);
     joblog->bytes += bytes;
@@ -171,61 +182,17 @@ static struct joblog_line *joblog_take(struct joblog *joblog)
     return taken;
 }
 
-static void params_add_numbers(struct params *params, const struct joblog_line *lines,
-                               long long (*number)(const struct joblog_line *line))
-{
-    struct buf *buf = params_open_array(params);
-    for (const struct joblog_line *line = lines; line; line = line->next)
-        buf_array_int(buf, number(line));
-    params_close_array(params);
-}
-
-static long long line_lane(const struct joblog_line *line)
-{
-    return line->lane;
-}
-
-static long long line_job(const struct joblog_line *line)
-{
-    return line->job_id;
-}
-
-static long long line_attempt(const struct joblog_line *line)
-{
-    return line->attempt;
-}
-
-static long long line_level(const struct joblog_line *line)
-{
-    return line->level;
-}
-
-static long long line_number(const struct joblog_line *line)
-{
-    return line->number;
-}
-
-static long long line_at_us(const struct joblog_line *line)
-{
-    return line->at_us;
-}
-
-static long long line_days(const struct joblog_line *line)
-{
-    return line->days;
-}
-
 static void lines_add(const struct joblog_line *lines, struct db_unit *unit)
 {
     struct params params = {.count = 0};
-    params_add_numbers(&params, lines, line_lane);
-    params_add_numbers(&params, lines, line_job);
-    params_add_numbers(&params, lines, line_attempt);
-    params_add_numbers(&params, lines, line_level);
-    params_add_numbers(&params, lines, line_number);
-    params_add_numbers(&params, lines, line_at_us);
-    params_add_numbers(&params, lines, line_days);
-    struct buf *buf = params_open_array(&params);
+    struct buf *buf;
+    for (int field = 0; field < LINE_FIELDS; field++) {
+        buf = params_open_array(&params);
+        for (const struct joblog_line *line = lines; line; line = line->next)
+            buf_array_int(buf, line->fields[field]);
+        params_close_array(&params);
+    }
+    buf = params_open_array(&params);
     for (const struct joblog_line *line = lines; line; line = line->next)
         buf_array_text(buf, line->text);
     params_close_array(&params);

@@ -126,6 +126,18 @@ def test_killed_runner_is_taken_over_when_its_lease_ends(db, errand):
     assert time.monotonic() - begun < 10
 
 
+def test_lines_and_further_jobs(db, errand):
+    """What handlers write beside their end comes through: their log while they run, and jobs of their own."""
+    runner = errand.start().wait_ready()
+    id = db.enqueue(args={"log": ["a", "b"], "sleep_ms": 3000})
+    db.wait("select count(*) = 2 from errand.job_logs where id = %s", id)
+    assert db.job(id).finished_at is None
+    made = db.wait_ended(db.enqueue("probe.enqueue", {"new": {"kind": "probe.run", "args": {"log": ["made"]}}})).result["id"]
+    db.wait_ended(made)
+    assert db.one("select message from errand.job_logs where id = %s", made) == "made"
+    assert runner.terminate() == 0
+
+
 def test_pooler_restarts_in_the_middle(db, errand, bouncer):
     runner = errand.start("--concurrency", "20").wait_ready()
     ids = db.enqueue_many(3000, {"sleep_ms": 4})
