@@ -12,7 +12,7 @@ enum { ERR_BYTES_MAX = 65536 };  /* of its stderr, in which the last line is loo
 enum { PROGRAM_END_MS = 60000 }; /* for its last lines */
 
 static const struct errand_setting program_settings[] = {
-    {"grace_ms", ERRAND_SETTING_INTEGER, "2000", NULL, 1, 600000, "from SIGTERM to SIGKILL"},
+    {"grace_ms", ERRAND_SETTING_INTEGER, "2000", NULL, 1, 60000, "from SIGTERM to SIGKILL"},
     {"cpu_seconds", ERRAND_SETTING_INTEGER, NULL, NULL, 1, 86400, "of the processor"},
     {"memory_bytes", ERRAND_SETTING_INTEGER, NULL, NULL, 1 << 20, INT64_MAX, "of address space"},
     {"open_files", ERRAND_SETTING_INTEGER, NULL, NULL, 4, 1000000, "at once"},
