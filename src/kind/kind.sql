@@ -9,7 +9,7 @@ select pg_catalog.set_config('statement_timeout', $1, true), pg_catalog.set_conf
 -- name: own_cancel
 -- Ends what runs under the name $1.
 select pg_catalog.pg_cancel_backend(a.pid) from pg_catalog.pg_stat_activity a
-where a.application_name = $1 and a.state = 'active' and a.pid <> pg_catalog.pg_backend_pid()
+where a.datname = pg_catalog.current_database() and a.application_name = $1 and a.state = 'active' and a.pid <> pg_catalog.pg_backend_pid()
 
 -- name: kind_gone
 -- The endpoint of kind $1 has answered that it is gone.

@@ -67,10 +67,12 @@ static void sql_run_in_completion(struct errand_job *job, const struct script *s
 
 /* ---- In a transaction of its own ---- */
 
+/* Of this attempt alone, whoever else works on the database; PostgreSQL keeps 63 bytes. */
 static const char *sql_name(const struct attempt *attempt, char name[SQL_NAME_BYTES])
 {
     const struct errand_job *job = &attempt->jobs[0];
-    snprintf(name, SQL_NAME_BYTES, "errand job %lld attempt %d", (long long)job->id, job->number);
+    snprintf(name, SQL_NAME_BYTES, "errand job %lld attempt %d %lld", (long long)job->id,
+             job->number, (long long)attempt->started_us);
     return name;
 }
 

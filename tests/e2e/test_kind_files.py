@@ -38,7 +38,7 @@ def test_file_that_comes_later(jobs):
     """Its job was there before it, and nobody knew the kind."""
     with runner_with(jobs) as (errand, db, runner):
         id = db.enqueue("greet.say")
-        assert "no" in errand.run("why", str(id)).stdout
+        assert "No runner here knows kind greet.say." in errand.run("why", str(id)).stdout
         jobs.script("greet.say", "# errand: queue = greetings\n# errand: max_attempts = 3\nexit 0")
         assert db.wait_ended(id).state == "done"
         assert db.row("select queue, max_attempts from errand.kind where name = 'greet.say'") == ("greetings", 3)
@@ -74,7 +74,7 @@ def test_removal_leaves_what_runs_alone(jobs):
         (jobs.path / "gate").touch()
         db.wait("select count(*) = 2 from errand.history where outcome = 'done'")
         [left] = [id for id in ids if not db.job(id).finished_at]
-        assert "slow.go" in errand.run("why", str(left)).stdout
+        assert "No runner here knows kind slow.go." in errand.run("why", str(left)).stdout
         jobs.script("slow.go", "exit 0")
         assert db.wait_ended(left).state == "done"
 
