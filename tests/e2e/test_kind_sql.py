@@ -3,7 +3,10 @@
 import pytest
 
 from kind_support import JobsDirectory, runner_with
+from support.bouncer import PGBOUNCER, Bouncer
+from support.cluster import shared_cluster
 from support.errand import Errand
+from support.wait import QueueDatabase
 from test_kind_files import listed
 
 
@@ -93,6 +96,30 @@ def test_timeout_and_cancel_end_the_statement(jobs):
         assert db.wait_ended(cancelled, timeout=5).state == "cancelled"
         db.wait(running, 0, timeout=5)
         assert db.one("select count(*) from paid") == 0
+
+
+@pytest.mark.skipif(not PGBOUNCER, reason="pgbouncer is not installed (./dev test installs it)")
+def test_behind_a_pooler(jobs):
+    """In transaction mode: the effects, the result, and the end of a statement that takes too long."""
+    jobs.put("pay.note.sql", "insert into public.paid (id) values (:id)")
+    jobs.put("sleep.own.sql", "-- errand: transaction = own\n-- errand: max_attempts = 1\n"
+             "select current_setting('enable_seqscan') as scans, pg_sleep((:args->>'s')::float)::text as slept")
+    cluster = shared_cluster(vector=False)
+    bouncer = Bouncer(cluster, 8)
+    try:
+        with QueueDatabase(cluster) as db, Errand(bouncer.dsn(db.dsn), ERRAND_JOBS=str(jobs.path)) as errand:
+            make_table(db)
+            errand.start().wait_ready()
+            long = db.enqueue("sleep.own", {"s": 600}, timeout="500 ms")
+            ids = db.enqueue_many(50, kind="pay.note")
+            assert db.wait_ended(db.enqueue("sleep.own", {"s": 0})).result == {"scans": "on", "slept": ""}
+            assert db.wait_ended(long).last_error == "timed out"
+            db.wait_empty()
+            assert [row[0] for row in db.sql("select id from paid order by 1")] == sorted(ids)
+            db.wait("select count(*) = 0 from pg_stat_activity where query like '%%pg_sleep%%' and state = 'active'"
+                    " and pid <> pg_backend_pid()", timeout=5)
+    finally:
+        bouncer.destroy()
 
 
 def test_long_statements_leave_handlers_alone(jobs):
