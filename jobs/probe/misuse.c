@@ -29,4 +29,9 @@ void probe_misuse(struct errand_job *job)
         errand_fail(job, "twice");
     if (strcmp(what, "late") == 0)
         errand_query(job, 0, 0, NULL, &rows, NULL);
+    if (strcmp(what, "enqueue") == 0)
+        errand_enqueue_effect(
+            job,
+            &(struct errand_new_job){.size = sizeof(struct errand_new_job), .kind = "probe.none"},
+            NULL);
 }

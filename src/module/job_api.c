@@ -6,6 +6,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "module/job_trace.h"
 #include "module/json_text.h"
 #include "module/log_line.h"
 
@@ -155,7 +156,7 @@ static void job_tell_line(struct errand_job *job, enum errand_level level, const
 {
     const struct attempt_host *host = job->attempt->host;
     log_event((enum log_level)level, line, "kind", job->attempt->kind->name, "job",
-              log_int(job->id), "trace", errand_trace_span(job), NULL);
+              log_int(job->id), "trace", job_trace_span(job), NULL);
     if ((int)level >= host->log_kept)
         host->queue_calls->log(job, (int)level, line);
 }

@@ -3,6 +3,7 @@
 #include "module/call.h"
 
 #include "db/unit.h"
+#include "module/job_trace.h"
 #include "module/json_text.h"
 #include "module_sql.h"
 
@@ -79,7 +80,7 @@ static bool enqueue_params(struct errand_job *job, const struct errand_new_job *
     params[at++] = new_job->on_conflict;
     params[at++] = number_text(job, new_job->max_attempts);
     params[at++] = number_text(job, new_job->timeout_ms);
-    params[at++] = new_job->trace ? new_job->trace : errand_trace_span(job);
+    params[at++] = new_job->trace ? new_job->trace : job_trace_span(job);
     params[at++] = number_text(job, new_job->unique_for_ms);
     params[at++] = time_text(job, new_job->expires_at_us);
     params[at++] =

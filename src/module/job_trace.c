@@ -1,6 +1,6 @@
 #include "module/job_trace.h"
 
-#include "module/attempt.h"
+#include "module/call.h"
 #include "module/traceparent.h"
 
 #include <string.h>
@@ -11,12 +11,17 @@ const char *errand_trace(const struct errand_job *job)
     return job->trace;
 }
 
-const char *errand_trace_span(struct errand_job *job)
+const char *job_trace_span(struct errand_job *job)
 {
     char span[TRACEPARENT_BYTES];
     if (!job->trace_span && job->trace && traceparent_child(span, job->trace, job->id, job->number))
         job->trace_span = arena_strdup(&job->attempt->arena, span);
     return job->trace_span;
+}
+
+const char *errand_trace_span(struct errand_job *job)
+{
+    return call_is_own(job, "errand_trace_span") ? job_trace_span(job) : NULL;
 }
 
 static bool request_has_header(const struct errand_request *request, const char *name)
@@ -30,7 +35,7 @@ static bool request_has_header(const struct errand_request *request, const char 
 const struct errand_request *job_trace_request(struct errand_job *job,
                                                const struct errand_request *request)
 {
-    const char *span = errand_trace_span(job);
+    const char *span = job_trace_span(job);
     size_t count = request->header_count;
     if (!span || request_has_header(request, "traceparent"))
         return request;
@@ -48,7 +53,7 @@ const struct errand_request *job_trace_request(struct errand_job *job,
 
 const char *const *job_trace_env(struct errand_job *job, const char *const *env)
 {
-    const char *span = errand_trace_span(job);
+    const char *span = job_trace_span(job);
     size_t count = 0;
     if (!span)
         return env;

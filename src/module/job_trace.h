@@ -4,6 +4,7 @@
 
 #include <errand/errand.h>
 
+const char *job_trace_span(struct errand_job *job); /* errand_trace_span, from anywhere */
 /* The request itself, or a copy in the attempt's memory with the header traceparent: when the job
  * has a trace and the request has no such header. */
 const struct errand_request *job_trace_request(struct errand_job *job,

@@ -44,6 +44,7 @@ def test_handler_that_does_not_come_back(db, runner):
 @pytest.mark.parametrize("what, call, mistake, state, error", [
     ("twice", "errand_fail", "the job is finished twice, the first one counts", "done", None),
     ("late", "errand_query", "the job is finished", "done", None),
+    ("enqueue", "errand_enqueue_effect", "the job is finished", "done", None),
     ("statement", "errand_effect", r"there is no statement 999: module probe has \d+", "dead", "errand_effect: there is no statement 999"),
 ])
 def test_mistake_is_named(db, runner, what, call, mistake, state, error):
