@@ -2,13 +2,13 @@
  *
  * A plug-in serves one or more kinds. For each attempt of a job errand calls the kind's handler,
  * which is straight-line code on a small stack of its own (64 KiB: no large arrays): a call that
- * waits (errand_query, errand_http, errand_child, errand_sleep, errand_rate_wait) lets other jobs
- * run meanwhile. A handler ends by exactly one finish call for its job: errand_done, errand_fail,
- * errand_retry, errand_snooze, errand_cancelled or errand_unknown; one that returns without any has
- * done its job. It may run more than once for a job; what it adds with errand_effect commits in the
- * same transaction as the job's completion, so it happens once. When the attempt is to end (its
- * time is up, the job was cancelled, errand stops), the handler does not come back from a call that
- * waits: see errand_cleanup.
+ * waits (errand_query, errand_http, errand_child, errand_sleep, errand_rate_wait, errand_thread)
+ * lets other jobs run meanwhile. A handler ends by exactly one finish call for its job:
+ * errand_done, errand_fail, errand_retry, errand_snooze, errand_cancelled or errand_unknown; one
+ * that returns without any has done its job. It may run more than once for a job; what it adds with
+ * errand_effect commits in the same transaction as the job's completion, so it happens once. When
+ * the attempt is to end (its time is up, the job was cancelled, errand stops), the handler does not
+ * come back from a call that waits: see errand_cleanup.
  *
  * A mistake is named in the log ("mistake of a handler": the call, what is wrong, kind and job),
  * and the call does nothing, or returns false: a second finish, a call that waits or adds something
@@ -522,6 +522,22 @@ struct errand_child_result {
  * when the program has ended gets SIGKILL, too. So does it when the runner itself is killed. */
 void errand_child(struct errand_job *job, const struct errand_child *child,
                   struct errand_child_result *result);
+
+/* ---- Heavy work ---- */
+
+struct errand_thread;
+
+/* Runs work(thread, context) on a thread of a pool (setting `threads`; more work waits its turn)
+ * and waits for its return: for what computes for long, or blocks. context, and what it points to,
+ * is the work's until then; it may call nothing of this file but errand_thread_is_cancelled. False,
+ * and it did not run: no thread could be started, or the job is to end; *error says which. A thread
+ * cannot be ended from outside: when the attempt is to end, work that has begun keeps the attempt,
+ * its slot and its memory until it returns, and the log names it every few seconds. So work that
+ * takes long looks at errand_thread_is_cancelled, and returns. */
+bool errand_thread(struct errand_job *job,
+                   void (*work)(struct errand_thread *thread, void *context), void *context,
+                   const char **error);
+bool errand_thread_is_cancelled(const struct errand_thread *thread);
 
 /* ---- Time and the queue ---- */
 

@@ -25,9 +25,11 @@
  *     probe.enqueue {"new": {...}}             makes another job: enqueue.c
  *     probe.values {"texts": [...], ...}       parameters of every type: values.c
  *     probe.stubborn {"wait": "sleep"}         never ends by itself, see stubborn.h
+ *     probe.thread {"ms": 500}                works on a thread, see heavy.h
  *     probe.misuse {"what": "twice"}          does what a handler must not, see misuse.h */
 #include "child.h"
 #include "enqueue.h"
+#include "heavy.h"
 #include "ledger.h"
 #include "log.h"
 #include "misuse.h"
@@ -271,6 +273,7 @@ static const struct errand_kind probe_kinds[] = {
     {.size = sizeof(struct errand_kind), .name = "probe.values", .run = probe_values},
     {.size = sizeof(struct errand_kind), .name = "probe.stubborn", .run = probe_stubborn},
     {.size = sizeof(struct errand_kind), .name = "probe.misuse", .run = probe_misuse},
+    {.size = sizeof(struct errand_kind), .name = "probe.thread", .run = probe_thread},
     {.size = sizeof(struct errand_kind),
      .name = "probe.stubborn.late",
      .cancel_grace_ms = 500,

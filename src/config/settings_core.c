@@ -16,6 +16,8 @@ static const struct errand_setting settings_core_table[] = {
      "jobs that run at the same time"},
     {"stop_timeout_ms", ERRAND_SETTING_INTEGER, "20000", NULL, 0, 3600000,
      "how long running jobs may finish after SIGTERM, milliseconds"},
+    {"threads", ERRAND_SETTING_INTEGER, "4", NULL, 1, 256,
+     "threads for handlers' heavy work (errand_thread)"},
     {"lease_ttl_ms", ERRAND_SETTING_INTEGER, "10000", NULL, 2000, 600000,
      "how long a silent runner keeps its lanes, milliseconds"},
     {"listen", ERRAND_SETTING_BOOLEAN, "true", NULL, 0, 0,

@@ -10,17 +10,18 @@
 #include <limits.h>
 #include <stdlib.h>
 
-enum { ASKED_TURN_US = 1000 };
+enum { ASKED_TURN_US = 1000, THREAD_TELL_US = 2000000 };
 
 static void attempt_on_timer(void *owner);
 static void attempt_on_slept(void *owner);
 
-void attempt_host_init(struct attempt_host *host)
+void attempt_host_init(struct attempt_host *host, size_t threads)
 {
     host->http = http_new(host->loop);
     coro_pool_init(&host->coros);
     children_init(&host->children, host->loop);
     watchdog_init(&host->watchdog);
+    workers_init(&host->workers, host->loop, threads);
 }
 
 void attempt_host_clear(struct attempt_host *host)
@@ -29,6 +30,7 @@ void attempt_host_clear(struct attempt_host *host)
     coro_pool_clear(&host->coros);
     children_clear(&host->children);
     watchdog_clear(&host->watchdog);
+    workers_clear(&host->workers);
 }
 
 void attempt_host_abandon(struct attempt_host *host)
@@ -277,6 +279,13 @@ static void attempt_interrupt(struct attempt *attempt)
         else if (attempt->unwinding && db_pool_withdraw(attempt->host->db, attempt->unit))
             attempt_wake(attempt);
         break;
+    case WAIT_THREAD: /* one that has begun ends when it likes */
+        atomic_store(&attempt->task->cancelled, true);
+        if (workers_withdraw(&attempt->host->workers, attempt->task))
+            attempt_wake(attempt);
+        else if (attempt->unwinding)
+            loop_timer_set(&attempt->timer, clock_mono_us() + THREAD_TELL_US);
+        break;
     case WAIT_NONE:
         break;
     }
@@ -295,13 +304,25 @@ void attempt_cut(struct attempt *attempt, int child_grace_ms)
     attempt_interrupt(attempt);
 }
 
+/* Again and again: it keeps the slot. */
+static void attempt_tell_thread(struct attempt *attempt)
+{
+    if (attempt->waiting != WAIT_THREAD)
+        return;
+    log_event(LOG_ERROR, "thread of a job that is to end does not return", "kind",
+              attempt->kind->name, "job", log_int(attempt->jobs[0].id), NULL);
+    loop_timer_set(&attempt->timer, clock_mono_us() + THREAD_TELL_US);
+}
+
 /* Its time is up, or, when it was asked to end, the grace for that. */
 static void attempt_on_timer(void *owner)
 {
     struct attempt *attempt = owner;
     bool asked = attempt->cancelled;
-    if (attempt->unwinding)
+    if (attempt->unwinding) {
+        attempt_tell_thread(attempt);
         return;
+    }
     log_event(LOG_WARN, asked ? "handler does not end, and is ended" : "attempt timed out", "kind",
               attempt->kind->name, "job", log_int(attempt->jobs[0].id), NULL);
     attempt->timed_out |= !asked;

@@ -9,6 +9,7 @@
 #include "db/pool.h"
 #include "loop/child.h"
 #include "loop/coro.h"
+#include "loop/workers.h"
 #include "module/registry.h"
 #include "module/slice.h"
 #include "module/watchdog.h"
@@ -111,6 +112,7 @@ struct attempt_host {
     struct coro_pool coros;
     struct children children;
     struct watchdog watchdog;
+    struct workers workers;
     const struct clock_offset *clock;
     const struct settings *settings;
     const struct attempt_queue_calls *queue_calls;
@@ -129,6 +131,7 @@ enum attempt_wait {
     WAIT_TIME,
     WAIT_RATE,
     WAIT_CHILD,
+    WAIT_THREAD,
     WAIT_STREAM
 };
 
@@ -146,6 +149,7 @@ struct attempt {
     struct child *child;                       /* that runs; NULL: none */
     struct child_lines *child_lines;           /* of its stderr, for the log; NULL: not wanted */
     struct db_unit *unit;                      /* that it waits for */
+    struct worker_task *task;                  /* the same */
     void (*call_off)(struct attempt *attempt); /* of the statement under way; NULL: it is awaited */
     struct attempt_rows *rows;
     enum errand_sql_class sql_class;
@@ -170,8 +174,9 @@ struct attempt {
     struct errand_job jobs[];
 };
 
-/* Completes a host whose other members the caller has set: HTTP client, coroutines, children. */
-void attempt_host_init(struct attempt_host *host);
+/* Completes a host whose other members the caller has set: HTTP client, coroutines, children, so
+ * many threads for heavy work. */
+void attempt_host_init(struct attempt_host *host, size_t threads);
 void attempt_host_clear(struct attempt_host *host); /* nothing runs */
 /* The process is about to end under handlers that run: no child of theirs stays. */
 void attempt_host_abandon(struct attempt_host *host);

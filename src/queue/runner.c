@@ -312,7 +312,7 @@ static void runner_init(struct runner *runner, const struct settings *settings)
         .on_finished = dispatch_on_finished,
         .may_go_on = cutoff_may_go_on,
     };
-    attempt_host_init(&runner->host);
+    attempt_host_init(&runner->host, (size_t)settings_integer(settings, "errand", "threads"));
     reader_init(runner);
     dispatch_init(runner);
     claim_init(runner);

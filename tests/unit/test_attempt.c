@@ -96,7 +96,7 @@ static int set_up(void **state)
                                  .clock = &clock_offset,
                                  .queue_calls = &queue_calls,
                                  .on_finished = on_finished};
-    attempt_host_init(&host);
+    attempt_host_init(&host, 2);
     loop_timer_init(&guard, &loop, on_late, NULL);
     loop_timer_set(&guard, clock_mono_us() + GUARD_MS * 1000);
     return 0;
@@ -507,6 +507,77 @@ static void pass_too_many(struct errand_job *job)
     errand_effect(job, 0, 2, params);
 }
 
+/* ---- Threads ---- */
+
+struct heavy {
+    struct errand_job *job;
+    pthread_t thread;
+    bool calls;
+};
+
+static void work_until_cancelled(struct errand_thread *thread, void *context)
+{
+    struct heavy *heavy = context;
+    heavy->thread = pthread_self();
+    if (heavy->calls) {
+        errand_log(heavy->job, ERRAND_INFO, "from the thread");
+        errand_sleep(heavy->job, LONG_MS);
+        return;
+    }
+    while (!errand_thread_is_cancelled(thread))
+        usleep(1000);
+    trace("c");
+}
+
+static void work_on_thread(struct errand_job *job)
+{
+    struct heavy *heavy = errand_alloc(job, sizeof *heavy);
+    heavy->job = job;
+    errand_thread(job, work_until_cancelled, heavy, NULL);
+    trace("never");
+}
+
+static void test_thread_of_an_attempt_that_ends(void **state)
+{
+    (void)state;
+    run((struct errand_kind){.run = work_on_thread}, 1, 20, NULL);
+    assert_string_equal(seen.trace, "c");
+    assert_int_equal(outcome(0), OUTCOME_CANCELLED);
+}
+
+static void call_on_thread(struct errand_job *job)
+{
+    struct heavy *heavy = errand_alloc(job, sizeof *heavy);
+    *heavy = (struct heavy){.job = job, .calls = true};
+    assert_true(errand_thread(job, work_until_cancelled, heavy, NULL));
+    assert_false(pthread_equal(heavy->thread, pthread_self()));
+    trace("back");
+}
+
+static void test_thread_calls_nothing(void **state)
+{
+    (void)state;
+    run((struct errand_kind){.run = call_on_thread}, 1, LONG_MS, NULL);
+    assert_string_equal(seen.trace, "back");
+    assert_int_equal(outcome(0), OUTCOME_DONE);
+}
+
+static void ask_for_thread(struct errand_job *job)
+{
+    const char *error = "";
+    errand_sleep(job, LONG_MS);
+    assert_false(errand_thread(job, work_until_cancelled, NULL, &error));
+    assert_string_equal(error, "the job was asked to end");
+}
+
+static void test_no_thread_for_one_that_is_to_end(void **state)
+{
+    (void)state;
+    run((struct errand_kind){.run = ask_for_thread, .cancel_grace_ms = LONG_MS}, 1, LONG_MS,
+        cancel);
+    assert_int_equal(outcome(0), OUTCOME_DONE);
+}
+
 /* In debug builds, of which this is one or says so. */
 static void test_mistakes_end_the_process(void **state)
 {
@@ -542,6 +613,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_job_of_another_attempt, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_call_from_another_thread, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cleanup_neither_waits_nor_finishes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_thread_of_an_attempt_that_ends, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_thread_calls_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_no_thread_for_one_that_is_to_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_mistakes_end_the_process, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
