@@ -329,9 +329,9 @@ bool errand_enqueue_effect(struct errand_job *job, const struct errand_new_job *
 /* The W3C traceparent that the job was enqueued with; NULL: none. */
 const char *errand_trace(const struct errand_job *job);
 /* To be handed on: the same trace, under a span of this attempt's own (the same one each time);
- * NULL as above. errand_http sends it as the header traceparent unless the request has one,
- * errand_child puts it into the environment as TRACEPARENT unless env has one, and errand_enqueue
- * gives it to the new job. */
+ * NULL as above. errand_http and errand_http_open send it as the header traceparent unless the
+ * request has one, errand_child puts it into the environment as TRACEPARENT unless env has one, and
+ * errand_enqueue gives it to the new job. */
 const char *errand_trace_span(struct errand_job *job);
 
 /* ---- Signals ---- */

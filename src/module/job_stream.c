@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "http/http.h"
 #include "http/sse.h"
+#include "module/job_trace.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -143,7 +144,8 @@ struct errand_http_stream *errand_http_open(struct errand_job *job,
     struct errand_http_stream *stream = stream_new(attempt, request);
     attempt->head = NULL;
     if (!attempt->cancelled)
-        stream->call = http_open(attempt->host->http, request, on_news, stream);
+        stream->call =
+            http_open(attempt->host->http, job_trace_request(job, request), on_news, stream);
     while (stream->call && !http_call_has_head(stream->call) && !http_call_has_ended(stream->call))
         stream_wait(stream);
     attempt_fill_response(attempt, stream->call, response);

@@ -58,6 +58,13 @@ def test_requests_carry_a_span_of_each_attempt(db, errand, server):
     assert is_child(first) and is_child(second) and first != second
 
 
+@pytest.mark.parametrize("kind", ["probe.http", "probe.stream"])
+def test_requests_of_every_sort_carry_it(db, errand, server, kind):
+    assert db.wait_ended(db.enqueue(kind, {"url": server.url + "/" + kind}, trace=TRACE)).state == "done"
+    [[sent]] = server.seen["/" + kind]
+    assert is_child(sent)
+
+
 def test_programs_and_jobs_of_a_job(db, errand):
     argv = ["sh", "-c", 'printf %s "$TRACEPARENT"']
     child = db.wait_ended(db.enqueue("probe.child", {"argv": argv}, trace=TRACE))
