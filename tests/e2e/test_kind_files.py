@@ -270,3 +270,4 @@ def test_files_that_change_all_the_time(jobs):
         db.check_history(ids)
         assert db.one("select count(*) from errand.history where outcome <> 'done'") == 0
         assert runner.terminate() == 0
+        assert db.one("select sum(jobs) from errand.statistic where outcome = 'done'") == len(ids)
