@@ -35,6 +35,8 @@ static const struct errand_setting settings_core_table[] = {
      "directory of jobs: plug-ins (NAME.so) and files that are kinds; unset: none"},
     {"http_listen", ERRAND_SETTING_TEXT, NULL, NULL, 0, 0,
      "where to listen for HTTP, separated by commas: ADDRESS:PORT or /path; unset: nowhere"},
+    {"http_public_url", ERRAND_SETTING_TEXT, NULL, NULL, 0, 0,
+     "https://...: under which others reach what listens there; unset: nobody is told to"},
     {"http_deadline_ms", ERRAND_SETTING_INTEGER, "15000", NULL, 100, 600000,
      "how long an HTTP request may take to come and to be handled, milliseconds"},
     {"http_connections", ERRAND_SETTING_INTEGER, "10000", NULL, 1, 100000,

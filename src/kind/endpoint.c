@@ -28,6 +28,8 @@ const struct errand_setting endpoint_settings[ENDPOINT_SETTINGS] = {
      "of an answer"},
     {"allow_private", ERRAND_SETTING_BOOLEAN, "false", NULL, 0, 0,
      "http, and addresses that are not public"},
+    {"callback_timeout_ms", ERRAND_SETTING_INTEGER, NULL, NULL, 1000, INT64_C(30) * 86400000,
+     "how long it may take to answer behind a 202"},
 };
 
 static bool endpoint_take_url(struct endpoint *endpoint, const struct kind_file *file,
@@ -175,6 +177,7 @@ bool endpoint_open(struct kind_file *file, struct err *err)
         return err_prefix(err, "%s", file->name);
     }
     endpoint->max_response_bytes = (size_t)kind_file_integer(file, "max_response_bytes");
+    endpoint->callback_timeout_ms = kind_file_integer(file, "callback_timeout_ms");
     endpoint_set_kind(endpoint, file);
     file->endpoint = endpoint;
     return true;

@@ -15,10 +15,11 @@ struct endpoint {
     size_t header_count;
     int timeout_ms; /* of a request */
     size_t max_response_bytes;
-    bool allow_private; /* anywhere; else only https, and only to public addresses */
+    bool allow_private;            /* anywhere; else only https, and only to public addresses */
+    long long callback_timeout_ms; /* how long it may take behind a 202; 0: its answer is the end */
 };
 
-enum { ENDPOINT_SETTINGS = 7 };
+enum { ENDPOINT_SETTINGS = 8 };
 extern const struct errand_setting endpoint_settings[ENDPOINT_SETTINGS];
 
 /* Sets file->endpoint, and what follows from it for the kind. */

@@ -1,5 +1,12 @@
 /* Kinds that are endpoints: each attempt POSTs the job's args to a url, signed by Standard Webhooks
- * 1.0.0, and its answer says how the attempt ended. */
+ * 1.0.0, and its answer says how the attempt ended; or, where it is a 202, what the endpoint sends
+ * to the callback's url later: until then the job waits without a slot.
+ *
+ * Such a job goes in rounds. Two steps and a signal each, all with the round's number, tell where
+ * it stands, whatever happens to the runner:
+ *     (none) --202--> "sent" --signal "callback" or its time is up--> done | failed
+ *                                                                   | "over": the next round */
+#include "kind/callback.h"
 #include "kind/endpoint.h"
 #include "kind/file.h"
 #include "kind/type.h"
@@ -13,14 +20,15 @@ enum {
     HOLD_MS = 1000, /* of the queue, where an endpoint is slow and does not say how long */
     HOLD_MAX_MS = 60000,
     AGAIN_MS = 1000, /* at least, whatever an endpoint says */
-    HEADERS = 6,     /* of every request */
+    HEADERS = 7,     /* of a request, the last one only with a callback */
     EXCERPT_MAX = 200
 };
 
 /* ---- The request ---- */
 
 static const struct errand_header *http_headers(struct errand_job *job,
-                                                const struct endpoint *endpoint, size_t *count)
+                                                const struct endpoint *endpoint,
+                                                const char *callback_url, size_t *count)
 {
     int64_t now_s = errand_now_us(job) / 1000000;
     const char *body = errand_args_text(job),
@@ -37,17 +45,19 @@ static const struct errand_header *http_headers(struct errand_job *job,
         {"webhook-signature", errand_strdup(job, buf_text(&signature))},
         {"errand-kind", errand_kind_name(job)},
         {"errand-attempt", errand_printf(job, "%d", errand_attempt(job))},
+        {"errand-callback-url", callback_url},
     };
+    size_t used = callback_url ? HEADERS : HEADERS - 1;
     buf_clear(&signature);
     memcpy(headers, ours, sizeof ours);
     for (size_t i = 0; i < endpoint->header_count; i++)
-        headers[HEADERS + i] = endpoint->headers[i];
-    *count = HEADERS + endpoint->header_count;
+        headers[used + i] = endpoint->headers[i];
+    *count = used + endpoint->header_count;
     return headers;
 }
 
 static void http_send(struct errand_job *job, const struct endpoint *endpoint,
-                      struct errand_response *response)
+                      const char *callback_url, struct errand_response *response)
 {
     struct errand_request request = {
         .size = sizeof request,
@@ -59,7 +69,7 @@ static void http_send(struct errand_job *job, const struct endpoint *endpoint,
         .max_response_bytes = endpoint->max_response_bytes,
         .public_only = !endpoint->allow_private,
     };
-    request.headers = http_headers(job, endpoint, &request.header_count);
+    request.headers = http_headers(job, endpoint, callback_url, &request.header_count);
     errand_http(job, &request, response);
 }
 
@@ -128,19 +138,153 @@ static void http_unanswered(struct errand_job *job, const struct errand_response
     errand_retry(job, -1, "%s", response->error);
 }
 
+static void http_settle(struct errand_job *job, const struct errand_response *response)
+{
+    bool answered = response->result == ERRAND_HTTP_OK || response->result == ERRAND_HTTP_TOO_LARGE;
+    if (answered && response->status >= 200 && response->status <= 299)
+        http_done(job, response);
+    else if (response->result != ERRAND_HTTP_OK)
+        http_unanswered(job, response);
+    else if (response->status == 410)
+        http_gone(job, response);
+    else
+        http_again(job, response);
+}
+
+/* ---- The answer that comes later ---- */
+
+struct round {
+    struct errand_job *job;
+    const struct endpoint *endpoint;
+    int number;
+};
+
+/* False: the job is finished. */
+static bool round_step(const struct round *round, const char *name, bool *taken)
+{
+    const char *result, *error;
+    if (!errand_step(round->job, errand_printf(round->job, "%s.%d", name, round->number), &result,
+                     &error)) {
+        errand_retry(round->job, -1, "%s", error);
+        return false;
+    }
+    *taken = result != NULL;
+    return true;
+}
+
+static bool round_take_step(const struct round *round, const char *name)
+{
+    const char *error;
+    if (errand_step_done_text(round->job, errand_printf(round->job, "%s.%d", name, round->number),
+                              "true", &error))
+        return true;
+    errand_retry(round->job, -1, "%s", error);
+    return false;
+}
+
+/* The job is tried again, with another request. */
+static void round_fail(const struct round *round, const char *error_class, const char *error)
+{
+    if (!round_take_step(round, "over"))
+        return;
+    errand_error_class(round->job, error_class);
+    errand_retry(round->job, -1, "%s", error);
+}
+
+static void value_give_back(void *context)
+{
+    json_decref(context);
+}
+
+static void round_settle(const struct round *round, const char *payload)
+{
+    struct errand_job *job = round->job;
+    json_t *value = json_loads(payload, 0, NULL);
+    errand_cleanup(job, value_give_back, value);
+    const char *status = json_string_value(json_object_get(value, "status")),
+               *told = json_string_value(json_object_get(value, "error")),
+               *error = told ? told : "the endpoint says no more";
+    const json_t *result = json_object_get(value, "result");
+    if (status && strcmp(status, "done") == 0) {
+        if (result)
+            errand_result(job, result, NULL);
+        errand_done(job);
+    } else if (status && strcmp(status, "failed") == 0) {
+        errand_fail(job, "callback: %s", error);
+    } else {
+        round_fail(round, "http.callback", errand_printf(job, "callback: %s", error));
+    }
+}
+
+/* Comes back when the signal is there or its time is up, or not at all. */
+static void round_wait(const struct round *round)
+{
+    char name[CALLBACK_SIGNAL_BYTES];
+    const char *payload, *error;
+    struct errand_job *job = round->job;
+    callback_signal(round->number, name);
+    if (!errand_wait(job, name, round->endpoint->callback_timeout_ms, &payload, &error))
+        errand_retry(job, -1, "%s", error);
+    else if (payload)
+        round_settle(round, payload);
+    else
+        round_fail(
+            round, "http.no_callback",
+            errand_printf(job, "no callback within %lld ms", round->endpoint->callback_timeout_ms));
+}
+
+static void round_send(const struct round *round)
+{
+    struct errand_job *job = round->job;
+    struct errand_response response;
+    struct buf url;
+    const char *base = settings_text(job->attempt->host->settings, "errand", "http_public_url");
+    if (!base) {
+        errand_retry(job, -1, "callback_timeout_ms is set, but errand's http_public_url is not");
+        return;
+    }
+    buf_init(&url, 0);
+    buf_printf(&url, "%s%scallbacks/", base, base[strlen(base) - 1] == '/' ? "" : "/");
+    callback_add_path(&url, &round->endpoint->keys, errand_kind_name(job), errand_id(job),
+                      round->number);
+    const char *callback_url = errand_strdup(job, buf_text(&url));
+    buf_clear(&url);
+    http_send(job, round->endpoint, callback_url, &response);
+    if (response.result != ERRAND_HTTP_OK || response.status != 202)
+        http_settle(job, &response);
+    else if (round_take_step(round, "sent"))
+        round_wait(round);
+}
+
+static void http_run_rounds(struct errand_job *job, const struct endpoint *endpoint)
+{
+    for (struct round round = {job, endpoint, 1};; round.number++) {
+        bool sent, over;
+        if (!round_step(&round, "sent", &sent))
+            return;
+        if (!sent) {
+            round_send(&round);
+            return;
+        }
+        if (!round_step(&round, "over", &over))
+            return;
+        if (!over) {
+            round_wait(&round);
+            return;
+        }
+    }
+}
+
 static void http_run(struct errand_job *job)
 {
+    const struct endpoint *endpoint = kind_file_of(job)->endpoint;
     struct errand_response response;
-    http_send(job, kind_file_of(job)->endpoint, &response);
-    bool answered = response.result == ERRAND_HTTP_OK || response.result == ERRAND_HTTP_TOO_LARGE;
-    if (answered && response.status >= 200 && response.status <= 299)
-        http_done(job, &response);
-    else if (response.result != ERRAND_HTTP_OK)
-        http_unanswered(job, &response);
-    else if (response.status == 410)
-        http_gone(job, &response);
-    else
-        http_again(job, &response);
+    if (endpoint->callback_timeout_ms > 0) {
+        http_run_rounds(job, endpoint);
+        return;
+    }
+    http_send(job, endpoint, NULL, &response);
+    http_settle(job, &response);
 }
 
 const struct kind_type kind_type_http = {

@@ -116,6 +116,11 @@ static void on_down(struct db_pool *pool, const struct err *err, void *owner)
         lane->armed = false;
 }
 
+const struct registry *runner_registry(const struct runner *runner)
+{
+    return &runner->registry;
+}
+
 bool runner_is_ready(const struct runner *runner, const char **reason)
 {
     *reason = runner->phase == RUNNER_STARTING ? "the runner is not registered yet\n"

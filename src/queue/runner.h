@@ -8,6 +8,7 @@
 
 #include <errand/errand.h>
 
+struct registry;
 struct runner;
 
 /* What a runner carries on its loop besides its jobs: the HTTP server. */
@@ -25,6 +26,7 @@ void runner_front_quiet(struct runner *runner);
 /* Whether jobs can start: the lease holds and the database answers. False: *reason is a line that
  * says why not. */
 bool runner_is_ready(const struct runner *runner, const char **reason);
+const struct registry *runner_registry(const struct runner *runner);
 
 /* Runs until SIGTERM or SIGINT: then nothing new is started, what runs may finish within
  * stop_timeout_ms, and everything is given back. A second signal ends at once. Returns the

@@ -4,12 +4,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "web/accept.h"
+#include "web/signed.h"
 
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 enum { RETRY_AFTER_S = 5, TELL_EVERY_US = 10000000 };
 
@@ -60,36 +60,6 @@ static void receive_refuse(struct receive_source *from, struct httpd_request *re
     receive_say(request, 401, line);
 }
 
-/* ---- The signature ---- */
-
-struct sought {
-    const char *name, *value;
-    bool *twice;
-};
-
-static bool sought_meet(const char *name, const char *value, void *context)
-{
-    struct sought *sought = context;
-    if (strcasecmp(name, sought->name) != 0)
-        return true;
-    *sought->twice |= sought->value != NULL;
-    sought->value = value;
-    return true;
-}
-
-struct signed_request {
-    const struct httpd_request *request;
-    bool twice; /* a header of the signature stands there twice: which one is meant? */
-};
-
-static const char *signed_header(const void *context, const char *name)
-{
-    struct signed_request *from = (struct signed_request *)(uintptr_t)context;
-    struct sought sought = {.name = name, .twice = &from->twice};
-    httpd_request_headers(from->request, sought_meet, &sought);
-    return from->twice ? NULL : sought.value;
-}
-
 /* ---- The event ---- */
 
 static void receive_on_done(struct event *event, bool stored)
@@ -130,18 +100,9 @@ static struct event *receive_make(const struct receive_source *from, struct http
 static void receive_from(struct receive *receive, struct receive_source *from,
                          struct httpd_request *request)
 {
-    const char *id;
-    struct signed_request context = {.request = request};
-    const struct signature_request asked = {.header = signed_header,
-                                            .context = &context,
-                                            .body = request->body,
-                                            .length = request->body_length,
-                                            .now_s = clock_wall_us() / 1000000};
-    enum signature_verdict verdict = signature_verify(&from->keys, &asked, &id);
-    if (verdict != SIGNATURE_RIGHT || context.twice) {
-        receive_refuse(from, request,
-                       context.twice ? "a header of the signature stands there twice"
-                                     : signature_verdict_text(verdict));
+    const char *id, *fault = signed_fault(&from->keys, request, &id);
+    if (fault) {
+        receive_refuse(from, request, fault);
         return;
     }
     struct event *event = receive_make(from, request, id);

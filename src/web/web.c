@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "httpd/httpd.h"
 #include "loop/descriptor.h"
+#include "web/callbacks.h"
 #include "web/receive.h"
 
 #include <stdlib.h>
@@ -14,6 +15,7 @@ enum { WEB_MAX_BODY = 1048576 };
 struct web {
     struct httpd *server; /* NULL: there is nothing to listen at */
     struct receive *receive;
+    struct callbacks callbacks;
     struct runner *runner;
 };
 
@@ -44,6 +46,11 @@ static void web_webhook(struct web *web, const char *rest, struct httpd_request 
     receive_handle(web->receive, rest, request);
 }
 
+static void web_callback(struct web *web, const char *rest, struct httpd_request *request)
+{
+    callbacks_handle(&web->callbacks, rest, request);
+}
+
 struct web_route {
     const char *path;    /* ends in a slash: whatever stands behind it, too */
     const char *methods; /* as Allow has them */
@@ -55,6 +62,7 @@ static const struct web_route web_routes[] = {
     {"/livez", "GET, HEAD", web_livez},
     {"/readyz", "GET, HEAD", web_readyz},
     {"/webhooks/", "POST", web_webhook},
+    {"/callbacks/", "POST", web_callback},
 };
 
 static bool web_matches(const struct web_route *route, const char *path)
@@ -148,6 +156,8 @@ static bool web_start(struct runner *runner, struct loop *loop, const struct set
     if (!web_read_proxies(&options, settings, err) || !httpd_new(&web->server, loop, &options, err))
         return false;
     web_check_files(web, options.connections);
+    if (web->server)
+        callbacks_init(&web->callbacks, loop, settings, runner_registry(runner));
     return !web->server || receive_new(&web->receive, loop, settings, err);
 }
 
@@ -168,8 +178,10 @@ static void web_clear(void *owner)
 {
     struct web *web = owner;
     receive_free(web->receive);
-    if (web->server)
+    if (web->server) {
+        callbacks_clear(&web->callbacks);
         httpd_free(web->server);
+    }
     web->receive = NULL;
     web->server = NULL;
 }

@@ -4,3 +4,7 @@
 -- Stores events of one source, each with its job: $1 source, $2 ids, $3 types, $4 headers, $5 bodies, $6 kind, $7 queue. How many of them
 -- were new.
 select errand.webhook_accept_many($1, $2::text[], $3::text[], $4::text[]::jsonb[], $5::bytea[], $6, $7)
+
+-- name: callback_signal
+-- What an endpoint says of job $1, under the name $2.
+select errand.signal($1::bigint, $2, $3::jsonb)

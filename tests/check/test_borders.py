@@ -23,7 +23,7 @@ FOLDERS = {
     "signature": {"base"},
     "kind": {"base", "loop", "config", "db", "http", "module", "signature", "errand"},
     "queue": {"base", "loop", "config", "db", "cron", "module", "kind/watch.h", "errand"},
-    "web": {"base", "loop", "config", "db", "httpd", "signature", "errand", "queue/runner.h"},
+    "web": {"base", "loop", "config", "db", "httpd", "signature", "errand", "kind/callback.h", "queue/runner.h"},
     "include": set(),
     "cli": {"base", "loop", "config", "db", "http", "httpd", "cron", "module", "kind", "queue", "web", "signature", "errand"},
     "": {"cli", "module/linked.h"},  # src/main.c
@@ -54,7 +54,7 @@ SYSTEM = {
     "src/kind": {"dirent", "ev", "fcntl", "jansson", "libpq-fe", "strings", "sys/*", "unistd"},
     "src/queue": {"libpq-fe", "signal", "unistd"},
     "src/signature": {"openssl/*"},
-    "src/web": {"jansson"},
+    "src/web": {"jansson", "libpq-fe"},
     "src/cli": {"jansson", "signal", "sys/ioctl", "unistd"},
     "src/cli/session.c": {"libpq-fe", "poll"},
     "src/cli/cmd_webhook_rotate.c": {"fcntl"},

@@ -3,16 +3,15 @@
 import base64
 import hashlib
 import hmac
-import http.server
 import json
 import threading
 import time
-from types import SimpleNamespace
 
 import pytest
 
 from kind_support import JobsDirectory, runner_with
 from support.cluster import free_port
+from support.endpoint import Endpoint
 from support.hooks import KEY, OTHER_SECRET, SECRET, Missing, signing_packages
 from support.wait import until
 
@@ -21,48 +20,9 @@ SHIP = "orders.ship"
 FAST = f"select errand.kind_retry_set('{SHIP}', 'fixed', delays => '{{10 milliseconds}}')"
 
 
-class Endpoint:
-    """Answers on loopback from construction to stop(); usable as a context manager. answer(request) returns (status, headers,
-    body), or None to end the connection without one. requests: all that came."""
-
-    def __init__(self, answer=lambda request: (204, {}, b"")):
-        self.answer, self.requests, self.lock = answer, [], threading.Lock()
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-        self.server.daemon_threads, self.server.endpoint = True, self
-        self.port = self.server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}/orders"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
-
-    def file(self, *lines, secret=f"secret = {SECRET}"):
-        return "\n".join(["[kind]", f"url = {self.url}", "allow_private = true", secret, *lines]) + "\n"
-
-
-class _Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def do_POST(self):
-        request = SimpleNamespace(headers=self.headers, body=self.rfile.read(int(self.headers["content-length"])))
-        endpoint = self.server.endpoint
-        with endpoint.lock:
-            endpoint.requests.append(request)
-        answer = endpoint.answer(request)
-        if answer is None:
-            self.close_connection = True
-            return
-        status, headers, body = answer
-        lines = [f"HTTP/1.1 {status} X", f"content-length: {len(body)}", *(f"{k}: {v}" for k, v in headers.items()), "", ""]
-        self.wfile.write("\r\n".join(lines).encode() + body)
-
-    def log_message(self, *_):
-        pass
+def shipping(endpoint, *lines, secret=f"secret = {SECRET}"):
+    """The kind's file."""
+    return "\n".join(["[kind]", f"url = {endpoint.url}", "allow_private = true", secret, *lines]) + "\n"
 
 
 def mac(request, key):
@@ -86,7 +46,7 @@ def test_what_is_sent(jobs):
     secrets.write_text(f"{SECRET}\n{OTHER_SECRET}\n")
     args = {"order": 7, "text": "ä \"x\"\n", "many": [1, None]}
     with Endpoint(lambda request: (200, {"content-type": "application/json"}, b'{"shipped": [1]}')) as endpoint:
-        jobs.put("orders.ship.http", endpoint.file("queue = ships", "header = X-Team: b: c", "header = user-agent: shop",
+        jobs.put("orders.ship.http", shipping(endpoint, "queue = ships", "header = X-Team: b: c", "header = user-agent: shop",
                                                    secret=f"secret_file = {secrets}"))
         with runner_with(jobs) as (_, db, _runner):
             wait_kind(db)
@@ -108,7 +68,7 @@ def test_package_takes_it(jobs):
     except Missing as missing:
         pytest.skip(str(missing))
     with Endpoint() as endpoint:
-        jobs.put("orders.ship.http", endpoint.file())
+        jobs.put("orders.ship.http", shipping(endpoint))
         with runner_with(jobs) as (_, db, _runner):
             wait_kind(db)
             db.wait_ended(db.enqueue(SHIP, {"text": "ä"}))
@@ -137,7 +97,7 @@ ANSWERS = {
 def test_answer(jobs, name):
     answer, state, attempts, error, error_class, result = ANSWERS[name]
     with Endpoint(lambda request: answer) as endpoint:
-        jobs.put("orders.ship.http", endpoint.file("max_response_bytes = 1000", "max_attempts = 2"))
+        jobs.put("orders.ship.http", shipping(endpoint, "max_response_bytes = 1000", "max_attempts = 2"))
         with runner_with(jobs) as (_, db, _runner):
             wait_kind(db)
             db.sql(FAST)
@@ -150,7 +110,7 @@ def test_answer(jobs, name):
 
 def test_each_attempt_is_signed_anew(jobs):
     with Endpoint(lambda request: (500 if len(endpoint.requests) < 2 else 200, {}, b"")) as endpoint:
-        jobs.put("orders.ship.http", endpoint.file())
+        jobs.put("orders.ship.http", shipping(endpoint))
         with runner_with(jobs) as (_, db, _runner):
             wait_kind(db)
             db.sql(FAST.replace("10 milliseconds", "1100 milliseconds"))
@@ -165,7 +125,7 @@ def test_schedule_and_retry_after(jobs):
     """5 s, then 5 min, with a tenth of jitter; what the endpoint asks for counts more."""
     answers = [(500, {}, b""), (503, {"retry-after": "90"}, b"")]
     with Endpoint(lambda request: answers[len(endpoint.requests) - 1] if len(endpoint.requests) < 3 else answers[0]) as endpoint:
-        jobs.put("orders.ship.http", endpoint.file())
+        jobs.put("orders.ship.http", shipping(endpoint))
         with runner_with(jobs) as (_, db, _runner):
             wait_kind(db)
             waits = []
@@ -186,7 +146,7 @@ def test_slow_down(jobs):
         return (429, {"retry-after": "2"}, b"") if len(at) == 1 else (200, {}, b"")
 
     with Endpoint(answer) as endpoint:
-        jobs.put("orders.ship.http", endpoint.file("queue = ships"))
+        jobs.put("orders.ship.http", shipping(endpoint, "queue = ships"))
         with runner_with(jobs) as (_, db, _runner):
             wait_kind(db)
             db.enqueue(SHIP)
@@ -201,7 +161,7 @@ def test_gone(jobs):
     """410: the kind is paused, with a reason; the rest of its jobs wait until somebody resumes it."""
     gone = True
     with Endpoint(lambda request: (410, {}, b"closed") if gone else (200, {}, b"")) as endpoint:
-        jobs.put("orders.ship.http", endpoint.file())
+        jobs.put("orders.ship.http", shipping(endpoint))
         with runner_with(jobs) as (errand, db, _runner):
             wait_kind(db)
             job = db.wait_ended(db.enqueue(SHIP))
@@ -276,7 +236,7 @@ def test_a_thousand(jobs):
 
     kinds = ["once"] * 70 + ["twice"] * 20 + ["late"] * 5 + ["cancel"] * 5
     with Endpoint(answer) as endpoint:
-        jobs.put("orders.ship.http", endpoint.file("timeout_ms = 2000", "max_attempts = 2", "concurrency = 50"))
+        jobs.put("orders.ship.http", shipping(endpoint, "timeout_ms = 2000", "max_attempts = 2", "concurrency = 50"))
         with runner_with(jobs) as (_, db, _runner):
             wait_kind(db)
             db.sql(FAST)
