@@ -34,7 +34,7 @@ def helper(name):
         return program
     program.parent.mkdir(exist_ok=True)
     subprocess.run([os.environ.get("CC", "cc"), "-std=c17", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra",
-                    "-I", pg_config("--includedir"), "-o", program, source, "-lpq", "-lpthread", "-lev"], check=True)
+                    "-I", pg_config("--includedir"), "-o", program, source, "-lpq", "-lpthread", "-lev", "-lcrypto"], check=True)
     return program
 
 

@@ -1,13 +1,14 @@
 /* Sends webhooks, signed as Standard Webhooks has it, over many connections at once.
  *
- *     sender PLACE MODE RATE SECONDS CONNECTIONS KEY BODY_BYTES FIRST [ACKED]
+ *     sender PLACE MODE RATE SECONDS CONNECTIONS KEY BODY_BYTES FIRST [ACKED [SOURCE]]
  *
  * PLACE is a TCP port of this machine or the path of a unix socket. MODE: good, or bad (signed with
  * another key), or slow (each connection sends a byte of a head every second and never ends). RATE
  * is that of an open loop, requests a second, each timed from when it should have been sent; 0 is a
  * closed one, as many as are answered. KEY is hexadecimal. Ids are FIRST and on. Connections come
  * from many addresses of 127.0.0.0/8, 50 each. Goes on over the same connection where the server
- * lets it. ACKED gets the id of each that was answered 200, a line each. Prints one line of JSON. */
+ * lets it. ACKED gets the id of each that was answered 200, a line each. SIGTERM ends it early. Prints
+ * one line of JSON. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -42,7 +43,8 @@ struct peer {
     char answer[ANSWER_BYTES + 1];
 };
 
-static const char *place, *mode;
+static const char *place, *mode, *source = "resend";
+static volatile sig_atomic_t told_to_end;
 static double rate, seconds;
 static int count;
 static unsigned char key[64];
@@ -84,9 +86,9 @@ static void peer_make(struct peer *peer)
     HMAC(EVP_sha256(), key, (int)key_length, (unsigned char *)peer->request, (size_t)head + body_bytes, mac, &length);
     EVP_EncodeBlock((unsigned char *)text, mac, sizeof mac);
     head = snprintf(peer->request, 512,
-                    "POST /webhooks/resend HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nsvix-id: %s\r\n"
+                    "POST /webhooks/%s HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nsvix-id: %s\r\n"
                     "svix-timestamp: %s\r\nsvix-signature: v1,%s\r\nContent-Length: %zu\r\n\r\n",
-                    id, at, text, body_bytes);
+                    source, id, at, text, body_bytes);
     memcpy(peer->request + head, body, body_bytes);
     peer->length = (size_t)head + body_bytes;
     peer->sent = peer->got = 0;
@@ -358,21 +360,34 @@ static void set_up(char **argv)
     queue = epoll_create1(0);
 }
 
+static void on_term(int number)
+{
+    (void)number;
+    told_to_end = 1;
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 9) {
-        fprintf(stderr, "sender PLACE MODE RATE SECONDS CONNECTIONS KEY BODY_BYTES FIRST [ACKED]\n");
+        fprintf(stderr, "sender PLACE MODE RATE SECONDS CONNECTIONS KEY BODY_BYTES FIRST [ACKED [SOURCE]]\n");
         return 2;
     }
     set_up(argv);
     if (argc > 9 && !(acked = fopen(argv[9], "w")))
         die(argv[9]);
+    if (argc > 10)
+        source = argv[10];
+    signal(SIGTERM, on_term);
     bool slow = *mode == 's';
     start_us = now_us();
     end_us = start_us + (int64_t)(seconds * 1e6);
     int64_t give_up_us = end_us + 20000000;
     for (int64_t drip_us = 0; now_us() < (slow ? end_us : give_up_us);) {
         struct epoll_event events[EVENTS];
+        if (told_to_end && end_us > now_us()) {
+            end_us = now_us();
+            give_up_us = end_us + 20000000;
+        }
         if (!slow) {
             start_due();
             if (now_us() >= end_us && !any_under_way())
