@@ -130,6 +130,7 @@ declare
     chosen integer[];  -- lane of each row
     timeout_ms integer := pg_catalog.date_part('epoch', enqueue_rows.timeout) * 1000;
     parents errand.parents;
+    made_ids bigint[];
 begin
     perform errand.enqueue_check(enqueue_rows.kind, enqueue_rows.args, enqueue_rows.run_at, enqueue_rows.keys,
         enqueue_rows.on_conflict, enqueue_rows.trace);
@@ -199,6 +200,26 @@ begin
             pg_catalog.unnest(enqueue_rows.run_at), pg_catalog.unnest(enqueue_rows.keys)) c(lane, args, run_at, key)
         returning id;
     else
+        -- Mostly no key stands yet: then one statement does.
+        if rows > 1 and enqueue_rows.on_conflict = 'keep' and enqueue_rows.unique_for is null and parents.ids is null
+                and pg_catalog.array_position(enqueue_rows.keys, null) is null then
+            with made as (
+                insert into errand.job (lane, kind, args, run_at, priority, key, max_attempts, timeout_ms, trace, created_at, expires_at, tags)
+                select c.lane, enqueue_rows.kind, c.args, greatest(c.run_at, now_at), coalesce(enqueue_rows.priority, 2), c.key,
+                    enqueue_rows.max_attempts, timeout_ms, enqueue_rows.trace, now_at, enqueue_rows.expires_at, enqueue_rows.tags
+                from rows from (pg_catalog.unnest(chosen), pg_catalog.unnest(enqueue_rows.args),
+                    pg_catalog.unnest(enqueue_rows.run_at), pg_catalog.unnest(enqueue_rows.keys)) c(lane, args, run_at, key)
+                on conflict (lane, key) where key is not null and not key_shared do nothing
+                returning job.id
+            )
+            select pg_catalog.array_agg(m.id) into made_ids from made m;
+            if pg_catalog.cardinality(made_ids) = rows then
+                perform errand.lanes_wake(chosen, enqueue_rows.run_at);
+                return query select x.id from pg_catalog.unnest(made_ids) x(id);
+                return;
+            end if;
+        end if;
+        -- Those that were made just now are kept like any other.
         return query
         select errand.enqueue_keyed(chosen[c.n], enqueue_rows.kind, c.args, greatest(c.run_at, now_at),
             coalesce(enqueue_rows.priority, 2), c.key, enqueue_rows.on_conflict, enqueue_rows.max_attempts,

@@ -108,9 +108,10 @@ begin
         where e.source = webhook_accept_many.source and e.event_id = any (fresh);
         return pg_catalog.cardinality(fresh);
     end;
-    update errand.webhook_event e set job_id = j.id
-    from rows from (pg_catalog.unnest(fresh), pg_catalog.unnest(jobs)) j(event_id, id)
-    where e.source = webhook_accept_many.source and e.event_id = j.event_id;
+    -- One by one: joined with its list, a table whose statistics are old may be read whole.
+    for n in 1 .. pg_catalog.cardinality(fresh) loop
+        update errand.webhook_event e set job_id = jobs[n] where e.source = webhook_accept_many.source and e.event_id = fresh[n];
+    end loop;
     return pg_catalog.cardinality(fresh);
 end
 $$;

@@ -33,9 +33,9 @@ def errand_env(database):
 
 
 class ErrandWorker(Worker):
-    def __init__(self, database, log, jobs=None):
+    def __init__(self, database, log, **env):
         log.unlink(missing_ok=True)
-        super().__init__([binary(), "run"], {**errand_env(database), **({"ERRAND_JOBS": str(jobs)} if jobs else {})}, log)
+        super().__init__([binary(), "run"], {**errand_env(database), **env}, log)
 
     def wait_ready(self, timeout=20):
         deadline = time.monotonic() + timeout
@@ -74,7 +74,8 @@ class Errand:
                                "more": json.dumps({**request(url), "method": "POST"} if url else {})})
 
     def start(self, database, target=0, record=False, count=1, url=None):
-        self.workers = [ErrandWorker(database, bench_dir() / f"errand-{n + 1}.log", self.jobs) for n in range(count)]
+        env = {"ERRAND_JOBS": str(self.jobs)} if self.jobs else {}
+        self.workers = [ErrandWorker(database, bench_dir() / f"errand-{n + 1}.log", **env) for n in range(count)]
         return self.workers
 
     def wait_ready(self):
