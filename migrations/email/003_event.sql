@@ -103,8 +103,8 @@ $$;
 
 -- ---- What is known of a mail goes into its log ----
 
--- Called by who holds the mail's row, when its log_id stands.
-create function errand.email_log_refresh(provider_message_id text) returns void
+-- Called by who holds the mail's row. was_assigned: its log_id stood before, so no event waits for it.
+create function errand.email_log_refresh(provider_message_id text, was_assigned boolean) returns void
 language plpgsql set search_path = '' as $$
 begin
     update public.email_delivery_log l set status = e.status, status_updated_at = e.at
@@ -114,6 +114,9 @@ begin
     where m.provider_message_id = email_log_refresh.provider_message_id and l.id = m.log_id
         and errand.email_status_rank(e.status) >= coalesce(errand.email_status_rank(l.status), 0)
         and (l.status, l.status_updated_at) is distinct from (e.status, e.at);
+    if was_assigned then
+        return;
+    end if;
     update errand.webhook_event h set status = 'applied', effect = pg_catalog.format('message %s: %s, told before its id was known',
         coalesce(l.scheduled_message_id::text, 'that is gone'), e.status)
     from errand.email_event e join errand.email_mail m on m.provider_message_id = e.provider_message_id
@@ -164,7 +167,7 @@ begin
     insert into errand.email_mail (provider_message_id, log_id) values (id, log) on conflict (provider_message_id) do nothing;
     if not found then
         update errand.email_mail m set log_id = log where m.provider_message_id = id and m.log_id is null;
-        perform errand.email_log_refresh(id);
+        perform errand.email_log_refresh(id, false);
     end if;
 end
 $$;
@@ -172,7 +175,7 @@ $$;
 -- ---- What the job calls ----
 
 -- By its tag an event says which message it is about, though nobody knows the provider's id: the answer was lost, or is under way. Then
--- the mail was sent. A send whose outcome is open learns that; its job will write the log. One whose outcome was given up as unknown
+-- the mail was sent. A send whose outcome is open learns that; its job, made due, writes the log. One whose outcome was given up as unknown
 -- is settled here, and its entry in the log returned. A message may have been sent more than once, by hand: the time at which
 -- the provider took the mail says which send it was; clocks may differ by 5 s.
 create function errand.email_settle(read errand.email_reading) returns uuid
@@ -185,6 +188,10 @@ begin
     where m.message_id = read.message_id and m.done_at is null and m.outcome is null
         and r.id = m.request_id and r.first_sent_at <= read.made_at + interval '5 seconds';
     if found then
+        -- Not only when its next attempt would have come. One that runs is claimed, and finds it by itself.
+        perform errand.retry(j.id) from errand.lane l, errand.job j
+        where l.queue = 'email' and j.lane = l.lane and j.key = 'message:' || read.message_id and j.claimed_by is null
+            and j.run_at > pg_catalog.clock_timestamp();
         return null;
     end if;
     update public.email_delivery_log l set provider_message_id = read.provider_message_id
@@ -239,6 +246,7 @@ declare
     read errand.email_reading;
     log uuid;
     is_new boolean;
+    was_assigned boolean;
 begin
     select h.body into body from errand.webhook_event h
     where h.source = email_event_apply.source and h.event_id = email_event_apply.event_id;
@@ -263,14 +271,15 @@ begin
         values (email_event_apply.source, email_event_apply.event_id, read.provider_message_id, read.status, read.at, read.reason)
         on conflict (source, event_id) do nothing;
         is_new := found;
-        if log is null then
+        was_assigned := log is not null;
+        if not was_assigned then
             -- One that was logged by somebody else, or before there were events.
             select l.id into log from public.email_delivery_log l where l.provider_message_id = read.provider_message_id
             order by l.created_at, l.id limit 1;
             log := coalesce(log, errand.email_settle(read));
             update errand.email_mail m set log_id = log where log is not null and m.provider_message_id = read.provider_message_id;
         end if;
-        perform errand.email_log_refresh(read.provider_message_id);
+        perform errand.email_log_refresh(read.provider_message_id, was_assigned);
         select case when log is null then 'unassigned' else 'applied' end, case
                 when log is not null then (
                     select pg_catalog.format('message %s: %s', coalesce(l.scheduled_message_id::text, 'that is gone'), case

@@ -135,10 +135,17 @@ class Post:
         self.sql("update public.email_delivery_log set status = 'sent', status_updated_at = %s", START)
 
 
-@pytest.fixture
-def post():
+@pytest.fixture(scope="module")
+def office():
     with Post() as post:
         yield post
+
+
+@pytest.fixture
+def post(office):
+    office.sql("""truncate public.scheduled_messages, errand.email_request, errand.suppression, errand.suppression_lift, errand.webhook_event,
+        errand.job, errand.history, errand.dead_letter cascade""")
+    return office
 
 
 def repeated(dice, events):
@@ -424,8 +431,10 @@ def test_the_tag_settles_what_is_open(post):
     """Its job learns that the mail was sent; when it gives up all the same, the log says sent."""
     now = datetime.datetime.now(UTC)
     request, message, _ = post.leave()
+    post.sql("update errand.job set run_at = now() + interval '1 hour' where key = 'message:' || %s", str(message))
     assert post.tell(event("delivered", now, tag=message)) == ("unassigned", f"message {message} was sent; its job has yet to write that down")
     assert post.sql("select outcome, provider_message_id, done_at from errand.email_request_message") == [("sent", "m1", None)]
+    assert post.one("select run_at <= clock_timestamp() from errand.job where key = 'message:' || %s", str(message)), "its job is due"
     post.finish(request, message, "unknown", error="unknown: ...")
     assert post.log(message) == [("delivered", now, "m1")]
     assert post.sql("select status, failure_reason from public.scheduled_messages") == [("sent", None)]
