@@ -775,3 +775,14 @@ left join lateral (
 left join lately l on l.source = n.name
 left join open o on o.source = n.name
 order by n.name
+
+-- name: scratch_create
+-- The rest of the name comes behind it.
+create database errand_test
+
+-- name: scratch_drop
+drop database errand_test
+
+-- name: test_begin
+-- The args as the runner reads them, and the time in us.
+select $1::jsonb::text, (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) * 1000000)::bigint

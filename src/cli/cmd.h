@@ -22,6 +22,9 @@ int cmd_migrate_plan(struct cli *cli);
 extern const struct command_flag cmd_enqueue_flags[];
 int cmd_enqueue(struct cli *cli);
 
+extern const struct command_flag cmd_test_flags[];
+int cmd_test(struct cli *cli);
+
 extern const struct command_flag cmd_jobs_list_flags[], cmd_jobs_log_flags[], cmd_jobs_wait_flags[];
 int cmd_jobs_list(struct cli *cli);
 int cmd_jobs_show(struct cli *cli);

@@ -63,6 +63,20 @@ const struct command command_table[] = {
      .needs = COMMAND_NEEDS_SETTINGS,
      .role = "errand_enqueue",
      .run = cmd_enqueue},
+    {.name = "test",
+     .arguments = "KIND [ARGS...]",
+     .summary = "run one handler in a database of its own, and print all that it does",
+     .details =
+         "ARGS is a file of JSON, or JSON itself ({} when it is left out); for a kind that "
+         "takes batches there may be several.\nThe database is made on the server of "
+         "database_url, migrated, and removed afterwards. Requests get the answers of "
+         "--http.\nStatus 0: done. 1: it could not be run, or a request had no answer. 10: "
+         "dead, 11: retry, 12: snooze, 13: cancelled, 14: unknown, 15: it waits for a signal.",
+     .flags = cmd_test_flags,
+     .args_min = 1,
+     .args_max = 1001,
+     .needs = COMMAND_NEEDS_SETTINGS,
+     .run = cmd_test},
     {.name = "jobs list",
      .arguments = "",
      .summary = "list jobs, the newest first",

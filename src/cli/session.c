@@ -190,6 +190,24 @@ bool session_open(struct session **opened, const char *conninfo, const char *sch
     return ok;
 }
 
+char *session_conninfo(const char *conninfo, const char *database)
+{
+    PQconninfoOption *options = PQconninfoParse(conninfo ? conninfo : "", NULL);
+    struct buf text;
+    buf_init(&text, 0);
+    for (const PQconninfoOption *option = options; option && option->keyword; option++) {
+        if (!option->val || strcmp(option->keyword, "dbname") == 0)
+            continue;
+        buf_printf(&text, "%s='", option->keyword);
+        for (const char *at = option->val; *at; at++)
+            buf_printf(&text, *at == '\'' || *at == '\\' ? "\\%c" : "%c", *at);
+        buf_printf(&text, "' ");
+    }
+    buf_printf(&text, "dbname='%s'", database);
+    PQconninfoFree(options);
+    return buf_steal(&text);
+}
+
 void session_close(struct session *session)
 {
     if (!session)

@@ -22,6 +22,9 @@ bool session_open(struct session **session, const char *conninfo, const char *sc
                   struct err *err);
 void session_close(struct session *session); /* NULL is fine */
 
+/* conninfo (NULL: PG* variables) as key=value, of that database; the caller's. */
+char *session_conninfo(const char *conninfo, const char *database);
+
 const char *session_user(const struct session *session);
 const char *session_place(const struct session *session);  /* "database app at 127.0.0.1:5432" */
 int session_server_version(const struct session *session); /* 150004 */

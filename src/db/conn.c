@@ -98,8 +98,10 @@ static void conn_close(struct db_conn *conn)
     db_exchange_clear(&conn->exchange);
 }
 
-static void unit_end(struct db_unit *unit)
+static void unit_end(const struct db_pool *pool, struct db_unit *unit)
 {
+    if (pool->options.on_unit)
+        pool->options.on_unit(unit, pool->options.owner);
     unit->on_done(unit, unit->owner);
     db_unit_free(unit);
 }
@@ -127,7 +129,7 @@ static void conn_fail(struct db_conn *conn, const struct err *err)
         return;
     err_set(&unit->err, why.code == ERR_CANCELLED ? ERR_CANCELLED : ERR_UNKNOWN_OUTCOME,
             "the connection was lost before the answer: %s", why.text);
-    unit_end(unit);
+    unit_end(conn->pool, unit);
 }
 
 /* libpq speaks in lines, for a terminal. */
@@ -309,7 +311,7 @@ static void conn_on_unit_done(struct db_conn *conn)
         conn_send_own(conn, CONN_ROLLING_BACK, DB_SQL_ROLLBACK, 0, NULL);
     else
         conn_enter_idle(conn, false);
-    unit_end(unit);
+    unit_end(conn->pool, unit);
 }
 
 /* ---- Stepping ---- */

@@ -25,6 +25,8 @@ struct db_pool_options {
     void (*on_up)(struct db_pool *pool, void *owner);
     void (*on_down)(struct db_pool *pool, const struct err *err, void *owner);
     void (*on_notify)(const char *channel, const char *payload, void *owner);
+    /* Every unit that was sent, when it has ended, before its own on_done; NULL: nobody looks. */
+    void (*on_unit)(const struct db_unit *unit, void *owner);
     void *owner;
 };
 

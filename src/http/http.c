@@ -33,6 +33,8 @@ struct http {
     CURL *idle[HTTP_IDLE_HANDLES]; /* reset, to be taken again */
     size_t idle_count;
     struct http_call *news; /* streams of which there is something to tell, a list */
+    http_route *route; /* NULL: none */
+    void *route_owner;
 };
 
 struct http_socket {
@@ -376,6 +378,12 @@ void http_free(struct http *http)
     free(http);
 }
 
+void http_set_route(struct http *http, http_route *route, void *owner)
+{
+    http->route = route;
+    http->route_owner = owner;
+}
+
 static void call_set_headers(struct http_call *call, const struct errand_request *request)
 {
     struct buf line; /* not on the stack: a coroutine's pages that were touched once stay */
@@ -416,8 +424,10 @@ static bool request_is_public_only(const struct errand_request *request)
 static void call_set_options(struct http_call *call, const struct errand_request *request)
 {
     CURL *easy = call->easy;
+    const struct http *http = call->http;
+    const char *routed = http->route ? http->route(request, http->route_owner) : NULL;
     curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
-    curl_easy_setopt(easy, CURLOPT_URL, request->url);
+    curl_easy_setopt(easy, CURLOPT_URL, routed ? routed : request->url);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
@@ -434,7 +444,7 @@ static void call_set_options(struct http_call *call, const struct errand_request
         curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
         curl_easy_setopt(easy, CURLOPT_XFERINFODATA, call);
     }
-    if (request_is_public_only(request))
+    if (request_is_public_only(request) && !routed)
         guard_apply(&call->guard, easy);
     call_set_headers(call, request);
     call_set_body(call, request);

@@ -27,6 +27,11 @@ struct http_answer {
 struct http *http_new(struct loop *loop);
 void http_free(struct http *http); /* no call may be under way */
 
+/* Where a request goes in place of its url, whatever that is and without any guard: a recording.
+ * NULL: to its url. */
+typedef const char *http_route(const struct errand_request *request, void *owner);
+void http_set_route(struct http *http, http_route *route, void *owner); /* NULL: each to its url */
+
 /* Starts a request; everything it points to is copied. on_done comes once, later, never inside this
  * call. */
 struct http_call *http_start(struct http *http, const struct errand_request *request,

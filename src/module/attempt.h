@@ -118,6 +118,9 @@ struct attempt_host {
     const struct attempt_queue_calls *queue_calls;
     /* Every job has an outcome and the handler has returned. */
     void (*on_finished)(struct attempt *attempt);
+    /* What a handler's program came to; NULL: nobody looks. */
+    void (*on_child)(struct errand_job *job, const struct errand_child *child,
+                     const struct errand_child_result *result);
     /* Asked before a handler that waited is resumed; false: it is cut off. NULL: always true. */
     bool (*may_go_on)(const struct attempt *attempt);
     struct attempt *running; /* a list */

@@ -119,5 +119,7 @@ void errand_child(struct errand_job *job, const struct errand_child *child,
         attempt->child = NULL;
     }
     told.ended_us = errand_now_us(job);
+    if (attempt->host->on_child)
+        attempt->host->on_child(job, &asked, &told);
     memcpy(result, &told, size);
 }

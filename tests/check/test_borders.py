@@ -24,8 +24,9 @@ FOLDERS = {
     "kind": {"base", "loop", "config", "db", "http", "module", "signature", "errand"},
     "queue": {"base", "loop", "config", "db", "cron", "module", "kind/watch.h", "errand"},
     "web": {"base", "loop", "config", "db", "httpd", "signature", "errand", "kind/callback.h", "queue/runner.h"},
+    "trial": {"base", "loop", "config", "db", "http", "module", "errand"},
     "include": set(),
-    "cli": {"base", "loop", "config", "db", "http", "httpd", "cron", "module", "kind", "queue", "web", "signature", "errand"},
+    "cli": {"base", "loop", "config", "db", "http", "httpd", "cron", "module", "kind", "queue", "web", "signature", "trial", "errand"},
     "": {"cli", "module/linked.h"},  # src/main.c
 }
 
@@ -55,6 +56,7 @@ SYSTEM = {
     "src/queue": {"libpq-fe", "signal", "unistd"},
     "src/signature": {"openssl/*"},
     "src/web": {"jansson", "libpq-fe"},
+    "src/trial": {"curl/*", "jansson", "libpq-fe", "microhttpd", "netinet/in", "pthread", "signal"},
     "src/cli": {"jansson", "signal", "sys/ioctl", "unistd"},
     "src/cli/session.c": {"libpq-fe", "poll"},
     "src/cli/cmd_webhook_rotate.c": {"fcntl"},

@@ -94,6 +94,9 @@ def test_skeleton_out_of_tree(prefix, queue_database):
             runner.wait_log("plug-in loaded")
             job = errand.run("enqueue", "skeleton.greet", '{"name": "Ada"}', *arguments).stdout.strip()
             errand.run("jobs", "wait", job, "--timeout", "20s", *arguments)
+            done = errand.run("test", "skeleton.greet", '{"name": "Bea"}', "--database", queue_database, *arguments)
+            assert done.stdout.splitlines()[0] == 'sql      greet ("Good morning", "Bea"): 1 row'
+            assert done.stdout.splitlines()[-2:] == ["outcome  done", 'result   {"said":"Good morning, Bea"}']
             shown = json.loads(errand.run("jobs", "show", job, "--json", *arguments).stdout)
             assert "Good morning, Ada" in json.dumps(shown)
             config = json.loads(errand.run("config", "--json", *arguments, "--set", "skeleton.greeting=Hi").stdout)
