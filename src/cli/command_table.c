@@ -67,11 +67,11 @@ const struct command command_table[] = {
      .arguments = "KIND [ARGS...]",
      .summary = "run one handler in a database of its own, and print all that it does",
      .details =
-         "ARGS is a file of JSON, or JSON itself ({} when it is left out); for a kind that "
-         "takes batches there may be several.\nThe database is made on the server of "
-         "database_url, migrated, and removed afterwards. Requests get the answers of "
-         "--http.\nStatus 0: done. 1: it could not be run, or a request had no answer. 10: "
-         "dead, 11: retry, 12: snooze, 13: cancelled, 14: unknown, 15: it waits for a signal.",
+         "ARGS is a file of JSON, or JSON itself (default {}); several for a kind of batches.\n"
+         "The database is made on the server of database_url, migrated, and removed afterwards.\n"
+         "Requests get the answers of --http, and go nowhere.\n"
+         "Status 0: done. 1: it could not be run, or a request had no answer.\n"
+         "10: dead, 11: retry, 12: snooze, 13: cancelled, 14: unknown, 15: it waits for a signal.",
      .flags = cmd_test_flags,
      .args_min = 1,
      .args_max = 1001,
@@ -154,10 +154,9 @@ const struct command command_table[] = {
      .arguments = "ID NAME [PAYLOAD]",
      .summary = "send a job a signal, as an approval that it waits for",
      .details =
-         "PAYLOAD is JSON, null when it is left out; @FILE reads it from a file, - from standard "
-         "input.\nPrints delivered (the job waited for it) or stored (it has not come to that "
-         "wait).\nStatus 1: one of that name was sent before, it came too late, or the job has "
-         "ended.",
+         "PAYLOAD is JSON, null when it is left out; @FILE and - read it from a file, from stdin.\n"
+         "Prints delivered (the job waited for it) or stored (it has not come to that wait).\n"
+         "Status 1: one of that name was sent before, it came too late, or the job has ended.",
      .args_min = 2,
      .args_max = 3,
      .needs = COMMAND_NEEDS_SETTINGS,
