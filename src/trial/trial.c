@@ -254,7 +254,8 @@ static void trial_init(struct trial *trial, const struct trial_options *options)
         .on_finished = on_finished,
         .on_child = on_child,
     };
-    attempt_host_init(&trial->host);
+    attempt_host_init(&trial->host,
+                      (size_t)settings_integer(options->settings, "errand", "threads"));
     http_set_route(trial->host.http, on_request, trial);
     ev_signal_init(&trial->on_int, on_interrupt, SIGINT);
     trial->on_int.data = trial;
