@@ -62,7 +62,7 @@ bool accept_add(struct accept *accept, struct event *event)
 {
     if (accept->bytes && accept->bytes + event->length > BYTES_MAX)
         return false;
-    event->alone = false;
+    event->alone = event->bare = false;
     accept->bytes += event->length;
     accept_append(accept, event);
     accept_schedule(accept);
@@ -113,8 +113,8 @@ static void batch_fill(const struct batch *batch, struct buf arrays[BATCH_ARRAYS
     }
     for (const struct event *event = batch->events; event; event = event->next) {
         db_array_text(&arrays[0], event->id);
-        db_array_text(&arrays[1], *event->type ? event->type : NULL);
-        db_array_text(&arrays[2], buf_text(&event->headers));
+        db_array_text(&arrays[1], *event->type && !event->bare ? event->type : NULL);
+        db_array_text(&arrays[2], event->bare ? "{}" : buf_text(&event->headers));
         db_array_bytes(&arrays[3], event->body, event->length);
     }
 }
@@ -148,11 +148,13 @@ static void events_end(struct accept *accept, struct event *events, bool stored)
     }
 }
 
-static void events_go_alone(struct accept *accept, struct event *events)
+/* bare: only the type and the headers hold text that the database may have no characters for. */
+static void events_go_alone(struct accept *accept, struct event *events, bool bare)
 {
     while (events) {
         struct event *next = events->next;
         events->alone = true;
+        events->bare = bare;
         accept_append(accept, events);
         events = next;
     }
@@ -175,7 +177,12 @@ static void batch_on_done(struct db_unit *unit, void *owner)
                   log_int(db_get_int(db_unit_result(unit, 0), 0, 0)), NULL);
         events_end(accept, batch->events, true);
     } else if (batch->count > 1 && err_is_of_one(&unit->err)) {
-        events_go_alone(accept, batch->events);
+        events_go_alone(accept, batch->events, false);
+    } else if (unit->err.code == ERR_PERMANENT && !batch->events->bare) {
+        log_event(LOG_WARN, "webhook refused by the database, stored without type and headers",
+                  "source", batch->events->source->name, "event", batch->events->id, "error",
+                  unit->err.text, NULL);
+        events_go_alone(accept, batch->events, true);
     } else {
         if (unit->err.code != ERR_CANCELLED)
             log_event(LOG_WARN, "webhooks not stored, their senders must try again", "source",

@@ -19,6 +19,7 @@ struct event {
     const void *body;                    /* as it was received; borrowed until it is done */
     size_t length;
     bool alone; /* it goes to the database by itself: with others it was refused */
+    bool bare;  /* and without type and headers: with them it was refused */
     /* Once: it stands in the database (now, or it did before), or it does not, and the sender must
      * send it again. */
     void (*on_done)(struct event *event, bool stored);

@@ -11,7 +11,7 @@ import pytest
 from support.cluster import Cluster, free_port
 from support.errand import Errand
 from support.hooks import BODY, OTHER_SECRET, PLAIN_SECRET, SECRET, Sender, hexed, standard
-from support.wait import QueueDatabase, until
+from support.wait import QueueDatabase, ask, connect, until
 
 SECRETS = {"RESEND_WEBHOOK_SECRET": SECRET, "LEMONSQUEEZY_WEBHOOK_SECRET": PLAIN_SECRET}
 # Its handlers would act on what is stored: these runners serve no queue that has any.
@@ -256,6 +256,27 @@ def test_what_is_rightly_signed_is_kept_whatever_it_is(db, sender, name):
     assert sender.post("resend", body, headers).status == 200
     event = db.row("select * from errand.webhook_event")
     assert bytes(event.body) == body and event.type in (None, "t") and event.job_id and len(event.headers["user-agent"]) <= 512
+
+
+def test_a_database_that_has_no_such_characters(cluster):
+    """Then the event is stored without its type; others beside it keep theirs."""
+    dsn = cluster.create_database("latin", template="template0", encoding="LATIN1")
+    with Errand(dsn) as errand:
+        errand.run("migrate", "up", "--only", "queue")
+    connection = connect(dsn)
+    ask(connection, "select errand.queue_create('none', 1)")
+    bodies = {"good": b'{"type":"plain"}', "odd": '{"type":"€"}'.encode(), "umlaut": '{"type":"ä"}'.encode()}
+    with serving(dsn, **SECRETS) as sender:
+        threads = [threading.Thread(target=sender.resend, args=(body, id)) for id, body in bodies.items()]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    stored = ask(connection, "select event_id, type, headers <> '{}' as headers, body from errand.webhook_event order by 1")
+    connection.close()
+    cluster.drop_database(dsn)
+    assert [(row.event_id, row.type, row.headers) for row in stored] == [("good", "plain", True), ("odd", None, False), ("umlaut", "ä", True)]
+    assert {row.event_id: bytes(row.body) for row in stored} == bodies
 
 
 def test_events_at_once(db, sender):

@@ -222,10 +222,11 @@ class Cluster:
         host = "127.0.0.1" if tcp else quote(str(self.dir), safe="")
         return f"postgresql:///{quote(database)}?host={host}&port={self.port}&user={quote(user)}"
 
-    def create_database(self, name_prefix="test", template=None):
-        """A new database (a copy of the template database, if given); returns its DSN."""
+    def create_database(self, name_prefix="test", template=None, encoding=None):
+        """A new database (a copy of the template database, if given; of another encoding with template0); returns its DSN."""
         name = f"{name_prefix}_{next(self._numbers)}"
-        self._admin(f'CREATE DATABASE "{name}"' + (f' TEMPLATE "{template}"' if template else ""))
+        self._admin(f'CREATE DATABASE "{name}"' + (f' TEMPLATE "{template}"' if template else "")
+                    + (f" ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'" if encoding else ""))
         return self.dsn(name)
 
     def drop_database(self, dsn):
