@@ -478,7 +478,8 @@ bool errand_sse_next(struct errand_job *job, struct errand_http_stream *stream,
 /* ---- Child processes ---- */
 
 /* A program to run. It has of errand's environment PATH, HOME, USER, LOGNAME, SHELL, TZ, TMPDIR and
- * the locale, and no descriptor but its three; it leads a process group (and session) of its own.
+ * the locale, and ERRAND_CHILD, and no descriptor but its three; it leads a process group (and
+ * session) of its own.
  * Zero means the default; a limit of 0 is errand's own. */
 struct errand_child {
     size_t size;             /* sizeof(struct errand_child) */
@@ -519,7 +520,8 @@ struct errand_child_result {
 
 /* Runs it and waits for its end. When the attempt's time is up, the job is cancelled or errand
  * stops, its process group gets SIGTERM, and SIGKILL after the grace; whatever of the group is left
- * when the program has ended gets SIGKILL, too. So does it when the runner itself is killed. */
+ * when the program has ended gets SIGKILL, too, and so does what has left the group (setsid), by
+ * the variable ERRAND_CHILD of its environment. The same when the runner itself is killed. */
 void errand_child(struct errand_job *job, const struct errand_child *child,
                   struct errand_child_result *result);
 

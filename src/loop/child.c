@@ -7,7 +7,9 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -15,12 +17,56 @@ enum {
     READS_A_TURN = 16, /* then the others' turn */
     /* How long output may still come after everything in the group was killed: what holds the pipe
      * then is no part of it. */
-    DRAIN_MS = 500
+    DRAIN_MS = 500,
+    LOOK_SOON_MS = 5, /* for strays, when a program has ended */
+    LOOK_AGAIN_MS = 20,
+    LOOK_EVERY_MS = 10000, /* while programs run: some end by themselves */
+    LOOKS_AT_LAST = 100
 };
+
+/* ---- Strays ---- */
+
+static enum stray_fate children_fate(void *owner, pid_t pid, const char *mark)
+{
+    const struct children *children = owner;
+    if (pid == children->warden.pid)
+        return STRAY_KNOWN;
+    for (const struct child *child = children->first; child; child = child->next) {
+        if (pid == child->spawn.pid)
+            return STRAY_KNOWN;
+        if (mark && !child->has_ended && (!*mark || strcmp(mark, child->mark) == 0))
+            return STRAY_LIVES;
+    }
+    return STRAY_ENDS;
+}
+
+static void look_within(struct children *children, int ms)
+{
+    loop_timer_set_least(&children->look, clock_mono_us() + (int64_t)ms * 1000);
+}
+
+static void on_look(void *owner)
+{
+    struct children *children = owner;
+    if (stray_look(children_fate, children) > 0)
+        look_within(children, LOOK_AGAIN_MS);
+    else if (children->first)
+        look_within(children, LOOK_EVERY_MS);
+}
+
+static void children_end_strays(struct children *children)
+{
+    const struct timespec moment = {.tv_nsec = 1000000};
+    for (int i = 0; i < LOOKS_AT_LAST && stray_look(children_fate, children) > 0; i++)
+        nanosleep(&moment, NULL);
+}
+
+/* ---- All of them ---- */
 
 void children_init(struct children *children, struct loop *loop)
 {
     *children = (struct children){.loop = loop};
+    loop_timer_init(&children->look, loop, on_look, children);
     /* Ignored (by whoever started errand), it would take the exit status away. */
     signal(SIGCHLD, SIG_DFL);
 }
@@ -28,6 +74,9 @@ void children_init(struct children *children, struct loop *loop)
 void children_clear(struct children *children)
 {
     assert(!children->first);
+    loop_timer_stop(&children->look);
+    if (children->count)
+        children_end_strays(children);
     warden_stop(&children->warden);
 }
 
@@ -76,6 +125,7 @@ static void child_finish(struct child *child)
     io_close(child, &child->out.ready);
     io_close(child, &child->err_out.ready);
     child_leave_list(child);
+    look_within(child->children, LOOK_SOON_MS);
     loop_defer(child->children->loop, &child->tell);
 }
 
@@ -101,6 +151,7 @@ static void on_ended(struct ev_loop *ev, struct ev_io *watcher, int events)
         child->signal = info.si_status;
     child->end = child->is_asked ? child->asked_why : child->signal ? CHILD_SIGNALED : CHILD_EXITED;
     kill(-child->spawn.pid, SIGKILL);
+    look_within(child->children, LOOK_SOON_MS);
     loop_timer_stop(&child->timeout);
     loop_timer_set(&child->force, clock_mono_us() + DRAIN_MS * 1000);
     child_check_end(child);
@@ -223,6 +274,10 @@ static bool child_spawn(struct child *child, const struct spawn_plan *wanted)
     for (struct child *each = children->first; is_new && each; each = each->next)
         warden_tell(&children->warden, each->spawn.pid);
     plan.group_fd = children->warden.groups;
+    if (children->count++ == 0)
+        stray_adopt();
+    stray_mark(child->mark, children->count);
+    plan.mark = child->mark;
     if (spawn_start(&plan, &child->spawn, &child->err))
         return true;
     if (child->spawn.pid > 0)
@@ -254,6 +309,7 @@ struct child *child_start(struct children *children, const struct child_options 
     }
     child->next = children->first;
     children->first = child;
+    look_within(children, LOOK_EVERY_MS);
     child_watch(child);
     if (options->timeout_ms > 0)
         loop_timer_set(&child->timeout, clock_mono_us() + (int64_t)options->timeout_ms * 1000);

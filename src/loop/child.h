@@ -1,12 +1,13 @@
 /* A program that runs beside the loop: its input comes from memory, its output is kept up to a
- * bound, its end is told once. Nothing of its process group outlives that end. (What leaves the
- * group, by setsid, is not followed.) The process ignores SIGPIPE. */
+ * bound, its end is told once. Nothing of its process group outlives that end, and what has left
+ * the group (by setsid) not for long: see stray.h. The process ignores SIGPIPE. */
 #ifndef LOOP_CHILD_H
 #define LOOP_CHILD_H
 
 #include "base/buf.h"
 #include "loop/loop.h"
 #include "loop/spawn.h"
+#include "loop/stray.h"
 #include "loop/warden.h"
 
 /* All that run, so that none is left when this process ends. */
@@ -14,6 +15,8 @@ struct children {
     struct loop *loop;
     struct warden warden; /* from the first child on */
     struct child *first;
+    unsigned long long count; /* that were ever started */
+    struct loop_timer look;   /* for strays */
 };
 
 void children_init(struct children *children, struct loop *loop);
@@ -46,6 +49,7 @@ struct child {
     struct children *children;
     struct child *next;
     struct spawn spawn;
+    char mark[STRAY_MARK_BYTES];
     struct ev_io ended, writable;
     struct child_output out, err_out;
     const char *input;

@@ -136,12 +136,14 @@ static const char *environ_of(const char *name)
     return NULL;
 }
 
-static char **env_build(const char *const *given)
+static char **env_build(const char *const *given, const char *mark)
 {
     size_t count = 0, room = sizeof spawn_inherited / sizeof *spawn_inherited;
     for (const char *const *each = given; each && *each; each++)
         room++;
-    const char **env = mem_zalloc((room + 1) * sizeof *env);
+    const char **env = mem_zalloc((room + 2) * sizeof *env);
+    if (mark) /* before one of that name that was given */
+        env[count++] = mark;
     for (const char *const *name = spawn_inherited; *name; name++) {
         const char *own = environ_of(*name);
         if (own && !env_has(given, *name))
@@ -246,7 +248,7 @@ bool spawn_start(const struct spawn_plan *plan, struct spawn *spawn, struct err 
     if (!pipes_make(stage.theirs, ours))
         return err_set(err, ERR_TEMPORARY, "cannot start %s: pipes: %s", plan->argv[0],
                        strerror(errno));
-    stage.env = env_build(plan->env);
+    stage.env = env_build(plan->env, plan->mark);
     bool runs = spawn_run(&stage, spawn, err);
     free(stage.env);
     close_all(stage.theirs, PIPE_COUNT);

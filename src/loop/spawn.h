@@ -20,6 +20,7 @@ struct spawn_plan {
         *argv;              /* program, arguments, NULL; without a slash it is looked for in PATH */
     const char *const *env; /* "NAME=value" ..., NULL, beside PATH, HOME, the locale and the like;
                                NULL: none */
+    const char *mark;       /* one more of these, which env cannot replace; NULL: none */
     const char *cwd;        /* NULL: errand's */
     struct spawn_limits limits;
     int group_fd; /* where the new process writes its group before anything runs */

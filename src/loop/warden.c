@@ -1,6 +1,7 @@
 #include "loop/warden.h"
 
 #include "base/mem.h"
+#include "loop/stray.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -50,7 +51,7 @@ static void warden_listen(int pipe, struct warden_list *list)
 }
 
 /* Holds nothing of errand but the pipe, and no signal but SIGKILL ends it. */
-static _Noreturn void warden_main(int pipe)
+static _Noreturn void warden_main(int pipe, const char *mark)
 {
     struct warden_list list = {0};
     setsid();
@@ -60,6 +61,7 @@ static _Noreturn void warden_main(int pipe)
     warden_listen(0, &list);
     for (size_t i = 0; i < list.count; i++)
         kill(-list.groups[i], SIGKILL);
+    stray_end_all(mark);
     _exit(0);
 }
 
@@ -74,11 +76,13 @@ static void warden_forget(struct warden *warden)
 static pid_t warden_fork(int pipe)
 {
     sigset_t all, before;
+    char mark[STRAY_MARK_BYTES];
+    stray_mark(mark, 0);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pid_t pid = fork();
     if (pid == 0)
-        warden_main(pipe);
+        warden_main(pipe, mark);
     int kept = errno;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = kept;

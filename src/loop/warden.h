@@ -1,7 +1,7 @@
 /* A small process beside this one that knows the process groups of its programs and outlives it by
  * a moment: when this process is gone, whatever ended it, the warden sends SIGKILL to every group
- * that is left, and ends. The kernel alone would only end the program itself, and not what that
- * has started. */
+ * that is left, and to what has left its group (stray.h), and ends. The kernel alone would only end
+ * the program itself, and not what that has started. */
 #ifndef LOOP_WARDEN_H
 #define LOOP_WARDEN_H
 

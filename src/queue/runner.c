@@ -153,7 +153,7 @@ static void on_grace(void *owner)
     if (runner->phase != RUNNER_STOPPING)
         return;
     const char *jobs = log_int((long long)(runner->dispatch.in_flight + runner->completion.count));
-    if (runner->cutting) {
+    if (runner->cutting || !runner->host.running) {
         log_event(LOG_WARN, "stopping before every job ended", "jobs", jobs, NULL);
         joblog_flush(runner);
         lease_leave(runner);

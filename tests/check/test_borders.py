@@ -40,6 +40,7 @@ SYSTEM = {
     "src/base/log.c": {"unistd"},
     "src/base/failpoint.c": {"signal"},
     "src/base/random.c": {"sys/random"},
+    "src/loop/stray.c": {"dirent"},
     "src/loop": {"ev", "fcntl", "poll", "pthread", "sanitizer/common_interface_defs", "setjmp", "signal", "spawn", "sys/*",
                  "ucontext", "unistd"},
     "src/config": {"unistd"},

@@ -39,7 +39,7 @@ def test_how_it_ended_is_the_result(db, errand):
     result = run_child(db, ["/nowhere/at/all"]).result
     assert result["end"] == "not_run" and "/nowhere/at/all: No such file" in result["error"]
     result = run_child(db, ["env"]).result
-    assert "PATH=" in result["out"] and "ERRAND" not in result["out"], "the database's URL is errand's own affair"
+    assert "PATH=" in result["out"] and "ERRAND_DATABASE" not in result["out"], "the database's URL is errand's own affair"
 
 
 def test_open_files_are_not_errands(db, errand):
@@ -82,6 +82,40 @@ def test_cancelled_job_ends_its_program(db, errand):
     assert db.wait_ended(id).state == "cancelled"
     family.wait_gone()
     db.wait_ended(db.enqueue())
+
+
+class Daemons(Family):
+    """A shell with two daemons: both have left its process group and ignore SIGTERM, and the shell that started one of them
+    is gone."""
+
+    LOOP = "trap '' TERM HUP; while :; do sleep 1; done"
+
+    def __init__(self, rest):
+        super().__init__(f'setsid sh -c "{self.LOOP}" $0 & (setsid sh -c "{self.LOOP}" $0 &); sleep 0.5; {rest}')
+
+    def wait_runs(self, count=3):
+        super().wait_runs(count)
+
+
+def test_what_has_left_the_group_ends_too(db, errand):
+    """With the program, with the attempt, with the runner that stops, and with the one that is killed."""
+    runner = errand.start("--concurrency", "1").wait_ready()
+    for rest, named in (("exit 3", {}), ("sleep 60", {"timeout": "1.5 seconds", "max_attempts": 1})):
+        daemons = Daemons(rest)
+        id = db.enqueue("probe.child", {"argv": daemons.argv, "grace_ms": 100}, **named)
+        daemons.wait_runs()
+        db.wait_ended(id)
+        daemons.wait_gone(2)
+    daemons = Daemons("sleep 60")
+    db.enqueue("probe.child", {"argv": daemons.argv})
+    daemons.wait_runs()
+    assert runner.terminate() == 0
+    daemons.wait_gone(2)
+    runner, daemons = errand.start().wait_ready(), Daemons("sleep 60")
+    db.enqueue("probe.child", {"argv": daemons.argv})
+    daemons.wait_runs()
+    os.kill(runner.pid, signal.SIGKILL)
+    daemons.wait_gone(2)
 
 
 def test_runner_that_stops_takes_its_programs_along(db, errand):
