@@ -15,7 +15,7 @@ import pytest
 HERE = Path(__file__).resolve().parent
 
 # Model and defines: the searches that must find no error.
-GOOD = [("lease", ()), ("fencing", ()), ("handover", ()), ("limit", ()), ("takeover", ()), ("wakeup", ()),
+GOOD = [("lease", ()), ("fencing", ()), ("handover", ()), ("limit", ()), ("signal", ()), ("takeover", ()), ("wakeup", ()),
         ("wakeup", ("-DPOLLING",))]
 
 MEMORY_MB = 480
