@@ -13,7 +13,8 @@ struct guard {
     char refused[160]; /* the address that was refused last, and why; "" */
 };
 
-/* guard lives as long as easy's transfer. */
+/* guard lives as long as easy's transfer, which uses no connection that was made without a guard.
+ */
 void guard_apply(struct guard *guard, CURL *easy);
 /* Why a transfer that ended with code was refused; NULL when it was not the guard. */
 const char *guard_refusal(const struct guard *guard, CURLcode code);

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "http/guard.h"
 #include "http/retry_after.h"
+#include "http/wire.h"
 
 #include <assert.h>
 #include <curl/curl.h>
@@ -18,7 +19,6 @@ enum {
     HTTP_TIMEOUT_MS = 30000,
     HTTP_MAX_BODY_BYTES = 1 << 20,
     HTTP_MAX_HEADER_BYTES = 64 * 1024,
-    HTTP_IDLE_CONNECTIONS = 256, /* kept: fewer than wait at once would be made anew each time */
     HTTP_IDLE_HANDLES = 128,
     HTTP_STREAM_BUFFER_BYTES = 16 * 1024,
     HTTP_BUFFER_BYTES =
@@ -27,8 +27,8 @@ enum {
 
 struct http {
     struct loop *loop;
-    CURLM *multi;
-    struct loop_timer timer;
+    /* A connection of anybody may lead where a request with public_only must not go. */
+    struct wire anybody, guarded;
     struct loop_deferred reap;     /* messages are read outside of curl's callbacks */
     CURL *idle[HTTP_IDLE_HANDLES]; /* reset, to be taken again */
     size_t idle_count;
@@ -37,13 +37,9 @@ struct http {
     void *route_owner;
 };
 
-struct http_socket {
-    struct ev_io io;
-    struct http *http;
-};
-
 struct http_call {
     struct http *http;
+    struct wire *wire;
     CURL *easy;
     struct curl_slist *headers;
     char *sent_body;
@@ -60,61 +56,6 @@ struct http_call {
     struct http_call *news_next, **news_at;      /* news_at: NULL while it stands in no list */
     size_t received_bytes, max_bytes;
 };
-
-/* ---- Between curl and the loop ---- */
-
-static void http_act(struct http *http, curl_socket_t socket, int events)
-{
-    int running;
-    curl_multi_socket_action(http->multi, socket, events, &running);
-    loop_defer(http->loop, &http->reap);
-}
-
-static void on_socket_ready(struct ev_loop *ev, struct ev_io *watcher, int events)
-{
-    struct http_socket *socket = watcher->data;
-    (void)ev;
-    http_act(socket->http, watcher->fd,
-             (events & EV_READ ? CURL_CSELECT_IN : 0) | (events & EV_WRITE ? CURL_CSELECT_OUT : 0));
-}
-
-static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *owner, void *known)
-{
-    struct http *http = owner;
-    struct http_socket *socket = known;
-    (void)easy;
-    if (socket)
-        ev_io_stop(http->loop->ev, &socket->io);
-    if (what == CURL_POLL_REMOVE) {
-        free(socket);
-        return 0;
-    }
-    if (!socket) {
-        socket = mem_zalloc(sizeof *socket);
-        socket->http = http;
-        ev_init(&socket->io, on_socket_ready);
-        socket->io.data = socket;
-        curl_multi_assign(http->multi, fd, socket);
-    }
-    ev_io_set(&socket->io, fd,
-              (what & CURL_POLL_IN ? EV_READ : 0) | (what & CURL_POLL_OUT ? EV_WRITE : 0));
-    ev_io_start(http->loop->ev, &socket->io);
-    return 0;
-}
-
-static int on_curl_timer(CURLM *multi, long timeout_ms, void *owner)
-{
-    struct http *http = owner;
-    (void)multi;
-    loop_timer_set(&http->timer,
-                   timeout_ms < 0 ? INT64_MAX : clock_mono_us() + (int64_t)timeout_ms * 1000);
-    return 0;
-}
-
-static void on_timer(void *owner)
-{
-    http_act(owner, CURL_SOCKET_TIMEOUT, 0);
-}
 
 /* ---- The end of a call ---- */
 
@@ -229,7 +170,7 @@ static void http_give_handle(struct http *http, CURL *easy)
 static void call_end_exchange(struct http_call *call)
 {
     if (call->running)
-        curl_multi_remove_handle(call->http->multi, call->easy);
+        curl_multi_remove_handle(call->wire->multi, call->easy);
     call->running = false;
     if (call->easy)
         http_give_handle(call->http, call->easy);
@@ -240,11 +181,10 @@ static void call_end_exchange(struct http_call *call)
     call->sent_body = NULL;
 }
 
-static void http_reap(void *owner)
+static void http_reap_from(struct wire *wire)
 {
-    struct http *http = owner;
     int left;
-    for (CURLMsg *message; (message = curl_multi_info_read(http->multi, &left));) {
+    for (CURLMsg *message; wire->multi && (message = curl_multi_info_read(wire->multi, &left));) {
         if (message->msg != CURLMSG_DONE)
             continue;
         struct http_call *call = NULL;
@@ -256,6 +196,13 @@ static void http_reap(void *owner)
         call_leave_news(call);
         call->on_done(call, call->owner);
     }
+}
+
+static void http_reap(void *owner)
+{
+    struct http *http = owner;
+    http_reap_from(&http->anybody);
+    http_reap_from(&http->guarded);
     http_tell_news(http);
 }
 
@@ -344,37 +291,23 @@ const struct http_answer *http_call_answer(const struct http_call *call)
 
 /* ---- Starting ---- */
 
-static void http_set_up(struct http *http)
-{
-    curl_global_init(CURL_GLOBAL_DEFAULT);
-    http->multi = curl_multi_init();
-    assert(http->multi);
-    curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
-    curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
-    curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
-    curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http);
-    curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, (long)HTTP_IDLE_CONNECTIONS);
-}
-
 struct http *http_new(struct loop *loop)
 {
     struct http *http = mem_zalloc(sizeof *http);
     http->loop = loop;
     http->reap = (struct loop_deferred){.run = http_reap, .owner = http};
-    loop_timer_init(&http->timer, loop, on_timer, http);
+    wire_init(&http->anybody, loop, &http->reap);
+    wire_init(&http->guarded, loop, &http->reap);
     return http;
 }
 
 void http_free(struct http *http)
 {
-    loop_timer_stop(&http->timer);
     loop_defer_cancel(http->loop, &http->reap);
     while (http->idle_count)
         curl_easy_cleanup(http->idle[--http->idle_count]);
-    if (http->multi) {
-        curl_multi_cleanup(http->multi);
-        curl_global_cleanup();
-    }
+    wire_clear(&http->anybody);
+    wire_clear(&http->guarded);
     free(http);
 }
 
@@ -453,10 +386,10 @@ static void call_set_options(struct http_call *call, const struct errand_request
 static struct http_call *call_new(struct http *http, const struct errand_request *request,
                                   void (*on_done)(struct http_call *call, void *owner), void *owner)
 {
-    if (!http->multi)
-        http_set_up(http);
     struct http_call *call = mem_zalloc(sizeof *call);
     call->http = http;
+    call->wire = request_is_public_only(request) ? &http->guarded : &http->anybody;
+    wire_need(call->wire);
     call->on_done = on_done;
     call->owner = owner;
     call->failpoint = request->failpoint ? mem_strdup(request->failpoint) : NULL;
@@ -470,7 +403,7 @@ static struct http_call *call_new(struct http *http, const struct errand_request
 static struct http_call *call_start(struct http_call *call)
 {
     call->running = true;
-    curl_multi_add_handle(call->http->multi, call->easy);
+    curl_multi_add_handle(call->wire->multi, call->easy);
     return call;
 }
 
