@@ -43,8 +43,10 @@
  *     extern const struct errand_module NAME_module;
  *     ERRAND_EXPORT const struct errand_module NAME_module = {.abi = ERRAND_ABI, ...};
  * errand loads NAME.so from the directory of its setting `jobs` and looks for NAME_module there;
- * .name is NAME, [a-z][a-z0-9_]*. The same source can be linked into errand. A plug-in that was
- * built with an older header of the same ABI has smaller structs: what they do not have is zero. */
+ * .name is NAME, [a-z][a-z0-9_]*. A plug-in that is a file runs in a process of its own for each
+ * attempt, unless its operator sets isolation = none: no variable outlives an attempt there. The
+ * same source can be linked into errand. A plug-in that was built with an older header of the same
+ * ABI has smaller structs: what they do not have is zero. */
 
 /* What errand exports to plug-ins: all functions below, up to the end of this file. */
 #if defined(__GNUC__)
@@ -70,9 +72,10 @@ enum errand_retry_policy {
 };
 
 /* What follows a failed attempt of a class of errors. Classes are what handlers name with
- * errand_error_class; and of errand's own 'timeout', the attempt's time was up, and 'lost', its
- * runner ended (without a line of its own: again at once, whoever takes it over). Operators set
- * lines of their own beside these (errand.kind_retry_set). */
+ * errand_error_class; and of errand's own 'timeout', the attempt's time was up, 'crashed', the
+ * process that the plug-in ran in ended, and 'lost', its runner ended (without a line of its own:
+ * again at once, whoever takes it over). Operators set lines of their own beside these
+ * (errand.kind_retry_set). */
 struct errand_retry {
     size_t size;             /* sizeof(struct errand_retry) */
     const char *error_class; /* [a-z0-9_.-], at most 63 bytes; NULL or "": all that have no line */

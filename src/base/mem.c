@@ -1,8 +1,20 @@
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* glibc raises the bound to the largest piece that was ever freed. */
+enum { MEM_LARGE_BYTES = 262144 };
+
+void mem_return_large(void)
+{
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, MEM_LARGE_BYTES);
+    mallopt(M_TRIM_THRESHOLD, MEM_LARGE_BYTES);
+#endif
+}
 
 static void *mem_check(void *piece, size_t size)
 {

@@ -5,6 +5,10 @@
 
 #include <stddef.h>
 
+/* Once, for a process that runs for long: what is large goes back to the system when it is freed,
+ * however large what was freed before. */
+void mem_return_large(void);
+
 void *mem_alloc(size_t size);
 void *mem_zalloc(size_t size);
 void *mem_resize(void *piece, size_t size);

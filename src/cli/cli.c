@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "cli/failure.h"
 #include "cli/session.h"
+#include "isolate/isolate.h"
 #include "module/loader.h"
 #include "web/source.h"
 
@@ -294,9 +295,10 @@ static bool cli_take_late(struct cli *cli, int *status)
 /* Which plug-ins there are stands in the settings, and which settings there are in the plug-ins. */
 static void cli_load_plugins(struct cli *cli)
 {
+    static const struct loader_asker asker = {.describe = isolate_describe};
     const char *directory = settings_text(cli->settings, "errand", "jobs");
     if (directory)
-        loader_load(cli->loader, directory);
+        loader_load(cli->loader, directory, &asker);
     for (size_t i = 0; i < cli->loader->file_count; i++) {
         const struct loader_file *file = &cli->loader->files[i];
         const struct errand_module *module = file->module;

@@ -2,10 +2,12 @@
 #include "cli/cmd.h"
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/failure.h"
 #include "cli/migration_list.h"
 #include "cli/session.h"
+#include "isolate/isolate.h"
 #include "loop/descriptor.h"
 #include "module/loader.h"
 #include "queue/runner.h"
@@ -70,8 +72,11 @@ static void run_check_descriptors(const struct cli *cli)
 int cmd_run(struct cli *cli)
 {
     struct err err = {0};
+    mem_return_large();
     loader_log(cli->loader);
     run_check_descriptors(cli);
+    if (!isolate_settle(cli->modules, cli->settings, &err))
+        return failure_tell(cli, FAILURE_USAGE, err.text, "");
     int status = run_check(cli);
     if (status != FAILURE_OK)
         return status;

@@ -12,6 +12,7 @@
 #include "cli/session.h"
 #include "cli/slurp.h"
 #include "cli/test_print.h"
+#include "isolate/isolate.h"
 #include "kind/directory.h"
 #include "trial/recorder.h"
 #include "trial/trial.h"
@@ -179,7 +180,8 @@ static bool test_find_kind(struct test *test, int *status)
     const struct errand_module *modules[] = {module_of_kind(cli, cli->args[0]), NULL};
     const char *path = settings_text(cli->settings, "errand", "jobs");
     struct err err = {0};
-    if (!registry_add(&test->registry, modules, &err) ||
+    if (!isolate_settle(cli->modules, cli->settings, &err) ||
+        !registry_add(&test->registry, modules, &err) ||
         !registry_start(&test->registry, cli->settings, &err)) {
         *status = failure_tell(cli, FAILURE_FAILED, err.text, "");
         return false;

@@ -77,8 +77,4 @@ const char *db_error_class(const struct err *err, char class[DB_CLASS_BYTES]);
 int64_t db_get_int(const PGresult *result, int row, int column);
 int64_t db_get_time_us(const PGresult *result, int row, int column);
 
-/* Microseconds since 1970 as text that PostgreSQL reads as a timestamptz. */
-enum { DB_TIME_BYTES = 48 };
-const char *db_time_text(char text[DB_TIME_BYTES], int64_t at_us);
-
 #endif

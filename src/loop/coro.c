@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -216,11 +217,15 @@ void coro_resume(struct coro *coro)
 
 __attribute__((noinline)) bool coro_try(void (*call)(void *owner), void *owner)
 {
-    assert(current);
-    if (_setjmp(current->tried) != 0)
-        return false;
-    call(owner);
-    return true;
+    struct coro *coro = current;
+    jmp_buf outer;
+    assert(coro);
+    memcpy(outer, coro->tried, sizeof outer);
+    bool ended = _setjmp(coro->tried) != 0;
+    if (!ended)
+        call(owner);
+    memcpy(coro->tried, outer, sizeof outer);
+    return !ended;
 }
 
 void coro_unwind(void)

@@ -35,7 +35,8 @@ void coro_resume(struct coro *coro);
 struct coro *coro_current(void);
 void *coro_owner(void);
 
-/* Inside a coroutine: runs call(owner). False: coro_unwind ended it. Not one within another. */
+/* Inside a coroutine: runs call(owner). False: coro_unwind ended it, which
+ * ends the innermost one. */
 bool coro_try(void (*call)(void *owner), void *owner);
 /* Inside such a call: ends it, however deep it stands. Nothing on its stack is looked at again. */
 _Noreturn void coro_unwind(void);

@@ -79,12 +79,19 @@ static bool stage_take_pipes(struct spawn_stage *stage)
     for (int i = 0; i < PIPE_COUNT; i++)
         if (dup2(stage->theirs[i], i) < 0)
             return false;
-    return close_range(PIPE_COUNT, ~0U, 0) == 0;
+    int channel = stage->plan->channel;
+    if (!channel)
+        return close_range(PIPE_COUNT, ~0U, 0) == 0;
+    bool taken = channel == PIPE_COUNT ? fcntl(channel, F_SETFD, 0) == 0
+                                       : dup2(channel, PIPE_COUNT) == PIPE_COUNT;
+    return taken && close_range(PIPE_COUNT + 1, ~0U, 0) == 0;
 }
 
 static bool stage_tell_group(const struct spawn_stage *stage)
 {
     pid_t group = getpid();
+    if (!stage->plan->group_fd)
+        return true;
     return write(stage->plan->group_fd, &group, sizeof group) == (ssize_t)sizeof group;
 }
 

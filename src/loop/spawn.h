@@ -1,7 +1,7 @@
 /* Starting a program: what happens between this process and the program's first instruction. The
  * program leads a session and process group of its own, dies with the thread that started it, and
- * has of errand three pipes and a short list of environment variables: no other descriptor, no
- * signal mask, no handler. */
+ * has of errand three pipes, the descriptor that the plan names, and a short list of environment
+ * variables: no other descriptor, no signal mask, no handler. */
 #ifndef LOOP_SPAWN_H
 #define LOOP_SPAWN_H
 
@@ -23,7 +23,8 @@ struct spawn_plan {
     const char *mark;       /* one more of these, which env cannot replace; NULL: none */
     const char *cwd;        /* NULL: errand's */
     struct spawn_limits limits;
-    int group_fd; /* where the new process writes its group before anything runs */
+    int group_fd; /* where the new process writes its group before anything runs; 0: nowhere */
+    int channel;  /* becomes its descriptor 3; 0: none */
 };
 
 struct spawn {

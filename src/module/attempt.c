@@ -188,7 +188,7 @@ void attempt_sleep(struct attempt *attempt, enum attempt_wait what)
     assert(attempt->coro == coro_current() && attempt->waiting == WAIT_NONE);
     attempt->waiting = what;
     coro_wait();
-    if (attempt->unwinding)
+    if (attempt->unwinding && what != WAIT_HOST)
         coro_unwind();
 }
 
@@ -285,6 +285,9 @@ static void attempt_interrupt(struct attempt *attempt)
             attempt_wake(attempt);
         else if (attempt->unwinding)
             loop_timer_set(&attempt->timer, clock_mono_us() + THREAD_TELL_US);
+        break;
+    case WAIT_HOST: /* its handler ends the process, and waits for that */
+        attempt_wake(attempt);
         break;
     case WAIT_NONE:
         break;

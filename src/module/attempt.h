@@ -135,7 +135,8 @@ enum attempt_wait {
     WAIT_RATE,
     WAIT_CHILD,
     WAIT_THREAD,
-    WAIT_STREAM
+    WAIT_STREAM,
+    WAIT_HOST
 };
 
 struct attempt {
@@ -146,9 +147,10 @@ struct attempt {
     struct coro *coro;
     struct loop_timer timer, sleep;
     enum attempt_wait waiting;
-    struct http_call *call;                    /* of the last errand_http; NULL: none */
-    const struct http_call *head;              /* whose head errand_http_header reads; NULL: none */
-    struct errand_http_stream *streams;        /* that are open */
+    struct http_call *call;             /* of the last errand_http; NULL: none */
+    const struct http_call *head;       /* whose head errand_http_header reads; NULL: none */
+    struct errand_http_stream *streams; /* that are open */
+    int64_t streams_opened;
     struct child *child;                       /* that runs; NULL: none */
     struct child_lines *child_lines;           /* of its stderr, for the log; NULL: not wanted */
     struct db_unit *unit;                      /* that it waits for */
@@ -167,6 +169,7 @@ struct attempt {
     bool cut;           /* cancelled through no fault of its own: it does not count */
     bool cleaning;      /* the handler is over, and its cleanup functions run */
     bool returned;      /* they, too: its stack is given back */
+    bool is_isolated;   /* its handler is in another process, and its mistakes end nothing here */
     int child_grace_ms; /* at most, whatever its handler said */
     struct attempt *running_next, **running_at; /* host's list */
     bool is_suspect;                            /* the queue's: it may be what ends runners */
@@ -207,7 +210,7 @@ void attempt_wake(struct attempt *attempt);
 void attempt_free(struct attempt *attempt); /* after on_finished */
 
 /* For the job API, inside the coroutine: waits until attempt_wake. Does not come back when the
- * attempt is unwound. */
+ * attempt is unwound, but from WAIT_HOST. */
 void attempt_sleep(struct attempt *attempt, enum attempt_wait what);
 /* errand_query and errand_effect with a statement of any table. */
 bool job_query(struct errand_job *job, const struct errand_statement *statement, size_t count,
@@ -227,5 +230,10 @@ void attempt_fill_response(struct attempt *attempt, const struct http_call *call
 /* job_stream.c: ends the exchanges of all streams, whoever waits for one; and the streams. */
 void streams_end_all(struct attempt *attempt);
 void streams_free_all(struct attempt *attempt);
+/* A name for an open stream that is no pointer: its number in the attempt, from 1. NULL: none of
+ * that number is open. */
+int64_t stream_number(const struct errand_http_stream *stream);
+struct errand_http_stream *stream_of(const struct attempt *attempt, int64_t number);
+size_t streams_count(const struct attempt *attempt);
 
 #endif

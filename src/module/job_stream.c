@@ -15,6 +15,7 @@ enum { IDLE_MS = 60000 };
 
 struct errand_http_stream {
     struct attempt *attempt;
+    int64_t number;
     struct http_call *call; /* NULL: the attempt was cancelled */
     struct loop_timer idle;
     int idle_ms;
@@ -60,12 +61,34 @@ static struct errand_http_stream *stream_new(struct attempt *attempt,
 {
     struct errand_http_stream *stream = mem_zalloc(sizeof *stream);
     stream->attempt = attempt;
+    stream->number = ++attempt->streams_opened;
     stream->idle_ms = request_idle_ms(request);
     buf_init(&stream->chunk, 0);
     loop_timer_init(&stream->idle, attempt->host->loop, on_idle, stream);
     stream->next = attempt->streams;
     attempt->streams = stream;
     return stream;
+}
+
+int64_t stream_number(const struct errand_http_stream *stream)
+{
+    return stream->number;
+}
+
+struct errand_http_stream *stream_of(const struct attempt *attempt, int64_t number)
+{
+    struct errand_http_stream *stream = attempt->streams;
+    while (stream && stream->number != number)
+        stream = stream->next;
+    return stream;
+}
+
+size_t streams_count(const struct attempt *attempt)
+{
+    size_t count = 0;
+    for (const struct errand_http_stream *each = attempt->streams; each; each = each->next)
+        count++;
+    return count;
 }
 
 static void stream_end_call(struct errand_http_stream *stream)

@@ -2,17 +2,14 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "module/plugin.h"
 #include "module/trust.h"
-#include "module/widen.h"
 
 #include <dirent.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { LOADER_NAME_MAX = 48 };
 
 static const char loader_suffix[] = ".so";
 
@@ -62,7 +59,7 @@ static bool loader_name_is_valid(const char *name)
 {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789_";
     size_t length = strlen(name);
-    return length > 0 && length <= LOADER_NAME_MAX && strspn(name, allowed) == length &&
+    return length > 0 && length <= PLUGIN_NAME_MAX && strspn(name, allowed) == length &&
            name[0] >= 'a' && name[0] <= 'z' && strcmp(name, "errand") != 0;
 }
 
@@ -75,11 +72,6 @@ static bool loader_check_names(const struct loader *loader, const char *name,
     for (size_t i = 0; i < loader->module_count; i++)
         if (strcmp(loader->modules[i]->name, name) == 0)
             return err_set(err, ERR_CONFIG, "there is a module %s in errand already", name);
-    if (!module->version || (module->kind_count && !module->kinds) ||
-        (module->setting_count && !module->settings) ||
-        (module->statement_count && !module->statements))
-        return err_set(err, ERR_CONFIG, "module %s has a count without a table, or no version",
-                       name);
     for (size_t i = 0; i < module->setting_count; i++)
         if (!module->settings[i].name || !module->settings[i].help ||
             (unsigned)module->settings[i].type > ERRAND_SETTING_SECRET)
@@ -90,44 +82,24 @@ static bool loader_check_names(const struct loader *loader, const char *name,
     return true;
 }
 
-static bool loader_take(struct loader *loader, struct loader_file *file, const void *symbol,
-                        struct err *err)
+static bool loader_open(struct loader *loader, struct loader_file *file,
+                        const struct loader_asker *asker, struct err *err)
 {
-    uint32_t abi;
-    memcpy(&abi, symbol, sizeof abi); /* of another ABI nothing else is known */
-    if (abi != ERRAND_ABI)
-        return err_set(err, ERR_CONFIG, "it was built for ABI %u, this errand has %d", abi,
-                       ERRAND_ABI);
-    const struct errand_module *module = module_widen(&loader->registry.arena, symbol, err);
+    if (!loader_name_is_valid(file->name))
+        return err_set(err, ERR_CONFIG,
+                       "'%.80s' is no name for a module: at most %d of a-z 0-9 _, "
+                       "the first a letter, not 'errand'",
+                       file->name, PLUGIN_NAME_MAX);
+    if (!trust_file(file->path, err))
+        return false;
+    const struct errand_module *module =
+        asker->describe(file->path, file->name, &loader->registry.arena, err);
     if (!module || !loader_check_names(loader, file->name, module, err) ||
         !registry_add(&loader->registry, (const struct errand_module *const[]){module, NULL}, err))
         return false;
     file->module = module;
     loader_add_module(loader, module);
     return true;
-}
-
-static bool loader_open(struct loader *loader, struct loader_file *file, struct err *err)
-{
-    char symbol[LOADER_NAME_MAX + sizeof "_module"];
-    if (!loader_name_is_valid(file->name))
-        return err_set(err, ERR_CONFIG,
-                       "'%.80s' is no name for a module: at most %d of a-z 0-9 _, "
-                       "the first a letter, not 'errand'",
-                       file->name, LOADER_NAME_MAX);
-    if (!trust_file(file->path, err))
-        return false;
-    snprintf(symbol, sizeof symbol, "%s_module", file->name);
-    void *handle = dlopen(file->path, RTLD_NOW | RTLD_LOCAL);
-    if (!handle)
-        return err_set(err, ERR_CONFIG, "it cannot be opened: %s", dlerror());
-    const void *found = dlsym(handle, symbol);
-    if (!found)
-        err_set(err, ERR_CONFIG, "it exports no symbol %s (errand/errand.h says which)", symbol);
-    if (found && loader_take(loader, file, found, err))
-        return true;
-    dlclose(handle);
-    return false;
 }
 
 /* ---- The directory ---- */
@@ -157,7 +129,7 @@ static void loader_refuse(struct loader_file *file, const struct err *err)
     file->reason = mem_strdup(err->text);
 }
 
-void loader_load(struct loader *loader, const char *directory)
+void loader_load(struct loader *loader, const char *directory, const struct loader_asker *asker)
 {
     struct err err = {0};
     struct dirent **entries = NULL;
@@ -172,7 +144,7 @@ void loader_load(struct loader *loader, const char *directory)
     for (int i = 0; i < count; i++) {
         struct loader_file *file = loader_add_file(loader, directory, entries[i]->d_name);
         err_clear(&err);
-        if (!loader_open(loader, file, &err))
+        if (!loader_open(loader, file, asker, &err))
             loader_refuse(file, &err);
         free(entries[i]);
     }

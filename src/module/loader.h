@@ -7,6 +7,13 @@
 
 #include <errand/errand.h>
 
+/* How a file is asked what it is. */
+struct loader_asker {
+    /* The module of NAME.so, in the arena. NULL: err has the reason. */
+    const struct errand_module *(*describe)(const char *path, const char *name, struct arena *arena,
+                                            struct err *err);
+};
+
 struct loader_file {
     char *path;
     char *name;                         /* NAME of NAME.so; NULL: the directory itself */
@@ -25,11 +32,11 @@ struct loader {
 
 /* linked: a fault of theirs comes up again where the runner starts. */
 struct loader *loader_new(const struct errand_module *const *linked);
-void loader_free(struct loader *loader); /* what was loaded stays in memory */
+void loader_free(struct loader *loader); /* and the modules of files with it */
 
-/* Once. Opens nothing unless directory and file belong to root or to the user that runs, and nobody
- * else may write to them. */
-void loader_load(struct loader *loader, const char *directory);
+/* Once. Has nothing described unless directory and file belong to root or to the user that runs,
+ * and nobody else may write to them. */
+void loader_load(struct loader *loader, const char *directory, const struct loader_asker *asker);
 
 /* A line for each file, errors for those that were refused. */
 void loader_log(const struct loader *loader);

@@ -272,6 +272,16 @@ struct errand_host {
     char error[256];
 };
 
+const struct errand_module *registry_host_module(const struct errand_host *host)
+{
+    return host->module;
+}
+
+const struct settings *registry_host_settings(const struct errand_host *host)
+{
+    return host->settings;
+}
+
 const char *errand_host_setting(struct errand_host *host, const char *name)
 {
     return settings_text(host->settings, host->module->name, name);

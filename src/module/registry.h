@@ -74,6 +74,9 @@ bool registry_start(struct registry *registry, const struct settings *settings, 
 void registry_clear(struct registry *registry); /* calls the stop hooks of what was started */
 bool registry_class_is_valid(const char *error_class); /* of errors; "" is */
 bool registry_name_is_valid(const char *name);         /* of a kind or a queue */
+/* Within a start hook: whose it is, and what is set. */
+const struct errand_module *registry_host_module(const struct errand_host *host);
+const struct settings *registry_host_settings(const struct errand_host *host);
 const struct kind *registry_find(const struct registry *registry,
                                  const char *name); /* NULL: not served here */
 

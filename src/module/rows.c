@@ -64,6 +64,11 @@ void rows_free_all(struct attempt_rows *list)
     }
 }
 
+size_t rows_columns(const struct errand_rows *rows)
+{
+    return (size_t)PQnfields(rows->result);
+}
+
 size_t errand_rows_count(const struct errand_rows *rows)
 {
     return (size_t)PQntuples(rows->result);

@@ -1,6 +1,7 @@
 #include "queue/limit_read.h"
 
 #include "base/log.h"
+#include "db/time_text.h"
 #include "queue/dispatch.h"
 #include "queue/limit.h"
 #include "queue/reader.h"

@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "db/time_text.h"
 #include "queue/dispatch.h"
 #include "queue/lease.h"
 #include "queue/limit_read.h"

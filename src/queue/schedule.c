@@ -2,6 +2,7 @@
 
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "db/time_text.h"
 #include "queue/runner_state.h"
 #include "queue/schedule_plan.h"
 #include "queue_sql.h"

@@ -1,5 +1,6 @@
 #include "queue/settle.h"
 
+#include "db/time_text.h"
 #include "queue/retry.h"
 #include "queue/runner_state.h"
 

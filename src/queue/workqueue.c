@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "db/time_text.h"
 #include "queue/dispatch.h"
 #include "queue/expiry.h"
 #include "queue/lane.h"

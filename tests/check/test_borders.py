@@ -22,11 +22,14 @@ FOLDERS = {
     "module": {"base", "loop", "config", "db", "http", "errand"},
     "signature": {"base"},
     "kind": {"base", "loop", "config", "db", "http", "module", "signature", "errand"},
+    "wire": {"base"},
+    "isolate": {"base", "loop", "config", "module", "wire", "errand"},
+    "host": {"base", "wire", "http/sse.h", "module/json_text.h", "module/param_text.h", "module/plugin.h", "errand"},
     "queue": {"base", "loop", "config", "db", "cron", "module", "kind/watch.h", "errand"},
     "web": {"base", "loop", "config", "db", "httpd", "signature", "errand", "kind/callback.h", "queue/runner.h"},
     "trial": {"base", "loop", "config", "db", "http", "module", "errand"},
     "include": set(),
-    "cli": {"base", "loop", "config", "db", "http", "httpd", "cron", "module", "kind", "queue", "web", "signature", "trial", "errand"},
+    "cli": {"base", "loop", "config", "db", "http", "httpd", "cron", "module", "kind", "queue", "web", "signature", "trial", "isolate", "errand"},
     "": {"cli", "module/linked.h"},  # src/main.c
 }
 
@@ -38,6 +41,7 @@ LIBC = set("""assert ctype errno inttypes limits math stdalign stdarg stdatomic 
 SYSTEM = {
     "include/errand": {"jansson"},
     "src/base/log.c": {"unistd"},
+    "src/base/mem.c": {"malloc"},
     "src/base/failpoint.c": {"signal"},
     "src/base/random.c": {"sys/random"},
     "src/loop/stray.c": {"dirent"},
@@ -54,6 +58,8 @@ SYSTEM = {
     "src/module/trust.c": {"sys/stat"},
     "src/module/trust.h": {"sys/stat"},
     "src/kind": {"dirent", "ev", "fcntl", "jansson", "libpq-fe", "strings", "sys/*", "unistd"},
+    "src/isolate": {"jansson", "fcntl", "sys/socket", "unistd"},
+    "src/host": {"fcntl", "jansson", "signal", "sys/socket", "sys/types", "unistd"},
     "src/queue": {"libpq-fe", "signal", "unistd"},
     "src/signature": {"openssl/*"},
     "src/web": {"jansson", "libpq-fe"},

@@ -100,7 +100,7 @@ def test_skeleton_out_of_tree(prefix, queue_database):
             shown = json.loads(errand.run("jobs", "show", job, "--json", *arguments).stdout)
             assert "Good morning, Ada" in json.dumps(shown)
             config = json.loads(errand.run("config", "--json", *arguments, "--set", "skeleton.greeting=Hi").stdout)
-            assert [one["value"] for one in config if one["section"] == "skeleton"] == ["Hi"]
+            assert {one["key"]: one["value"] for one in config if one["section"] == "skeleton"}["greeting"] == "Hi"
     finally:
         shutil.rmtree(place)
 

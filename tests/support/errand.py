@@ -27,6 +27,7 @@ SANITIZER_ENV = {
 SANITIZER_REPORT = re.compile(r"ERROR: (Address|Leak)Sanitizer|runtime error: |AddressSanitizer:DEADLYSIGNAL")
 PR_SET_PDEATHSIG = 1
 RUNNER_LOGIN = os.environ.get("ERRAND_TEST_LOGIN")  # runners come as this role, and not as the superuser
+TEST_JOBS = os.environ.get("ERRAND_TEST_JOBS")  # a directory, for tests that run once more with plug-ins from files
 runner_login_made = set()
 LIBC = ctypes.CDLL(None)
 
@@ -74,6 +75,8 @@ class Errand:
         self.dir = make_tempdir("run")
         self.runners = []
         self.env = {"PATH": os.environ["PATH"], "HOME": str(self.dir)}
+        if TEST_JOBS:
+            self.env["ERRAND_JOBS"] = TEST_JOBS
         self.env.update(SANITIZER_ENV, TZ="UTC", LC_ALL="C.UTF-8", ERRAND_DATABASE_URL=database_url)
         if provider:
             self.env.update(RESEND_API_KEY=provider.API_KEY, ERRAND_EMAIL_URL=provider.url,

@@ -1,5 +1,6 @@
 /* unit: what is added stays as it was; values of binary results; times as text; which SQLSTATE
  * means what. */
+#include "db/time_text.h"
 #include "db/unit.h"
 
 #include <setjmp.h>
