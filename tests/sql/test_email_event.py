@@ -288,6 +288,13 @@ def test_rank(post):
             assert post.status(message) == high
 
 
+def test_what_errand_knows_itself_counts(post):
+    """It is in the log as sent: that it was scheduled is no news, though no event says more."""
+    message = post.send()
+    assert post.tell(event("scheduled")) == ("applied", f"message {message}: scheduled noted, it stays sent")
+    assert post.log(message) == [("sent", START, "m1")]
+
+
 def test_a_word_of_somebody_else_in_the_log_gives_way(post):
     message = post.send()
     post.sql("update public.email_delivery_log set status = 'on its way'")
@@ -402,8 +409,12 @@ def test_what_was_lifted_stays_lifted(post):
     post.tell(first)
     assert post.tell(event("complained", START + SECOND))[1].endswith("; ann@example.com is not suppressed: it was taken off the list after this")
     assert post.one("select count(*) from errand.suppression") == 0
-    post.tell(event("complained", datetime.datetime.now(UTC) + HOUR))
+    later = event("complained", datetime.datetime.now(UTC) + HOUR)
+    post.tell(later)
     assert post.one("select reason from errand.suppression") == "complaint"
+    post.sql("select errand.unsuppress('ann@example.com')")
+    post.tell(later)
+    assert post.one("select count(*) from errand.suppression") == 0, "though the provider's clock is ahead"
 
 
 # ---- Settled by the tag ----
