@@ -335,6 +335,7 @@ revoke all on function errand.email_address, errand.suppress, errand.unsuppress,
     errand.email_on_insert, errand.email_on_update, errand.email_on_delete, errand.email_follow, errand.email_sweep,
     errand.email_bury, errand.email_request_store from public;
 grant execute on function errand.suppress, errand.unsuppress to errand_operator, errand_runner;
+grant execute on function errand.email_address to errand_operator, errand_viewer;
 grant execute on function errand.email_follow, errand.email_sweep, errand.email_request_store to errand_runner;
 grant select, insert, update, delete on errand.email_request, errand.email_request_message, errand.suppression
     to errand_runner;

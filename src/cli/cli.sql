@@ -786,3 +786,19 @@ drop database errand_test
 -- name: test_begin
 -- The args as the runner reads them, and the time in us.
 select $1::jsonb::text, (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) * 1000000)::bigint
+
+-- name: suppression_list
+-- The newest first. $1: only this address; $2: how many at most.
+select s.recipient, pg_catalog.to_char(s.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), s.source || ':' || s.event_id, s.reason,
+    pg_catalog.json_build_object('recipient', s.recipient, 'since', s.created_at, 'source', s.source, 'event_id', s.event_id, 'reason', s.reason)
+from errand.suppression s
+where $1::text is null or s.recipient = errand.email_address($1)
+order by s.created_at desc, s.recipient
+limit $2::bigint
+
+-- name: suppression_add
+-- $1: address, $2: why.
+select errand.suppress($1, $2)
+
+-- name: suppression_remove
+select errand.unsuppress($1)

@@ -71,6 +71,11 @@ int cmd_schedule_remove(struct cli *cli);
 int cmd_schedule_set(struct cli *cli);
 int cmd_schedule_apply(struct cli *cli);
 
+extern const struct command_flag cmd_suppression_list_flags[];
+int cmd_suppression_list(struct cli *cli);
+int cmd_suppression_add(struct cli *cli);
+int cmd_suppression_remove(struct cli *cli);
+
 extern const struct command_flag cmd_webhook_list_flags[], cmd_webhook_show_flags[],
     cmd_webhook_verify_flags[], cmd_webhook_replay_flags[], cmd_webhook_trigger_flags[],
     cmd_webhook_rotate_flags[];
