@@ -361,6 +361,17 @@ enum {
  * too, for a job that is to wait, and nothing that is done to that job afterwards counts. */
 bool errand_wait(struct errand_job *job, const char *name, int64_t timeout_ms, const char **payload,
                  const char **error);
+/* Sends a signal to another job, as errand.signal does: at once, in a transaction of its own.
+ * payload NULL: null. *became (NULL: not wanted; until the attempt ends) is what that returns:
+ * "delivered", "stored", "known", "late", "ended" or "not found". Sent again, by another attempt or
+ * after a false for which the connection was lost, it does no harm. False: *error (NULL: not
+ * wanted; until the attempt ends) says why, and errand_query_class whether to try again. */
+bool errand_signal(struct errand_job *job, int64_t id, const char *name, const json_t *payload,
+                   const char **became, const char **error);
+/* Sends it in the transaction that writes this attempt's end down, as errand_effect does. False:
+ * *error says what is wrong with the payload, and nothing is added. */
+bool errand_signal_effect(struct errand_job *job, int64_t id, const char *name,
+                          const json_t *payload, const char **error);
 
 /* ---- HTTP ---- */
 

@@ -259,6 +259,7 @@ static const struct errand_kind probe_kinds[] = {
      .run = probe_child},
     {.size = sizeof(struct errand_kind), .name = "probe.steps", .run = steps_run},
     {.size = sizeof(struct errand_kind), .name = "probe.wait", .run = waits_run},
+    {.size = sizeof(struct errand_kind), .name = "probe.signal", .run = signals_run},
     {.size = sizeof(struct errand_kind),
      .name = "probe.wait_first",
      .claim = ERRAND_CLAIM_FIRST,

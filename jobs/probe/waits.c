@@ -6,6 +6,9 @@
  *            {"effect": true}             adds a row to public.probe_effect first
  *            {"end": "fail" | "retry"}    ends so
  * Its result is the payloads, null where the time was up, and behind them those of its steps.
+ * probe.signal {"to": 5, "name": "a", "payload": {}}   sends a signal; its result: what became of
+ * it
+ *              {"with": true}                         with its completion, to two jobs: to and more
  * probe.wait_first is the same, claimed before it starts; probe.wait_batch takes several at once.
  */
 #include "waits.h"
@@ -91,4 +94,23 @@ void waits_run_batch(struct errand_job *const *jobs, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         waits_run(jobs[i]);
+}
+
+void signals_run(struct errand_job *job)
+{
+    const char *name = json_string_value(waits_arg(job, "name")), *became = NULL, *error = "";
+    const json_t *payload = waits_arg(job, "payload");
+    int64_t to = json_integer_value(waits_arg(job, "to"));
+    bool sent = json_is_true(waits_arg(job, "with"))
+                    ? errand_signal_effect(job, to, name, payload, &error) &&
+                          errand_signal_effect(job, json_integer_value(waits_arg(job, "more")),
+                                               name, payload, &error)
+                    : errand_signal(job, to, name, payload, &became, &error);
+    if (!sent) {
+        errand_fail(job, "%s", error);
+        return;
+    }
+    json_t *result = json_pack("s?", became);
+    errand_result(job, result, NULL);
+    json_decref(result);
 }

@@ -5,6 +5,7 @@
 #include <errand/errand.h>
 
 void waits_run(struct errand_job *job);
+void signals_run(struct errand_job *job);
 void waits_run_batch(struct errand_job *const *jobs, size_t count);
 
 #endif

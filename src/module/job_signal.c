@@ -1,9 +1,10 @@
 /* The public job API of include/errand/errand.h for signals: what a job waits for without a slot.
  */
+#include "loop/coro.h"
 #include "module/ask.h"
 #include "module/call.h"
-
-#include "loop/coro.h"
+#include "module/json_text.h"
+#include "module_sql.h"
 
 #include <stdlib.h>
 
@@ -65,4 +66,52 @@ bool errand_wait(struct errand_job *job, const char *name, int64_t timeout_ms, c
     bool is_bounded = !PQgetisnull(results[1], 0, 2);
     return signal_wait(
         job, name, is_bounded ? strtoll(PQgetvalue(results[1], 0, 2), NULL, 10) : INT64_MAX, error);
+}
+
+/* ---- To others ---- */
+
+enum { SIGNAL_PARAMS = 3 };
+
+/* False: told. */
+static bool signal_params(struct errand_job *job, int64_t id, const char *name,
+                          const json_t *payload, const char *params[SIGNAL_PARAMS],
+                          const char **error)
+{
+    const char *text = payload ? errand_json_text(job, payload) : "null";
+    const char *fault = text ? json_text_fault(text, ERRAND_SIGNAL_PAYLOAD_MAX)
+                             : "it is no JSON value of at most 32 levels";
+    if (fault) {
+        job->attempt->sql_class = ERRAND_SQL_PERMANENT;
+        return ask_refuse(job, "signal", name,
+                          arena_printf(&job->attempt->arena, "of its payload: %s", fault), error);
+    }
+    params[0] = errand_int_text(job, id);
+    params[1] = name;
+    params[2] = text;
+    return true;
+}
+
+bool errand_signal(struct errand_job *job, int64_t id, const char *name, const json_t *payload,
+                   const char **became, const char **error)
+{
+    const char *params[SIGNAL_PARAMS];
+    const struct errand_rows *rows;
+    if (!call_begins_waiting(job, "errand_signal", error) ||
+        !signal_params(job, id, name, payload, params, error) ||
+        !job_query(job, &module_sql[MODULE_SQL_SIGNAL], SIGNAL_PARAMS, params, &rows, error))
+        return false;
+    if (became)
+        *became = errand_rows_text(rows, 0, 0);
+    return true;
+}
+
+bool errand_signal_effect(struct errand_job *job, int64_t id, const char *name,
+                          const json_t *payload, const char **error)
+{
+    const char *params[SIGNAL_PARAMS];
+    if (!call_begins_open(job, "errand_signal_effect", error) ||
+        !signal_params(job, id, name, payload, params, error))
+        return false;
+    job_add_effect(job, &module_sql[MODULE_SQL_SIGNAL], SIGNAL_PARAMS, params);
+    return true;
 }

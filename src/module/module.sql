@@ -10,3 +10,7 @@ select errand.enqueue(
     timeout => pg_catalog.make_interval(secs => $10::double precision / 1000), trace => $11,
     unique_for => pg_catalog.make_interval(secs => $12::double precision / 1000), expires_at => $13::timestamptz, after => $14::bigint[],
     on_parent => coalesce($15, 'cancel'), tags => $16::text[])
+
+-- name: signal
+-- A handler's signal to another job: $1 its id, $2 name, $3 payload.
+select errand.signal($1::bigint, $2, $3::jsonb)

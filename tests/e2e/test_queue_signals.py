@@ -267,3 +267,25 @@ def test_upkeep_forgets_what_nobody_dropped(db, errand):
     runner = errand.start().wait_ready()
     db.wait("select array_agg(job_id) = array[%s::bigint] from errand.signal", owed)
     assert runner.terminate() == 0
+
+
+def test_a_handler_tells_another_job(db, errand):
+    runner = errand.start().wait_ready()
+    one, two = (db.enqueue("probe.wait", {"signals": ["a", "b"]}) for _ in range(2))
+    for id in (one, two):
+        wait_waiting(db, id, "a")
+    both = db.enqueue("probe.signal", {"to": one, "more": two, "name": "a", "payload": [1], "with": True})
+    assert db.wait_ended(both).state == "done"
+    for id in (one, two):
+        wait_waiting(db, id, "b")
+    told = [db.enqueue("probe.signal", {"to": to, "name": "b"}) for to in (one, two)]
+    for id in (one, two):
+        assert db.wait_ended(id).state == "done" and result(db, id) == [[1], None]
+    assert [result(db, id) for id in told if db.wait_ended(id)] == ["delivered"] * 2
+    late = db.enqueue("probe.signal", {"to": one, "name": "b"})
+    assert db.wait_ended(late).state == "done" and result(db, late) == "ended"
+    for wrong, error in (({"name": ""}, "the name of a signal is not 1 to 200 bytes long"),
+                         ({"name": "a", "payload": "x" * 1048575}, "of its payload: it is too large")):
+        job = db.wait_ended(db.enqueue("probe.signal", {"to": one, **wrong}))
+        assert job.state == "dead" and error in job.last_error
+    assert nothing_left(db) and runner.terminate() == 0
