@@ -1,13 +1,14 @@
 """Endpoints that say 202 and answer later, by a callback: their jobs wait without a slot, and end as the callback says."""
 
 import json
+import time
 
 import pytest
 
 from kind_support import JobsDirectory, runner_with
 from support.cluster import free_port
 from support.endpoint import Endpoint
-from support.hooks import KEY, SECRET, Sender, standard
+from support.hooks import KEY, SECRET, Missing, Sender, signing_packages, standard
 from support.wait import until
 
 SHIP = "orders.ship"
@@ -75,6 +76,20 @@ def test_what_a_callback_says():
         job = ship.db.wait_ended(ids[2])
         assert (job.state, job.attempt) == ("done", 2)
         assert [len(ship.sent(id)) for id in ids] == [1, 1, 2]
+
+
+def test_package_signs_it():
+    try:
+        ask = signing_packages()
+    except Missing as missing:
+        pytest.skip(str(missing))
+    with Ship() as ship:
+        id, body, now = ship.db.enqueue(SHIP), '{"status": "done", "result": "ä"}', int(time.time())
+        path = ship.wait_sent(id)
+        [signature] = ask({"do": "sign", "package": "standardwebhooks", "secret": SECRET, "id": "parcel_12", "at": now, "body": body})
+        headers = {"webhook-id": "parcel_12", "webhook-timestamp": str(now), "webhook-signature": signature}
+        assert ship.sender.request(path, body.encode(), headers).status == 200
+        assert ship.db.wait_ended(id).result == "ä"
 
 
 def test_other_answers_end_it_at_once():
