@@ -13,7 +13,7 @@ enum {
     TIMEOUT_MS = 10000,
     BATCH_EVENTS = 1024,
     BATCH_BYTES = 4 << 20,   /* of one, about */
-    BATCH_EVENTS_NEXT = 128, /* of one that does not wait for another's end, at least */
+    BATCH_EVENTS_NEXT = 4, /* of one that does not wait for another's end, at least */
     BYTES_MAX = 64 << 20
 };
 

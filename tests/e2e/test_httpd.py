@@ -174,6 +174,14 @@ def test_sizes(server):
     assert server.status("GET /livez HTTP/1.1\r\nHost: a\r\n" + "a: b\r\n" * 101 + "\r\n") == 431
 
 
+def test_a_head_as_large_as_it_may_be(server):
+    """With as many fields, and a body behind it."""
+    head = POST + f"Content-Length: {MIB}\r\n" + "".join(f"x{n:02}: \r\n" for n in range(97))
+    room = 16384 - len(head) - len("X: \r\n\r\n")
+    assert server.status(head + f"X: {'x' * room}\r\n\r\n" + "y" * MIB) == 404
+    assert server.status(head + f"X: {'x' * (room + 1)}\r\n\r\n" + "y" * MIB) == 431
+
+
 def test_expect_continue(server):
     with server.connect() as peer:
         peer.sendall((POST + "Content-Length: 2\r\nExpect: 100-continue\r\n\r\n").encode())

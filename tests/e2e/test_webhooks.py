@@ -299,6 +299,19 @@ def test_events_at_once(db, sender):
                   " and j.args ->> 'event_id' = e.event_id") == 360
 
 
+def test_events_that_reach_two_runners(db, sender):
+    """Each is stored once, and both answer 200."""
+    answers = []
+    with serving(db.dsn, **SECRETS) as other:
+        threads = [threading.Thread(target=lambda to=to, n=n: answers.extend(to.resend(BODY, f"m{i}").status for i in range(n, 100, 4)))
+                   for to in (sender, other) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert answers == [200] * 200 and counts(db) == (100, 100)
+
+
 def test_an_event_that_somebody_holds_is_not_in_the_way(db, sender):
     """It is stored nowhere yet, so its sender must try again; the rest is answered meanwhile."""
     statuses = {}
