@@ -180,7 +180,7 @@ static bool test_find_kind(struct test *test, int *status)
     const struct errand_module *modules[] = {module_of_kind(cli, cli->args[0]), NULL};
     const char *path = settings_text(cli->settings, "errand", "jobs");
     struct err err = {0};
-    if (!isolate_settle(cli->modules, cli->settings, &err) ||
+    if (!isolate_settle(modules, cli->settings, &err) ||
         !registry_add(&test->registry, modules, &err) ||
         !registry_start(&test->registry, cli->settings, &err)) {
         *status = failure_tell(cli, FAILURE_FAILED, err.text, "");

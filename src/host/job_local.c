@@ -96,12 +96,21 @@ char *errand_printf(struct errand_job *job, const char *format, ...)
 
 /* ---- Heavy work: here it holds up nobody else ---- */
 
+/* A call that waits, which does not come back when the attempt is to end. */
+static void thread_check(struct errand_job *job)
+{
+    if (host.cancelled)
+        errand_sleep(job, 0);
+}
+
 bool errand_thread(struct errand_job *job,
                    void (*work)(struct errand_thread *thread, void *context), void *context,
                    const char **error)
 {
-    (void)job, (void)error;
+    (void)error;
+    thread_check(job);
     work(NULL, context);
+    thread_check(job);
     return true;
 }
 

@@ -125,6 +125,7 @@ static void handler_serve_alone(struct serving *serving)
     rows_free_all(attempt->rows);
     attempt->rows = NULL;
     attempt->err = NULL;
+    attempt->child_lines = NULL;
     arena_clear(&attempt->arena);
     attempt->arena = kept;
 }

@@ -16,6 +16,7 @@ TESTS = {
     "test_http_stream.py": "not memory",  # a build with sanitizers holds back what is freed
     "test_job_trace.py": "requests or programs",
     "test_job_values.py": "",
+    "test_thread.py": "looks_ends",
     "test_queue_signals.py": "approval or kept or time_is_up or look or name_that",
     "test_queue_steps.py": "refused or dead_then",
     "test_child.py": "how_it_ended or cancelled or times_out",

@@ -74,7 +74,8 @@ def commands():
     return lines
 
 
-def test_skeleton_out_of_tree(prefix, queue_database):
+@pytest.mark.parametrize("isolation", ["process", "none"])
+def test_skeleton_out_of_tree(prefix, queue_database, isolation):
     """Copied, built, tested and run as the manual says, with a setting of its own in the file."""
     place = make_tempdir("skeleton")
     place.chmod(0o755)
@@ -85,7 +86,7 @@ def test_skeleton_out_of_tree(prefix, queue_database):
                                   capture_output=True, text=True)
             assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
         conf = place / "errand.conf"
-        conf.write_text("[skeleton]\ngreeting = Good morning\n")
+        conf.write_text(f"[skeleton]\ngreeting = Good morning\nisolation = {isolation}\n")
         last = commands()[4].split()
         assert last[:2] == ["errand", "run"]
         with Errand(queue_database, ERRAND_CONFIG=str(conf)) as errand:
