@@ -145,8 +145,8 @@ static void attempt_body(void *owner)
 static void attempt_go(struct attempt *attempt)
 {
     slice_begin(&attempt->slice);
-    watchdog_on(&attempt->host->watchdog, attempt->kind->name, attempt->jobs[0].id,
-                attempt->slice.last);
+    watchdog_on(&attempt->host->watchdog, attempt->slice.begun_us, attempt->kind->name,
+                attempt->jobs[0].id, attempt->slice.last);
 }
 
 static void attempt_come_back(struct attempt *attempt)
@@ -155,10 +155,10 @@ static void attempt_come_back(struct attempt *attempt)
     int64_t us = slice_end(&attempt->slice);
     if (us < SLICE_LONG_US)
         return;
-    const char *after = attempt->slice.longest_after;
+    struct errand_job *job = &attempt->jobs[0];
+    const char *after = attempt->slice.longest_after ? attempt->slice.longest_after : "its start";
     log_event(LOG_WARN, "handler kept the loop, all others waited", "kind", attempt->kind->name,
-              "job", log_int(attempt->jobs[0].id), "ms", log_int(us / 1000), "after",
-              after ? after : "its start", NULL);
+              "job", log_int(job->id), "ms", log_int(us / 1000), "after", after, NULL);
 }
 
 static void attempt_check_end(struct attempt *attempt)

@@ -217,6 +217,8 @@ bool job_query(struct errand_job *job, const struct errand_statement *statement,
                const char *const *params, const struct errand_rows **rows, const char **error);
 /* errand_log of bytes, which need be no text; from anywhere on the loop, while the job runs. */
 void job_tell(struct errand_job *job, enum errand_level level, const char *text, size_t length);
+/* A line of errand's own for the job's log, which the runner's has in another form. */
+void job_keep_line(struct errand_job *job, enum errand_level level, const char *line);
 void job_add_effect(struct errand_job *job, const struct errand_statement *statement, size_t count,
                     const char *const *params);
 /* Sends the unit, whose on_done wakes the attempt, and waits for it. */

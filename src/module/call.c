@@ -14,13 +14,16 @@ static const char *const call_foreign = "the job is not the one whose handler ru
                                         "another's, or over, or this is another thread";
 static const char *const call_late = "the job is finished";
 
-bool call_is_wrong(const struct errand_job *job, const char *call, const char *mistake,
+bool call_is_wrong(struct errand_job *job, const char *call, const char *mistake,
                    const char **error)
 {
     log_event(LOG_ERROR, "mistake of a handler", "call", call, "mistake", mistake, "kind",
               job ? job->attempt->kind->name : NULL, "job", job ? log_int(job->id) : NULL, NULL);
     if (call_mistakes_are_fatal && !(job && job->attempt->is_isolated))
         abort();
+    if (job)
+        job_keep_line(job, ERRAND_ERROR,
+                      arena_printf(&job->attempt->arena, "mistake: %s: %s", call, mistake));
     if (error)
         *error = mistake;
     return false;
@@ -29,7 +32,7 @@ bool call_is_wrong(const struct errand_job *job, const char *call, const char *m
 /* Compares addresses only: what the job points to may be gone. */
 bool call_is_own(const struct errand_job *job, const char *call)
 {
-    const struct attempt *attempt = coro_owner();
+    struct attempt *attempt = coro_owner();
     if (attempt && job >= attempt->jobs && job < attempt->jobs + attempt->count)
         return true;
     return call_is_wrong(attempt ? attempt->jobs : NULL, call, call_foreign, NULL);
@@ -66,7 +69,7 @@ static bool call_begins_or_tells(const struct errand_job *job, const char *call,
     return false;
 }
 
-bool call_begins_open(const struct errand_job *job, const char *call, const char **error)
+bool call_begins_open(struct errand_job *job, const char *call, const char **error)
 {
     return call_begins_or_tells(job, call, error) &&
            (job_is_open(job) || call_is_wrong(job, call, call_late, error));

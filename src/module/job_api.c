@@ -152,13 +152,18 @@ void errand_queue_pause(struct errand_job *job, int64_t ms, const char *format, 
     job->attempt->host->queue_calls->pause(job->attempt->queue, ms, reason);
 }
 
-static void job_tell_line(struct errand_job *job, enum errand_level level, const char *line)
+void job_keep_line(struct errand_job *job, enum errand_level level, const char *line)
 {
     const struct attempt_host *host = job->attempt->host;
-    log_event((enum log_level)level, line, "kind", job->attempt->kind->name, "job",
-              log_int(job->id), "trace", job_trace_span(job), NULL);
     if ((int)level >= host->log_kept)
         host->queue_calls->log(job, (int)level, line);
+}
+
+static void job_tell_line(struct errand_job *job, enum errand_level level, const char *line)
+{
+    log_event((enum log_level)level, line, "kind", job->attempt->kind->name, "job",
+              log_int(job->id), "trace", job_trace_span(job), NULL);
+    job_keep_line(job, level, line);
 }
 
 void errand_log(struct errand_job *job, enum errand_level level, const char *format, ...)

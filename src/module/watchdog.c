@@ -79,12 +79,13 @@ static void watchdog_start(struct watchdog *watchdog)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-void watchdog_on(struct watchdog *watchdog, const char *kind, int64_t job, const char *after)
+void watchdog_on(struct watchdog *watchdog, int64_t now_us, const char *kind, int64_t job,
+                 const char *after)
 {
     if (!watchdog->has_thread)
         watchdog_start(watchdog);
     pthread_mutex_lock(&watchdog->lock);
-    watchdog->since_us = clock_mono_us();
+    watchdog->since_us = now_us;
     watchdog->tell_us = WATCHDOG_STUCK_MS * 1000;
     watchdog->kind = kind;
     watchdog->job = job;

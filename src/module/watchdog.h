@@ -23,8 +23,9 @@ struct watchdog {
 void watchdog_init(struct watchdog *watchdog);
 void watchdog_clear(struct watchdog *watchdog);
 
-/* A handler goes on (the texts live until watchdog_off), and it has come back. */
-void watchdog_on(struct watchdog *watchdog, const char *kind, int64_t job, const char *after);
+/* A handler goes on, now (the texts live until watchdog_off), and it has come back. */
+void watchdog_on(struct watchdog *watchdog, int64_t now_us, const char *kind, int64_t job,
+                 const char *after);
 void watchdog_off(struct watchdog *watchdog);
 
 #endif

@@ -54,4 +54,6 @@ def test_mistake_is_named(db, runner, what, call, mistake, state, error):
         assert runner.wait() == -6
         return
     job = db.wait_ended(id)
+    [[line]] = db.sql("select message from errand.job_logs where id = %s", id)
+    assert re.match(f"mistake: {call}: {mistake}", line)
     assert job.state == state and (error or "") in (job.last_error or "")

@@ -13,6 +13,7 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -54,20 +55,23 @@ static void rate_wait_cancel(void *queue, struct attempt *asking)
     (void)queue, (void)asking;
 }
 
+/* What the handlers leave behind. */
+static struct {
+    char trace[64]; /* a letter for each thing that happened */
+    char line[200]; /* the last error in a job's log */
+    int port;
+    int calls;
+} seen;
+
 static void keep_line(struct errand_job *job, int level, const char *text)
 {
-    (void)job, (void)level, (void)text;
+    (void)job;
+    if (level == ERRAND_ERROR)
+        snprintf(seen.line, sizeof seen.line, "%s", text);
 }
 
 static const struct attempt_queue_calls queue_calls = {
     .rate_wait = never_granted, .rate_wait_cancel = rate_wait_cancel, .log = keep_line};
-
-/* What the handlers leave behind. */
-static struct {
-    char trace[64]; /* a letter for each thing that happened */
-    int port;
-    int calls;
-} seen;
 
 static void trace(const char *letter)
 {
@@ -377,6 +381,8 @@ static void test_first_finish_counts(void **state)
     assert_int_equal(attempt->jobs[0].outcome.delay_ms, 5);
     assert_int_equal(attempt->jobs[0].outcome.run_at_us, 0);
     assert_string_equal(attempt->jobs[0].outcome.text, "first");
+    assert_string_equal(seen.line,
+                        "mistake: errand_done: the job is finished twice, the first one counts");
 }
 
 static void call_after_finish(struct errand_job *job)
