@@ -71,7 +71,8 @@ create function errand.webhook_accept_many(
     headers jsonb[],
     bodies bytea[],
     kind text,
-    queue text default null
+    queue text default null,
+    received timestamptz[] default null
 ) returns integer
 language plpgsql security definer set search_path = '' as $$
 #variable_conflict use_column
@@ -82,11 +83,12 @@ declare
 begin
     -- In one order: of two calls with the same events, none waits for one that waits for it.
     with made as (
-        insert into errand.webhook_event (source, event_id, type, headers, body, kind, queue)
+        insert into errand.webhook_event (source, event_id, type, headers, body, kind, queue, received_at)
         select webhook_accept_many.source, g.event_id, g.type, coalesce(g.headers, '{}'), g.body, webhook_accept_many.kind,
-            webhook_accept_many.queue
+            webhook_accept_many.queue, coalesce(g.received_at, pg_catalog.clock_timestamp())
         from rows from (pg_catalog.unnest(webhook_accept_many.event_ids), pg_catalog.unnest(webhook_accept_many.types),
-            pg_catalog.unnest(webhook_accept_many.headers), pg_catalog.unnest(webhook_accept_many.bodies)) g(event_id, type, headers, body)
+            pg_catalog.unnest(webhook_accept_many.headers), pg_catalog.unnest(webhook_accept_many.bodies),
+            pg_catalog.unnest(webhook_accept_many.received)) g(event_id, type, headers, body, received_at)
         order by g.event_id
         on conflict (source, event_id) do nothing
         returning event_id

@@ -51,6 +51,10 @@ static const struct errand_setting settings_core_table[] = {
     {"webhook_sources", ERRAND_SETTING_TEXT, NULL, NULL, 0, 0,
      "senders of webhooks besides those that errand knows, separated by commas; each has a section "
      "[webhook.NAME]"},
+    {"state_directory", ERRAND_SETTING_TEXT, NULL, "STATE_DIRECTORY", 0, 0,
+     "directory for what must outlast errand: webhooks that came while the database was away"},
+    {"webhook_spool_mb", ERRAND_SETTING_INTEGER, "1024", NULL, 1, 1048576,
+     "what may wait there, MiB; more is refused"},
 };
 
 const struct settings_section settings_core = {

@@ -30,7 +30,7 @@ void accept_init(struct accept *accept, struct loop *loop, const struct settings
         .statement_ms = STATEMENT_MS,
         .lock_ms = LOCK_MS,
     };
-    *accept = (struct accept){.loop = loop};
+    *accept = (struct accept){.loop = loop, .timeout_ms = TIMEOUT_MS};
     accept->last = &accept->first;
     accept->soon = (struct loop_deferred){.run = accept_flush, .owner = accept};
     db_pool_init(&accept->pool, loop, &options);
@@ -103,19 +103,32 @@ struct batch {
     size_t count;
 };
 
-enum { BATCH_ARRAYS = 4 };
+enum {
+    BATCH_ARRAYS = 5 /* ids, types, headers, bodies, times */
+};
+
+static void array_add_time(struct buf *array, int64_t at_us)
+{
+    if (at_us)
+        db_array_int(array, DB_TIMESTAMPTZ, at_us);
+    else
+        db_array_null(array);
+}
 
 static void batch_fill(const struct batch *batch, struct buf arrays[BATCH_ARRAYS])
 {
+    static const enum db_array_type types[BATCH_ARRAYS] = {DB_TEXT, DB_TEXT, DB_TEXT, DB_BYTEA,
+                                                           DB_TIMESTAMPTZ};
     for (size_t i = 0; i < BATCH_ARRAYS; i++) {
         buf_init(&arrays[i], 0);
-        db_array_open(&arrays[i], i == 3 ? DB_BYTEA : DB_TEXT, batch->count);
+        db_array_open(&arrays[i], types[i], batch->count);
     }
     for (const struct event *event = batch->events; event; event = event->next) {
         db_array_text(&arrays[0], event->id);
         db_array_text(&arrays[1], *event->type && !event->bare ? event->type : NULL);
         db_array_text(&arrays[2], event->bare ? "{}" : buf_text(&event->headers));
         db_array_bytes(&arrays[3], event->body, event->length);
+        array_add_time(&arrays[4], event->received_us);
     }
 }
 
@@ -123,27 +136,28 @@ static void batch_add_statement(const struct batch *batch, struct db_unit *unit)
 {
     const struct source *source = batch->events->source;
     struct buf arrays[BATCH_ARRAYS];
-    const char *params[BATCH_ARRAYS + 3] = {source->name};
-    int lengths[BATCH_ARRAYS + 3] = {0};
+    enum { KIND = 5, QUEUE = 6, PARAMS = BATCH_ARRAYS + 3 };
+    const char *params[PARAMS] = {source->name};
+    int lengths[PARAMS] = {0};
     batch_fill(batch, arrays);
     for (size_t i = 0; i < BATCH_ARRAYS; i++) {
-        params[1 + i] = arrays[i].data;
-        lengths[1 + i] = (int)arrays[i].length;
+        size_t at = i < KIND - 1 ? 1 + i : QUEUE + 1;
+        params[at] = arrays[i].data;
+        lengths[at] = (int)arrays[i].length;
     }
-    params[BATCH_ARRAYS + 1] = source->kind;
-    params[BATCH_ARRAYS + 2] = source->queue;
-    db_unit_add_mixed(unit, &web_sql[WEB_SQL_WEBHOOK_ACCEPT], BATCH_ARRAYS + 3, params, lengths,
-                      true);
+    params[KIND] = source->kind;
+    params[QUEUE] = source->queue;
+    db_unit_add_mixed(unit, &web_sql[WEB_SQL_WEBHOOK_ACCEPT], PARAMS, params, lengths, true);
     for (size_t i = 0; i < BATCH_ARRAYS; i++)
         buf_clear(&arrays[i]);
 }
 
-static void events_end(struct accept *accept, struct event *events, bool stored)
+static void events_end(struct accept *accept, struct event *events, enum event_end end)
 {
     while (events) {
         struct event *next = events->next;
         accept->bytes -= events->length;
-        events->on_done(events, stored);
+        events->on_done(events, end);
         events = next;
     }
 }
@@ -175,7 +189,7 @@ static void batch_on_done(struct db_unit *unit, void *owner)
         log_event(LOG_DEBUG, "webhooks stored", "source", batch->events->source->name, "events",
                   log_int((long long)batch->count), "new",
                   log_int(db_get_int(db_unit_result(unit, 0), 0, 0)), NULL);
-        events_end(accept, batch->events, true);
+        events_end(accept, batch->events, EVENT_STORED);
     } else if (batch->count > 1 && err_is_of_one(&unit->err)) {
         events_go_alone(accept, batch->events, false);
     } else if (unit->err.code == ERR_PERMANENT && !batch->events->bare) {
@@ -185,10 +199,11 @@ static void batch_on_done(struct db_unit *unit, void *owner)
         events_go_alone(accept, batch->events, true);
     } else {
         if (unit->err.code != ERR_CANCELLED)
-            log_event(LOG_WARN, "webhooks not stored, their senders must try again", "source",
+            log_event(LOG_WARN, "webhooks not stored in the database", "source",
                       batch->events->source->name, "events", log_int((long long)batch->count),
                       "event", batch->events->id, "error", unit->err.text, NULL);
-        events_end(accept, batch->events, false);
+        events_end(accept, batch->events,
+                   unit->err.code == ERR_PERMANENT ? EVENT_REFUSED : EVENT_AWAY);
     }
     accept_schedule(accept);
 }
@@ -205,7 +220,7 @@ static void accept_flush(void *owner)
     unit->owner = batch;
     batch_add_statement(batch, unit);
     accept->under_way++;
-    db_pool_submit(&accept->pool, unit, TIMEOUT_MS);
+    db_pool_submit(&accept->pool, unit, accept->timeout_ms);
     accept_schedule(accept);
 }
 
@@ -216,5 +231,5 @@ void accept_clear(struct accept *accept)
     struct event *events = accept->first;
     accept->first = NULL;
     accept->last = &accept->first;
-    events_end(accept, events, false);
+    events_end(accept, events, EVENT_AWAY);
 }

@@ -16,11 +16,12 @@ struct accept {
     size_t gathered;             /* of them */
     size_t bytes;                /* of those that wait or are under way */
     size_t under_way;            /* batches */
+    int timeout_ms;              /* of one; may be set */
     struct loop_deferred soon;
 };
 
 void accept_init(struct accept *accept, struct loop *loop, const struct settings *settings);
-void accept_clear(struct accept *accept); /* what is not stored ends as not stored, in the call */
+void accept_clear(struct accept *accept); /* what is not stored ends as away, in the call */
 
 /* Takes the event over; its on_done comes later. False: too many wait, and nothing was taken. */
 bool accept_add(struct accept *accept, struct event *event);

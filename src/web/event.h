@@ -7,8 +7,16 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum { EVENT_TYPE_BYTES_MAX = 256, EVENT_HEADER_BYTES_MAX = 512 };
+
+enum event_end {
+    EVENT_STORED,  /* it stands in the database, now or since before */
+    EVENT_AWAY,    /* it does not, or nobody knows: the database was not reached, or had no time */
+    EVENT_REFUSED, /* it does not: the database says no to this event by itself */
+    EVENT_SPOOLED  /* it is on the disk, and will go to the database (spool.h) */
+};
 
 struct event {
     struct event *next;
@@ -18,11 +26,10 @@ struct event {
     struct buf headers;                  /* those of interest, a JSON object */
     const void *body;                    /* as it was received; borrowed until it is done */
     size_t length;
-    bool alone; /* it goes to the database by itself: with others it was refused */
-    bool bare;  /* and without type and headers: with them it was refused */
-    /* Once: it stands in the database (now, or it did before), or it does not, and the sender must
-     * send it again. */
-    void (*on_done)(struct event *event, bool stored);
+    int64_t received_us; /* since 1970, where it was long before it is stored; 0: now */
+    bool alone;          /* it goes to the database by itself: with others it was refused */
+    bool bare;           /* and without type and headers: with them it was refused */
+    void (*on_done)(struct event *event, enum event_end end); /* once */
     void *owner;
 };
 
@@ -37,5 +44,10 @@ void event_set_type(struct event *event);
 void event_open_headers(struct event *event);
 void event_add_header(struct event *event, const char *name, const char *value);
 void event_close_headers(struct event *event);
+
+/* As bytes, and back. Body and source's texts are borrowed from the bytes; source is filled in with
+ * name, kind and queue, to be exchanged for a lasting one. False: they are no event. */
+void event_pack(const struct event *event, struct buf *bytes);
+bool event_unpack(struct event *event, struct source *source, const char *bytes, size_t length);
 
 #endif

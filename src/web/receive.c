@@ -5,13 +5,18 @@
 #include "base/mem.h"
 #include "web/accept.h"
 #include "web/signed.h"
+#include "web/spool.h"
 
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { RETRY_AFTER_S = 5, TELL_EVERY_US = 10000000 };
+enum {
+    RETRY_AFTER_S = 5,
+    TELL_EVERY_US = 10000000,
+    SPOOL_AFTER_MS = 2000 /* what the database has not taken by then goes to the spool */
+};
 
 struct receive_source {
     const struct source *source;
@@ -22,6 +27,7 @@ struct receive_source {
 
 struct receive {
     struct accept accept;
+    struct spool *spool; /* NULL: none */
     struct source_list list;
     struct receive_source *sources;
     size_t count;
@@ -62,15 +68,39 @@ static void receive_refuse(struct receive_source *from, struct httpd_request *re
 
 /* ---- The event ---- */
 
-static void receive_on_done(struct event *event, bool stored)
+struct incoming {
+    struct event event;
+    struct receive *receive;
+    struct httpd_request *request;
+    bool spooled; /* or it was tried */
+};
+
+static void incoming_end(struct incoming *incoming, bool taken)
 {
-    struct httpd_request *request = event->owner;
-    buf_clear(&event->headers);
-    free(event);
-    if (stored)
+    struct httpd_request *request = incoming->request;
+    buf_clear(&incoming->event.headers);
+    free(incoming);
+    if (taken)
         receive_say(request, 200, "ok\n");
     else
         receive_say(request, 503, "the event could not be stored, send it again\n");
+}
+
+static void receive_spool(struct incoming *incoming, bool away)
+{
+    incoming->spooled = true;
+    if (!spool_add(incoming->receive->spool, &incoming->event, away))
+        incoming_end(incoming, false);
+}
+
+static void receive_on_done(struct event *event, enum event_end end)
+{
+    struct incoming *incoming = event->owner;
+    bool taken = end == EVENT_STORED || end == EVENT_SPOOLED;
+    if (taken || incoming->spooled)
+        incoming_end(incoming, taken);
+    else
+        receive_spool(incoming, end == EVENT_AWAY);
 }
 
 static bool receive_add_header(const char *name, const char *value, void *context)
@@ -79,22 +109,25 @@ static bool receive_add_header(const char *name, const char *value, void *contex
     return true;
 }
 
-static struct event *receive_make(const struct receive_source *from, struct httpd_request *request,
-                                  const char *id)
+static struct incoming *receive_make(struct receive *receive, const struct receive_source *from,
+                                     struct httpd_request *request, const char *id)
 {
-    struct event *event = mem_zalloc(sizeof *event);
+    struct incoming *incoming = mem_zalloc(sizeof *incoming);
+    struct event *event = &incoming->event;
+    incoming->receive = receive;
+    incoming->request = request;
     event->source = from->source;
     event->body = request->body;
     event->length = request->body_length;
     event->on_done = receive_on_done;
-    event->owner = request;
+    event->owner = incoming;
     buf_init(&event->headers, 0);
     event_set_id(event, id);
     event_set_type(event);
     event_open_headers(event);
     httpd_request_headers(request, receive_add_header, event);
     event_close_headers(event);
-    return event;
+    return incoming;
 }
 
 static void receive_from(struct receive *receive, struct receive_source *from,
@@ -105,11 +138,10 @@ static void receive_from(struct receive *receive, struct receive_source *from,
         receive_refuse(from, request, fault);
         return;
     }
-    struct event *event = receive_make(from, request, id);
-    if (accept_add(&receive->accept, event))
+    struct incoming *incoming = receive_make(receive, from, request, id);
+    if (!spool_is_wanted(receive->spool) && accept_add(&receive->accept, &incoming->event))
         return;
-    log_event(LOG_WARN, "webhooks not stored, too many wait", "source", from->source->name, NULL);
-    receive_on_done(event, false);
+    receive_spool(incoming, true);
 }
 
 void receive_handle(struct receive *receive, const char *name, struct httpd_request *request)
@@ -140,7 +172,7 @@ static bool receive_check_set(const struct receive_source *from, struct err *err
 }
 
 bool receive_new(struct receive **made, struct loop *loop, const struct settings *settings,
-                 struct err *err)
+                 void (*on_quiet)(void *owner), void *owner, struct err *err)
 {
     struct source_list list;
     if (!source_list_init(&list, settings, err))
@@ -156,14 +188,32 @@ bool receive_new(struct receive **made, struct loop *loop, const struct settings
         if (!source_keys(from->source, settings, &from->keys, err) || !receive_check_set(from, err))
             return false;
     }
+    if (!spool_new(&receive->spool, loop, settings, &receive->accept, &receive->list, on_quiet,
+                   owner, err))
+        return false;
+    if (receive->spool)
+        receive->accept.timeout_ms = SPOOL_AFTER_MS;
     return true;
+}
+
+void receive_stop(struct receive *receive)
+{
+    spool_stop(receive->spool);
+}
+
+bool receive_is_quiet(const struct receive *receive)
+{
+    return spool_is_quiet(receive->spool);
 }
 
 void receive_free(struct receive *receive)
 {
     if (!receive)
         return;
+    struct spool *spool = receive->spool;
+    receive->spool = NULL; /* nothing more goes there */
     accept_clear(&receive->accept);
+    spool_free(spool);
     for (size_t i = 0; i < receive->count; i++)
         signature_keys_clear(&receive->sources[i].keys);
     source_list_clear(&receive->list);

@@ -10,9 +10,11 @@
 struct receive;
 
 /* False: ERR_CONFIG, a secret is not of its form; what was made is to be freed all the same. Says
- * in the log which sources have no secret. */
+ * in the log which sources have no secret. on_quiet: receive_is_quiet has become true. */
 bool receive_new(struct receive **receive, struct loop *loop, const struct settings *settings,
-                 struct err *err);
+                 void (*on_quiet)(void *owner), void *owner, struct err *err);
+void receive_stop(struct receive *receive);           /* nothing new is sent from the spool */
+bool receive_is_quiet(const struct receive *receive); /* after that: nothing works on the spool */
 /* Events that are not stored are answered so, in the call. NULL is nothing. */
 void receive_free(struct receive *receive);
 

@@ -158,12 +158,14 @@ static bool web_start(struct runner *runner, struct loop *loop, const struct set
     web_check_files(web, options.connections);
     if (web->server)
         callbacks_init(&web->callbacks, loop, settings, runner_registry(runner));
-    return !web->server || receive_new(&web->receive, loop, settings, err);
+    return !web->server || receive_new(&web->receive, loop, settings, web_on_quiet, web, err);
 }
 
 static void web_stop(void *owner)
 {
     struct web *web = owner;
+    if (web->receive)
+        receive_stop(web->receive);
     if (web->server)
         httpd_stop(web->server);
 }
@@ -171,7 +173,8 @@ static void web_stop(void *owner)
 static bool web_is_quiet(const void *owner)
 {
     const struct web *web = owner;
-    return !web->server || httpd_is_quiet(web->server);
+    return (!web->server || httpd_is_quiet(web->server)) &&
+           (!web->receive || receive_is_quiet(web->receive));
 }
 
 static void web_clear(void *owner)

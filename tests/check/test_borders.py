@@ -64,6 +64,8 @@ SYSTEM = {
     "src/signature": {"openssl/*"},
     "src/web": {"jansson", "libpq-fe"},
     "src/trial": {"curl/*", "jansson", "libpq-fe", "microhttpd", "netinet/in", "pthread", "signal"},
+    "src/web/segment.c": {"dirent", "fcntl", "openssl/sha", "sys/file", "sys/stat", "unistd"},
+    "src/web/spool.c": {"unistd"},
     "src/cli": {"jansson", "signal", "sys/ioctl", "unistd"},
     "src/cli/session.c": {"libpq-fe", "poll"},
     "src/cli/cmd_webhook_rotate.c": {"fcntl"},

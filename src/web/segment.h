@@ -1,0 +1,48 @@
+/* Segments: files in which records wait, each with its checksum. A segment is written by one
+ * process, which holds a lock on it meanwhile, and is read whole by whoever locks it afterwards; so
+ * it does not matter which process ended how. Blocking: for a thread. What a record says is the
+ * caller's. */
+#ifndef WEB_SEGMENT_H
+#define WEB_SEGMENT_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { SEGMENT_NAME_BYTES = 64, SEGMENT_RECORD_MAX = 4 << 20 };
+
+struct segment {
+    int directory; /* borrowed; its descriptor */
+    int file;      /* -1: none */
+    char name[SEGMENT_NAME_BYTES];
+    int64_t bytes; /* written: whole, and on the disk; read: its length */
+};
+
+/* Opens the directory of segments, and makes it where its parent stands. *directory: close it. */
+bool segment_open_directory(const char *path, int *directory, struct err *err);
+/* Of all segments, also those of other processes. */
+int64_t segment_total_bytes(int directory);
+
+/* A new one, empty, locked; its name stands on the disk when this returns. */
+bool segment_create(struct segment *segment, int directory, struct err *err);
+/* Frames a payload (at most SEGMENT_RECORD_MAX) as a record behind what is in the buffer. */
+void segment_frame(struct buf *records, const struct buf *payload);
+/* True: the records are on the disk, data and length. False: they count as not written, and the
+ * segment takes no more: close it. */
+bool segment_append(struct segment *segment, const struct buf *records, struct err *err);
+void segment_close(struct segment *segment); /* unlocks it, too */
+
+/* Opens and locks the oldest one that nobody holds, and reads it. False with ERR_NONE: there is
+ * none. */
+bool segment_take_oldest(struct segment *segment, int directory, struct buf *content,
+                         struct err *err);
+/* The next record from *at on, and moves *at behind it; NULL: there is none any more. What is no
+ * record (of a write that a crash cut off, or damaged) is passed over, and counted. */
+const char *segment_next(const struct buf *content, size_t *at, size_t *length,
+                         size_t *skipped_bytes);
+/* Removes and closes it. */
+bool segment_remove(struct segment *segment, struct err *err);
+
+#endif

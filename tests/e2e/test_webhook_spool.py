@@ -1,0 +1,205 @@
+"""Webhooks that come while the database is away: they wait on the disk, and what was answered 200 is stored once when it is back."""
+
+import concurrent.futures
+import contextlib
+import datetime
+import json
+import shutil
+
+import pytest
+
+from support.cluster import Cluster, free_port
+from support.errand import Errand
+from support.hooks import PLAIN_SECRET, SECRET, Sender
+from support.tempdir import make_tempdir
+from support.wait import QueueDatabase, until
+
+COUNT = 200
+REFUSE = """
+create function public.refuse() returns trigger language plpgsql as $$
+begin if new.event_id = 'msg_bad' then raise exception 'not this one' using errcode = '23514'; end if; return new; end $$;
+create trigger refuse before insert on errand.webhook_event for each row execute function public.refuse();
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with Cluster(vector=False, fsync=False) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def db(cluster):
+    with QueueDatabase(cluster) as db:
+        db.sql("select errand.queue_create('none', 1)")
+        yield db
+
+
+@pytest.fixture
+def state():
+    directory = make_tempdir("state")
+    yield directory
+    shutil.rmtree(directory)
+
+
+@contextlib.contextmanager
+def serving(db, state, ready=True, **env):
+    port = free_port()
+    with Errand(db.dsn, ERRAND_QUEUES="none", RESEND_WEBHOOK_SECRET=SECRET, LEMONSQUEEZY_WEBHOOK_SECRET=PLAIN_SECRET,
+                STATE_DIRECTORY=str(state), **env) as errand:
+        sender = Sender(port)
+        sender.runner = errand.start("--http-listen", f"127.0.0.1:{port}")
+        if ready:
+            sender.runner.wait_ready()
+        until(lambda: livez(sender), lambda: sender.runner.log())
+        yield sender
+
+
+def livez(sender):
+    try:
+        return sender.request("/livez", method="GET").status == 200
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def away(cluster):
+    cluster.stop()
+    try:
+        yield
+    finally:
+        cluster.start()
+
+
+def body_of(n):
+    return json.dumps({"type": "email.sent", "data": {"n": n, "text": "\u00e4" * 50}}).encode()
+
+
+def post_many(sender, numbers):
+    """The ids that were answered 200."""
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        answers = pool.map(lambda n: (n, sender.resend(body_of(n), f"msg_{n}").status), numbers)
+        return {f"msg_{n}" for n, status in answers if status == 200}
+
+
+def spooled(state):
+    return sorted(path for path in (state / "webhooks").iterdir())
+
+
+def wait_stored(db, ids):
+    db.reconnect()
+    db.wait("select count(*) = %s from errand.webhook_event", len(ids), timeout=40)
+    rows = db.sql("select event_id, body, job_id from errand.webhook_event")
+    assert {row.event_id for row in rows} == ids
+    for row in rows:
+        assert bytes(row.body) == body_of(int(row.event_id.removeprefix("msg_")))
+    jobs = db.sql("select id, args ->> 'event_id' as event_id from errand.job")
+    assert {(row.job_id, row.event_id) for row in rows} == {(row.id, row.event_id) for row in jobs}
+
+
+def test_waits_for_the_database(cluster, db, state):
+    with serving(db, state) as sender:
+        before = post_many(sender, range(10))
+        with away(cluster):
+            during = post_many(sender, range(10, COUNT))
+            assert len(during) == COUNT - 10
+            assert len(spooled(state)) >= 1
+            assert post_many(sender, range(5, 20)) == {f"msg_{n}" for n in range(5, 20)}  # repeats
+            gone = datetime.datetime.now(datetime.timezone.utc)
+        wait_stored(db, before | during)
+        until(lambda: not spooled(state), "the spool is not empty")
+        assert db.one("select max(received_at) < %s from errand.webhook_event", gone)
+        # Then they go straight to the database again.
+        assert post_many(sender, [COUNT]) == {f"msg_{COUNT}"}
+        assert db.one("select count(*) from errand.webhook_event") == COUNT + 1
+        assert not spooled(state)
+
+
+def test_outlasts_the_runner(cluster, db, state):
+    """One that starts while the database is away takes events, too; and the one after it sends what it left."""
+    with away(cluster), serving(db, state, ready=False) as sender:
+        taken = post_many(sender, range(COUNT))
+        sender.runner.process.kill()
+        sender.runner.wait()
+    assert len(taken) == COUNT
+    with serving(db, state) as sender:
+        wait_stored(db, taken)
+        until(lambda: not spooled(state), "the spool is not empty")
+
+
+def test_a_stop_answers_what_is_under_way(cluster, db, state):
+    with away(cluster), serving(db, state, ready=False) as sender, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(sender.resend, body_of(1), "msg_1")
+        until(lambda: connections_to(sender), "no connection")
+        sender.runner.process.terminate()
+        assert answer.result().status == 200
+        assert sender.runner.wait() == 0
+        assert spooled(state)
+
+
+def connections_to(sender):
+    """Established ones, of the server's side."""
+    port = f":{sender.port:04X}"
+    with open("/proc/net/tcp") as lines:
+        return [line for line in lines if line.split()[1].endswith(port) and line.split()[3] == "01"]
+
+
+def test_what_is_damaged_is_passed_over(cluster, db, state):
+    """A bit of one record has changed, and the last write was cut off: all others are stored, and the log says so."""
+    with away(cluster), serving(db, state, ready=False) as sender:
+        taken = post_many(sender, range(COUNT))
+        sender.runner.process.kill()
+        sender.runner.wait()
+    [file] = [file for file in spooled(state) if b"msg_7\0" in file.read_bytes()]
+    content = bytearray(file.read_bytes())
+    content[content.index(b"msg_7\0")] ^= 1
+    file.write_bytes(bytes(content) + content[:100])
+    with serving(db, state) as sender:
+        wait_stored(db, taken - {"msg_7"})
+        until(lambda: not spooled(state), "the spool is not empty")
+        assert "bytes that are no event" in sender.runner.log()
+
+
+def test_has_a_bound(cluster, db, state):
+    text = "x" * 200000
+    body = json.dumps({"type": "email.sent", "text": text}).encode()
+    with away(cluster), serving(db, state, ready=False, ERRAND_WEBHOOK_SPOOL_MB="1") as sender:
+        statuses = [sender.resend(body, f"msg_{n}").status for n in range(10)]
+        assert statuses == [200] * 5 + [503] * 5
+        sender.runner.wait_log("the spool is full")
+
+
+def test_one_that_is_refused_keeps_no_other(cluster, db, state):
+    db.sql(REFUSE)
+    with serving(db, state) as sender:
+        with away(cluster):
+            assert sender.resend(body_of(1), "msg_1").status == 200
+            assert sender.resend(body_of(2), "msg_bad").status == 200
+            assert sender.resend(body_of(3), "msg_3").status == 200
+        wait_stored(db, {"msg_1", "msg_3"})
+        sender.runner.wait_log("the database refuses webhooks of the spool.*event=msg_bad")
+        assert sender.resend(body_of(4), "msg_4").status == 200
+        wait_stored(db, {"msg_1", "msg_3", "msg_4"})
+        until(lambda: len(spooled(state)) == 1, "what was refused does not stay")
+    db.sql("drop function public.refuse() cascade")
+    with serving(db, state):
+        db.wait("select count(*) = 4 from errand.webhook_event")
+        until(lambda: not spooled(state), "the spool is not empty")
+
+
+def test_another_runner_sends_what_was_left(cluster, db, state):
+    """Two on one directory: neither takes the file that the other one writes."""
+    with serving(db, state) as one, serving(db, state) as two:
+        with away(cluster):
+            taken = post_many(one, range(0, 50)) | post_many(two, range(50, 100))
+            assert len(taken) == 100
+            one.runner.process.kill()
+            one.runner.wait()
+        wait_stored(db, taken)
+        until(lambda: not spooled(state), "the spool is not empty")
+
+
+def test_a_directory_that_cannot_be_is_told(db):
+    with Errand(db.dsn, STATE_DIRECTORY="/nowhere/at/all") as errand:
+        done = errand.run("run", "--http-listen", f"127.0.0.1:{free_port()}", check=False)
+        assert done.returncode == 1 and "errand.state_directory: cannot make the directory /nowhere/at/all/webhooks" in done.stderr
