@@ -12,7 +12,7 @@ enum {
     LOCK_MS = 2000, /* for somebody who has stored the same event and does not commit */
     TIMEOUT_MS = 10000,
     BATCH_EVENTS = 1024,
-    BATCH_BYTES = 4 << 20,   /* of one, about */
+    BATCH_BYTES = 4 << 20, /* of one, about */
     BATCH_EVENTS_NEXT = 4, /* of one that does not wait for another's end, at least */
     BYTES_MAX = 64 << 20
 };

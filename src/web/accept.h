@@ -1,7 +1,8 @@
 /* Accepting: events go to the database in batches of one source, each event with its job, in one
  * statement. While one batch is under way the next one gathers; once it has a few it goes out
- * beside it. What cannot be told apart in a batch (one of them is refused) is sent once more, one by one, and
- * one that is refused alone without what is not needed of it: what was rightly signed is kept. */
+ * beside it. What cannot be told apart in a batch (one of them is refused) is sent once more, one
+ * by one, and one that is refused alone without what is not needed of it: what was rightly signed
+ * is kept. */
 #ifndef WEB_ACCEPT_H
 #define WEB_ACCEPT_H
 
