@@ -33,8 +33,10 @@ def helper(name):
     if program.exists() and program.stat().st_mtime > source.stat().st_mtime:
         return program
     program.parent.mkdir(exist_ok=True)
+    made = program.with_name(f"{name}.{os.getpid()}")  # others may compile or run it at the same time
     subprocess.run([os.environ.get("CC", "cc"), "-std=c17", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra",
-                    "-I", pg_config("--includedir"), "-o", program, source, "-lpq", "-lpthread", "-lev", "-lcrypto"], check=True)
+                    "-I", pg_config("--includedir"), "-o", made, source, "-lpq", "-lpthread", "-lev", "-lcrypto"], check=True)
+    os.replace(made, program)
     return program
 
 
