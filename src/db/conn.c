@@ -172,11 +172,17 @@ void conn_free(struct db_conn *conn)
 
 /* ---- Opening ---- */
 
-static void on_notice(void *owner, const char *message)
+static void on_notice(void *owner, const PGresult *notice)
 {
     char text[ERR_TEXT_BYTES];
     const struct db_conn *conn = owner;
-    snprintf(text, sizeof text, "%s", message);
+    const char *severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
+    const char *primary = PQresultErrorField(notice, PG_DIAG_MESSAGE_PRIMARY);
+    if (conn->unit && conn->unit->on_notice && severity && primary) {
+        conn->unit->on_notice(conn->unit->owner, strcmp(severity, "WARNING") == 0, primary);
+        return;
+    }
+    snprintf(text, sizeof text, "%s", PQresultErrorMessage(notice));
     text_to_one_line(text);
     log_event(LOG_DEBUG, "database notice", "connection", conn->pool->options.name, "text", text,
               NULL);
@@ -190,7 +196,7 @@ static void conn_connect(struct db_conn *conn)
         conn_fail_pg(conn, ERR_TEMPORARY);
         return;
     }
-    PQsetNoticeProcessor(conn->pg, on_notice, conn);
+    PQsetNoticeReceiver(conn->pg, on_notice, conn);
     loop_timer_set(&conn->timer, clock_mono_us() + CONNECT_TIMEOUT_US);
     conn_watch(conn, EV_WRITE);
 }

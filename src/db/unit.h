@@ -38,6 +38,9 @@ struct db_unit {
     size_t count, capacity;
     struct err err;                                     /* the first error */
     void (*on_done)(struct db_unit *unit, void *owner); /* the unit is freed when this returns */
+    /* What the server has to say meanwhile (RAISE NOTICE, WARNING ...), as it comes; NULL: not
+     * wanted. */
+    void (*on_notice)(void *owner, bool is_warning, const char *text);
     void *owner;
 };
 

@@ -155,6 +155,7 @@ static bool scanner_parameter(struct scanner *scanner)
         [SCRIPT_ARGS] = {"args", "jsonb"},
         [SCRIPT_ID] = {"id", "int8"},
         [SCRIPT_ATTEMPT] = {"attempt", "int4"},
+        [SCRIPT_TRACE] = {"trace", "text"},
     };
     struct script_use *use = &scanner->use;
     const char *name = scanner->at + 1;
@@ -167,8 +168,8 @@ static bool scanner_parameter(struct scanner *scanner)
         which++;
     if (which == SCRIPT_PARAMETERS)
         return scanner_fail(scanner,
-                            " is no parameter: there are :args, :id and :attempt (in a slice, put "
-                            "a blank behind the colon)",
+                            " is no parameter: there are :args, :id, :attempt and :trace (in a "
+                            "slice, put a blank behind the colon)",
                             scanner->at, length + 1);
     while (number < use->count && use->of[number] != which)
         number++;
@@ -195,7 +196,8 @@ static bool scanner_piece(struct scanner *scanner)
     if (*at == ':' && (isalpha((unsigned char)at[1]) || at[1] == '_'))
         return scanner_parameter(scanner);
     if (*at == '$' && isdigit((unsigned char)at[1]))
-        return scanner_fail(scanner, ": a parameter is written :args, :id or :attempt", at, 2);
+        return scanner_fail(scanner, ": a parameter is written :args, :id, :attempt or :trace", at,
+                            2);
     scanner->depth += *at == '(' ? 1 : *at == ')' && scanner->depth > 0 ? -1 : 0;
     const char *end = at + 1;
     if (is_word(*at))

@@ -1,5 +1,5 @@
-/* A file of SQL as statements that can be sent: cut at its semicolons, and :args, :id and :attempt
- * made PostgreSQL's numbered parameters. It knows strings, quoted names, dollar quotes and
+/* A file of SQL as statements that can be sent: cut at its semicolons, and :args, :id, :attempt and
+ * :trace made PostgreSQL's numbered parameters. It knows strings, quoted names, dollar quotes and
  * comments, and leaves alone what stands in them; the rest of the grammar is the server's. Pure. */
 #ifndef KIND_SCRIPT_H
 #define KIND_SCRIPT_H
@@ -11,7 +11,7 @@
 
 enum { SCRIPT_STATEMENTS_MAX = 100 };
 
-enum script_parameter { SCRIPT_ARGS, SCRIPT_ID, SCRIPT_ATTEMPT, SCRIPT_PARAMETERS };
+enum script_parameter { SCRIPT_ARGS, SCRIPT_ID, SCRIPT_ATTEMPT, SCRIPT_TRACE, SCRIPT_PARAMETERS };
 
 struct script {
     struct errand_statement *statements; /* without names: they are never prepared */

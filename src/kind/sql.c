@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "kind_sql.h"
+#include "module/job_lines.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -41,15 +42,26 @@ static bool sql_open(struct kind_file *file, struct err *err)
     return true;
 }
 
+static const char *sql_param(struct errand_job *job, enum script_parameter which)
+{
+    switch (which) {
+    case SCRIPT_ARGS:
+        return errand_args_text(job);
+    case SCRIPT_ID:
+        return errand_int_text(job, errand_id(job));
+    case SCRIPT_ATTEMPT:
+        return errand_int_text(job, errand_attempt(job));
+    default:
+        return errand_trace_span(job);
+    }
+}
+
 /* The values of a statement's $1, $2 ... */
 static size_t sql_params(struct errand_job *job, const struct script_use *use,
                          const char *params[SCRIPT_PARAMETERS])
 {
     for (size_t i = 0; i < use->count; i++)
-        params[i] = use->of[i] == SCRIPT_ARGS ? errand_args_text(job)
-                    : use->of[i] == SCRIPT_ID
-                        ? errand_printf(job, "%lld", (long long)errand_id(job))
-                        : errand_printf(job, "%d", errand_attempt(job));
+        params[i] = sql_param(job, use->of[i]);
     return use->count;
 }
 
@@ -94,8 +106,17 @@ static void sql_call_off(struct attempt *attempt)
 
 struct sql_answer {
     struct attempt *attempt;
+    struct job_lines *notices;
     const char *result; /* JSON; NULL: there is no row */
 };
+
+static void on_notice(void *owner, bool is_warning, const char *text)
+{
+    const struct sql_answer *answer = owner;
+    enum errand_level level = is_warning ? ERRAND_WARN : ERRAND_INFO;
+    job_lines_take(answer->notices, level, text, strlen(text));
+    job_lines_take(answer->notices, level, "\n", 1);
+}
 
 static void on_answered(struct db_unit *unit, void *owner)
 {
@@ -109,6 +130,7 @@ static void on_answered(struct db_unit *unit, void *owner)
         *err = unit->err;
     }
     attempt->err = err;
+    job_lines_end(answer->notices);
     attempt_wake(attempt);
 }
 
@@ -118,6 +140,7 @@ static void sql_send(struct errand_job *job, const struct script *script, struct
     const char *params[SCRIPT_PARAMETERS];
     char timeout[16], name[SQL_NAME_BYTES];
     struct db_unit *unit = db_unit_new(DB_TRANSACTION, on_answered, answer);
+    unit->on_notice = on_notice;
     snprintf(timeout, sizeof timeout, "%d", attempt->timeout_ms + SQL_SLACK_MS);
     const char *begin[] = {timeout, sql_name(attempt, name)};
     db_unit_add(unit, &kind_sql[KIND_SQL_OWN_BEGIN], 2, begin);
@@ -142,7 +165,7 @@ static void sql_settle_failed(struct errand_job *job, const struct err *err)
 static void sql_run_by_itself(struct errand_job *job, const struct script *script)
 {
     struct attempt *attempt = job->attempt;
-    struct sql_answer answer = {.attempt = attempt};
+    struct sql_answer answer = {.attempt = attempt, .notices = job_lines_new(job, "notices")};
     const char *error = "";
     sql_send(job, script, &answer);
     attempt->call_off = sql_call_off;

@@ -152,7 +152,7 @@ struct attempt {
     struct errand_http_stream *streams; /* that are open */
     int64_t streams_opened;
     struct child *child;                       /* that runs; NULL: none */
-    struct child_lines *child_lines;           /* of its stderr, for the log; NULL: not wanted */
+    struct job_lines *child_lines;             /* of its stderr, for the log; NULL: not wanted */
     struct db_unit *unit;                      /* that it waits for */
     struct worker_task *task;                  /* the same */
     void (*call_off)(struct attempt *attempt); /* of the statement under way; NULL: it is awaited */

@@ -2,7 +2,7 @@
 #include "module/call.h"
 
 #include "loop/child.h"
-#include "module/child_lines.h"
+#include "module/job_lines.h"
 #include "module/job_trace.h"
 
 #include <string.h>
@@ -14,14 +14,14 @@ static void on_child_done(struct child *child, void *owner)
     struct attempt *attempt = owner;
     (void)child;
     if (attempt->child_lines)
-        child_lines_end(attempt->child_lines);
+        job_lines_end(attempt->child_lines);
     attempt_wake(attempt);
 }
 
 static void on_child_err(void *owner, const char *data, size_t length)
 {
     struct attempt *attempt = owner;
-    child_lines_take(attempt->child_lines, data, length);
+    job_lines_take(attempt->child_lines, ERRAND_INFO, data, length);
 }
 
 static size_t or_initial(size_t value, size_t initial)
@@ -111,7 +111,7 @@ void errand_child(struct errand_job *job, const struct errand_child *child,
     told.started_us = errand_now_us(job);
     if (!attempt->cancelled) {
         struct child_options options = child_options_of(&asked);
-        attempt->child_lines = asked.err_is_log ? child_lines_new(job) : NULL;
+        attempt->child_lines = asked.err_is_log ? job_lines_new(job, "stderr") : NULL;
         attempt->child = child_start(&attempt->host->children, &options, on_child_done, attempt);
         attempt_sleep(attempt, WAIT_CHILD);
         result_fill(attempt, attempt->child, &told);

@@ -55,6 +55,35 @@ def test_statement_that_fails_undoes_the_completion(jobs):
         assert [row[0] for row in db.sql("select id from paid order by 1")] == [good, 1000000]
 
 
+def test_notices_are_the_log(jobs):
+    """As they come, also those of an attempt that fails; in the completion's transaction they are nobody's."""
+    say = ("do $$ begin raise notice E'one\\ntwo'; raise warning 'three'; raise debug 'four'; raise info 'five'; end $$; select pg_sleep(1.5);"
+           "do $$ begin for n in 1..1000 loop raise notice '%', n; end loop; raise exception 'broken'; end $$")
+    jobs.put("own.say.sql", "-- errand: transaction = own\n-- errand: max_attempts = 1\n" + say)
+    jobs.put("with.say.sql", "-- errand: max_attempts = 1\ndo $$ begin raise notice 'nobody hears'; end $$")
+    with runner_with(jobs) as (_, db, _runner):
+        def lines(id):
+            return [tuple(row) for row in db.sql("select level, message from errand.job_logs where id = %s order by logged_at, line", id)]
+        with_end, id = db.enqueue("with.say"), db.enqueue("own.say")
+        db.wait("select count(*) = 4 from errand.job_logs where id = %s", id)
+        first = [("info", "one"), ("info", "two"), ("warn", "three"), ("info", "five")]
+        assert db.job(id).finished_at is None and lines(id) == first
+        job = db.wait_ended(id)
+        assert (job.state, "broken" in job.last_error) == ("dead", True)
+        assert lines(id) == first + [("info", str(n)) for n in range(1, 196)] + [("warn", "805 more lines of notices were left out")]
+        assert db.wait_ended(with_end).state == "done" and lines(with_end) == []
+
+
+def test_trace_goes_on(jobs):
+    jobs.put("fan.out.sql", "select errand.enqueue('not.served', trace => :trace)")
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    with runner_with(jobs) as (_, db, _runner):
+        for given in (trace, None):
+            assert db.wait_ended(db.enqueue("fan.out", trace=given)).state == "done"
+        traced, plain = [row[0] for row in db.sql("select trace from errand.job where kind = 'not.served' order by id")]
+        assert traced[:36] == trace[:36] and traced != trace and plain is None
+
+
 def test_result_of_its_own_transaction(jobs):
     jobs.put("report.nightly.sql", "-- errand: transaction = own\n"
              "insert into public.paid (id, what) values (:id, 'first');\n"
@@ -144,7 +173,7 @@ def test_change_is_what_the_next_job_runs(jobs):
 
 
 REFUSED = {
-    "unknown_parameter": ("select :job", "a.b.sql: line 1: :job is no parameter: there are :args, :id and :attempt"),
+    "unknown_parameter": ("select :job", "a.b.sql: line 1: :job is no parameter: there are :args, :id, :attempt and :trace"),
     "transaction": ("-- errand: transaction = mine\nselect 1", "transaction is 'mine'; allowed: completion or own"),
     "commit": ("select 1;\ncommit", "a.b.sql: line 2: commit: begin and end of the transaction are errand's"),
     "nothing": ("-- nothing\n", "there is no statement in it"),

@@ -15,7 +15,7 @@
 /* The statements joined by |, each with the letters of its parameters before it. */
 static const char *parsed(struct arena *arena, const char *text)
 {
-    static const char letters[] = "aid";
+    static const char letters[] = "aidt";
     struct script script;
     struct err err = {0};
     const char *said = "";
@@ -94,15 +94,21 @@ static void test_what_is_left_alone(void **state)
     check("select like'\\'; select :id", ":select like'\\'|i: select ($1::pg_catalog.int8)");
 }
 
+static void test_trace(void **state)
+{
+    (void)state;
+    check("select :trace, :id, :trace",
+          "ti:select ($1::pg_catalog.text), ($2::pg_catalog.int8), ($1::pg_catalog.text)");
+}
+
 static void test_faults(void **state)
 {
     (void)state;
     check("", "! there is no statement in it");
     check("-- nothing\n;/* here */", "! there is no statement in it");
-    check("select 1,\n:arg", "! line 2: :arg is no parameter: there are :args, :id and :attempt "
-                             "(in a slice, put a blank "
-                             "behind the colon)");
-    check("select $1", "! line 1: $1: a parameter is written :args, :id or :attempt");
+    check("select 1,\n:arg", "! line 2: :arg is no parameter: there are :args, :id, :attempt and "
+                             ":trace (in a slice, put a blank behind the colon)");
+    check("select $1", "! line 1: $1: a parameter is written :args, :id, :attempt or :trace");
     check("select 1;\n\nselect 'x", "! line 3: 'x: what begins here does not end");
     check("select /* /* */", "! line 1: /*: what begins here does not end");
     check("select $a$ $$", "! line 1: $a: what begins here does not end");
@@ -137,6 +143,7 @@ int main(void)
         cmocka_unit_test(test_parameters),
         cmocka_unit_test(test_colons_that_are_none),
         cmocka_unit_test(test_what_is_left_alone),
+        cmocka_unit_test(test_trace),
         cmocka_unit_test(test_faults),
         cmocka_unit_test(test_very_many),
     };
