@@ -2,7 +2,7 @@
 
 #include "isolate/module.h"
 #include "isolate/serve.h"
-#include "module/child_lines.h"
+#include "module/job_lines.h"
 #include "module/rows.h"
 
 #include <string.h>
@@ -18,7 +18,7 @@ struct handler {
     struct errand_job *const *jobs;
     size_t count;
     struct process process;
-    struct child_lines *lines; /* of its output */
+    struct job_lines *lines; /* of its output */
     struct loop_deferred wake;
     struct loop_timer closed;
     const char *last_call; /* NULL: it made none yet */
@@ -56,7 +56,7 @@ static void handler_wake(void *owner)
 static void handler_on_output(void *owner, const char *data, size_t length)
 {
     struct handler *handler = owner;
-    child_lines_take(handler->lines, data, length);
+    job_lines_take(handler->lines, ERRAND_INFO, data, length);
 }
 
 /* ---- Calls ---- */
@@ -287,7 +287,7 @@ static void job_conclude(struct handler *handler, struct errand_job *job)
 
 static void handler_conclude(struct handler *handler)
 {
-    child_lines_end(handler->lines);
+    job_lines_end(handler->lines);
     for (size_t i = 0; i < handler->count && !handler->is_over; i++)
         job_conclude(handler, handler->jobs[i]);
 }
@@ -300,7 +300,7 @@ void handler_run_batch(struct errand_job *const *jobs, size_t count)
     const struct process_events events = {handler_on_event, handler_on_output, &handler};
     struct err err;
     attempt->is_isolated = true;
-    handler.lines = child_lines_new(jobs[0]);
+    handler.lines = job_lines_new(jobs[0], "its output");
     handler.wake = (struct loop_deferred){.run = handler_wake, .owner = &handler};
     loop_timer_init(&handler.closed, attempt->host->loop, handler_on_closed, &handler);
     if (!process_start(&handler.process, &attempt->host->children, &plan, &events, &err)) {
