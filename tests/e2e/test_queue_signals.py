@@ -1,52 +1,8 @@
-"""Signals: a job that waits for one holds nothing, is woken by it once, and forgets nothing, whatever ends its attempts."""
-
-import json
-import threading
+"""Signals: a job that waits for one is woken by it once, and forgets nothing, whatever ends its attempts."""
 
 import pytest
 
-from support.cluster import shared_cluster
-from support.errand import Errand
-from support.ledger import EFFECT_TABLE, STEP_TABLE
-from support.wait import QueueDatabase, connect, until
-
-
-@pytest.fixture
-def db():
-    with QueueDatabase(shared_cluster(vector=False)) as db:
-        db.sql(STEP_TABLE)
-        db.sql(EFFECT_TABLE)
-        db.sql("grant insert on public.probe_step, public.probe_effect to errand_runner")
-        db.sql("grant usage on sequence public.probe_step_n_seq to errand_runner")
-        yield db
-
-
-@pytest.fixture
-def errand(db):
-    with Errand(db.dsn, ERRAND_LEASE_TTL_MS="2000") as errand:
-        yield errand
-
-
-def send(db, id, name, payload=None):
-    return db.one("select errand.signal(%s, %s, %s)", id, name, json.dumps(payload))
-
-
-def result(db, id):
-    return db.one("select result from errand.history where id = %s and outcome = 'done'", id)
-
-
-def taken(db, id):
-    return [row[0] for row in db.sql("select name from public.probe_step where job = %s order by n", id)]
-
-
-def nothing_left(db):
-    return db.one("select count(*) from errand.signal") == 0
-
-
-def wait_waiting(db, id, name):
-    job = db.wait_state(id, "waiting")
-    assert job.waits_signal == name and job.runner is None and job.started_at is None
-    return job
+from signal_support import db, errand, nothing_left, result, send, taken, wait_waiting
 
 
 @pytest.mark.parametrize("kind", ["probe.wait", "probe.wait_first", "probe.wait_batch"])
@@ -74,81 +30,6 @@ def test_what_was_sent_before_is_kept(db, errand):
     assert db.wait_ended(id).state == "done"
     assert result(db, id) == [[1, "ä"], None]
     assert db.one("select errand.signal(%s, 'go')", id) == "ended" and db.one("select errand.signal(1000000, 'go')") == "not found"
-    assert nothing_left(db) and runner.terminate() == 0
-
-
-def test_waiting_jobs_hold_no_slot(db, errand):
-    """10,000 of them in a runner with four slots, in which others run on; then all are woken."""
-    runner = errand.start("--concurrency", "4").wait_ready()
-    ids = db.enqueue_many(10000, {"signals": ["go"]}, kind="probe.wait")
-    db.wait("select count(*) = 10000 from errand.job where waits_signal = 'go' and run_at = 'infinity' and claimed_by is null", timeout=60)
-    assert db.one("select sum(running) from errand.runner") == 0 or db.wait("select sum(running) = 0 from errand.runner")
-    assert db.sql("select waiting, scheduled, more from errand.queues where name = 'default'") == [(10000, 0, False)]
-    assert db.wait_ended(db.enqueue("probe.none")).state == "done"
-    db.sql("select errand.signal(id, 'go', '7') from errand.job")
-    db.wait("select count(*) = 10000 from errand.history where kind = 'probe.wait' and outcome = 'done' and result = '[7]'", timeout=60)
-    assert nothing_left(db) and db.one("select count(distinct id) from errand.history where id = any (%s)", ids) == 10000
-    assert runner.terminate() == 0
-
-
-def test_none_is_lost_when_it_is_sent_at_any_moment(db, errand):
-    """Each job is sent its signals by threads that do not look whether it has come to them yet."""
-    runners = [errand.start("--name", name, "--concurrency", "50").wait_ready() for name in "ab"]
-    names = ["a", "b", "c"]
-    ids = db.enqueue_many(600, {"signals": names}, kind="probe.wait")
-    found = []
-
-    def sender(part):
-        connection = connect(db.dsn)
-        with connection.cursor() as cursor:
-            for name in names:
-                for id in part:
-                    cursor.execute("select errand.signal(%s, %s, to_jsonb(%s::text))", (id, name, f"{id} {name}"))
-                    found.append(cursor.fetchone()[0])
-        connection.close()
-
-    threads = [threading.Thread(target=sender, args=(ids[n::4],)) for n in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    db.wait("select count(*) = 600 from errand.history where outcome = 'done'")
-    assert {"delivered", "stored"} == set(found) and len(found) == 1800
-    assert db.sql("select id, result from errand.history order by id") == [(id, [f"{id} {name}" for name in names]) for id in sorted(ids)]
-    assert nothing_left(db) and [runner.terminate() for runner in runners] == [0, 0]
-
-
-def test_one_that_is_being_sent_while_the_job_is_written_down(db, errand):
-    """The sender's transaction is open when the attempt ends: the runner waits for it, and sees what it brought."""
-    runner = errand.start().wait_ready()
-    id = db.enqueue("probe.wait_first", {"signals": ["go"], "sleep_ms": 300})
-    db.wait_state(id, "running")
-    other = connect(db.dsn)
-    other.autocommit = False
-    with other.cursor() as cursor:
-        cursor.execute("select errand.signal(%s, 'go', '5')", (id,))
-        assert cursor.fetchone() == ("stored",)
-        # The runner wants the row: to ask for the signal, or to write down that the job waits.
-        db.wait("select count(*) > 0 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")
-        other.commit()
-    other.close()
-    assert db.wait_ended(id).state == "done" and result(db, id) == [5]
-    assert runner.terminate() == 0
-
-
-def test_killed_while_jobs_wait_and_after_they_were_woken(db, errand):
-    runner = errand.start().wait_ready()
-    id = db.enqueue("probe.wait_first", {"signals": ["one", "two"], "steps": True})
-    wait_waiting(db, id, "one")
-    runner.kill()
-    assert send(db, id, "one", 1) == "delivered"
-    runner = errand.start().wait_ready()
-    wait_waiting(db, id, "two")
-    runner.kill()
-    runner = errand.start().wait_ready()
-    assert send(db, id, "two", 2) == "delivered"
-    assert db.wait_ended(id).state == "done"
-    assert taken(db, id) == ["one", "two"] and result(db, id) == [1, 0, 2, 1]
     assert nothing_left(db) and runner.terminate() == 0
 
 
@@ -217,18 +98,6 @@ def test_dead_and_redriven_it_has_its_signals_yet(db, errand):
     assert runner.terminate() == 0
 
 
-def test_it_may_come_to_its_wait_while_the_runner_stops(db, errand):
-    runner = errand.start().wait_ready()
-    id = db.enqueue("probe.wait", {"signals": ["go"], "sleep_ms": 2000})
-    until(lambda: db.one("select sum(running) from errand.runner") == 1, db.state)
-    assert runner.terminate() == 0
-    wait_waiting(db, id, "go")
-    assert db.job(id).attempt == 0
-    runner = errand.start().wait_ready()
-    assert send(db, id, "go") == "delivered" and db.wait_ended(id).state == "done"
-    assert runner.terminate() == 0
-
-
 def test_all_jobs_of_a_key(db, errand):
     runner = errand.start().wait_ready()
     ids = [db.enqueue("probe.wait", {"signals": ["paid"]}, key="order 7", on_conflict="allow") for _ in range(2)]
@@ -248,16 +117,6 @@ def test_a_name_that_is_none(db, errand, name):
     job = db.wait_ended(db.enqueue("probe.wait", {"signals": [name]}))
     assert job.state == "dead" and "its name is not 1 to 200 bytes long" in job.last_error
     assert runner.terminate() == 0
-
-
-def test_jobs_without_signals_pay_nothing(db, errand):
-    """Their completions do not look at the table; the upkeep does, lane by lane, once."""
-    runner = errand.start().wait_ready()
-    db.enqueue_many(20000, kind="probe.claim")
-    db.wait_empty()
-    assert runner.terminate() == 0
-    db.wait("select count(*) = 1 from pg_stat_activity where datname = current_database()")  # the others have told their counts
-    assert db.one("select seq_scan + idx_scan from pg_stat_all_tables where relid = 'errand.signal'::regclass") <= 2 * 8
 
 
 def test_upkeep_forgets_what_nobody_dropped(db, errand):
