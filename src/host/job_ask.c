@@ -67,18 +67,6 @@ bool errand_step_done(struct errand_job *job, const char *name, const json_t *re
     return errand_step_done_text(job, name, json_text_of(result), error);
 }
 
-bool errand_wait(struct errand_job *job, const char *name, int64_t timeout_ms, const char **payload,
-                 const char **error)
-{
-    struct frame_reader reader;
-    call_begin(job, WIRE_WAIT);
-    frame_text(&host.out, name);
-    frame_int(&host.out, timeout_ms);
-    bool done = call_ask_done(&reader, error);
-    *payload = frame_read_text(&reader);
-    return done;
-}
-
 /* json NULL: a value that is no JSON of at most 32 levels; the runner has the sentence for it. */
 static bool report(struct errand_job *job, enum wire_call call, const char *json,
                    const char **error)

@@ -1,4 +1,4 @@
-/* The calls that wait: statements, steps, signals, programs, time. */
+/* The calls that wait: statements, steps, programs, time. */
 #include "isolate/serve.h"
 
 #include "module/rows.h"
@@ -79,18 +79,6 @@ bool serve_STEP_DONE(struct errand_job *job, struct frame_reader *in, struct buf
     frame_int(out, json ? errand_step_done_text(job, name, json, &error)
                         : errand_step_done(job, name, NULL, &error));
     frame_text(out, error);
-    return true;
-}
-
-bool serve_WAIT(struct errand_job *job, struct frame_reader *in, struct buf *out)
-{
-    const char *name = frame_read_present(in), *payload = NULL, *error = NULL;
-    int64_t timeout_ms = frame_read_int(in);
-    if (!frame_is_read(in))
-        return false;
-    frame_int(out, errand_wait(job, name, timeout_ms, &payload, &error));
-    frame_text(out, error);
-    frame_text(out, payload);
     return true;
 }
 

@@ -10,6 +10,8 @@
 #define WIRE_CALLS(X)                                                                              \
     X(QUERY, "errand_query", true)                                                                 \
     X(WAIT, "errand_wait", true)                                                                   \
+    X(SIGNAL, "errand_signal", true)                                                               \
+    X(SIGNAL_EFFECT, "errand_signal_effect", true)                                                 \
     X(EFFECT, "errand_effect", false)                                                              \
     X(ENQUEUE, "errand_enqueue", true)                                                             \
     X(ENQUEUE_EFFECT, "errand_enqueue_effect", true)                                               \

@@ -99,6 +99,7 @@ DEEDS = {
     "abort": ("crashed", r"its process ended: SIGABRT \(Aborted\), before any call"),
     "print": ("crashed", r"its process ended: SIGABRT \(Aborted\), before any call"),
     "fork": ("crashed", r"its process ended: SIGABRT \(Aborted\), before any call"),
+    "leave": ("crashed", r"its process ended: SIGABRT \(Aborted\), before any call"),
     "close": ("crashed", "its process "),
     "close_and_stay": ("crashed", "its process was ended: it closed its socket to errand, before any call"),
     "garbage": ("crashed", "its process was ended: it sent what is no frame"),

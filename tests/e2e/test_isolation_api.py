@@ -17,7 +17,7 @@ TESTS = {
     "test_job_trace.py": "requests or programs",
     "test_job_values.py": "",
     "test_thread.py": "looks_ends",
-    "test_queue_signals.py": "approval or kept or time_is_up or look or name_that",
+    "test_queue_signals.py": "approval or kept or time_is_up or look or name_that or tells_another",
     "test_queue_steps.py": "refused or dead_then",
     "test_child.py": "how_it_ended or cancelled or times_out",
     "test_queue_result.py": "past_its_limit or too_deep or seen_while or retried",

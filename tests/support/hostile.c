@@ -70,6 +70,16 @@ static void do_fork(struct errand_job *job)
     abort();
 }
 
+static void do_leave(struct errand_job *job)
+{
+    (void)job;
+    signal(SIGTERM, SIG_IGN);
+    if (fork() == 0 && setsid() >= 0)
+        for (;;)
+            pause();
+    abort();
+}
+
 static void do_close(struct errand_job *job)
 {
     for (int fd = 0; fd < 1024; fd++)
@@ -151,14 +161,23 @@ static const struct {
     const char *name;
     void (*run)(struct errand_job *job);
 } deeds[] = {
-    {"null", do_null},       {"loop", do_loop},
-    {"leak", do_leak},       {"effect", do_effect},
-    {"exit", do_exit},       {"abort", do_abort},
-    {"print", do_print},     {"fork", do_fork},
-    {"close", do_close},     {"close_and_stay", do_close_and_stay},
-    {"garbage", do_garbage}, {"nonsense", do_nonsense},
-    {"huge", do_huge},       {"large", do_large},
-    {"hoard", do_hoard},     {"chatter", do_chatter},
+    {"null", do_null},
+    {"loop", do_loop},
+    {"leak", do_leak},
+    {"effect", do_effect},
+    {"exit", do_exit},
+    {"abort", do_abort},
+    {"print", do_print},
+    {"fork", do_fork},
+    {"leave", do_leave},
+    {"close", do_close},
+    {"close_and_stay", do_close_and_stay},
+    {"garbage", do_garbage},
+    {"nonsense", do_nonsense},
+    {"huge", do_huge},
+    {"large", do_large},
+    {"hoard", do_hoard},
+    {"chatter", do_chatter},
 };
 
 /* Its second attempt is good, so that a test sees what the first one cost. */
