@@ -41,8 +41,8 @@ const struct http_answer *http_call_answer(const struct http_call *call);
 const char *http_call_header(const struct http_call *call, const char *name);
 /* What the answer's Retry-After asks for (see retry_after.h); -1: nothing. */
 int64_t http_call_retry_after_ms(const struct http_call *call);
-void http_call_free(struct http_call *call); /* also ends one that is under way, without on_done;
-                                                not inside on_done */
+/* Also ends one that is under way, without on_done; also inside on_done. */
+void http_call_free(struct http_call *call);
 
 /* ---- Answers that are read as they come ---- */
 
