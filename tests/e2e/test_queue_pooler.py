@@ -159,3 +159,13 @@ def test_listening_switched_off_on_a_direct_connection(db):
         assert (job.started_at - job.created_at).total_seconds() < 2
         assert db.one("select backend_pid is not null from errand.runner")
         assert runner.terminate() == 0
+
+
+def test_signals_by_polling(db, errand):
+    runner = errand.start().wait_ready()
+    ids = [db.enqueue("probe.wait", {"signals": ["go"], **more}) for more in ({}, {"timeout_ms": 60000}, {"timeout_ms": 1000})]
+    db.wait("select count(*) = 3 from errand.job where waits_signal = 'go' and claimed_by is null")
+    assert [db.one("select errand.signal(%s, 'go', '1')", id) for id in ids[:2]] == ["delivered"] * 2
+    for id, wanted in zip(ids, ([1], [1], [None])):
+        assert db.wait_ended(id).state == "done" and db.one("select result from errand.history where id = %s", id) == wanted
+    assert runner.terminate() == 0
