@@ -104,7 +104,7 @@ def test_stop_while_the_database_is_away(cluster, db, errand):
         runner.wait_log("database away")
         begun = time.monotonic()
         assert runner.terminate(timeout=15) == 0
-        assert time.monotonic() - begun < 8
+        assert time.monotonic() - begun < 9  # 1 s, 2 s for what is cut off, 5 s for the last words
     db.reconnect()
     errand.start().wait_ready()
     db.wait_empty()

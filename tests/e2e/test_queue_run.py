@@ -100,7 +100,7 @@ def test_batch_among_others():
         db.wait("select count(*) = %s from errand.history", len(due))
         assert sorted(due) == [row.id for row in db.sql("select id from errand.history order by id")]
         assert later == [row.id for row in db.sql("select id from errand.job order by id")]
-        in_order = [row.id for row in db.sql("select id from errand.history order by started_at, priority, id")]
+        in_order = [row.id for row in db.sql("select id from errand.history order by priority, started_at, id")]
         assert in_order == [row.id for row in db.sql("select id from errand.history order by priority, id")]
 
 
