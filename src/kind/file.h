@@ -10,6 +10,7 @@
 struct endpoint;
 struct kind_value;
 struct script;
+struct worker_pool;
 
 struct kind_file {
     struct errand_kind errand;   /* what the registry holds; first, so that a handler finds us */
@@ -23,6 +24,7 @@ struct kind_file {
     struct kind_value *values;   /* what was set, the one that counts first */
     const struct script *script; /* of .sql */
     struct endpoint *endpoint;   /* of .http */
+    struct worker_pool *pool;    /* of .worker */
     struct arena arena;          /* of all that belongs to it */
 };
 

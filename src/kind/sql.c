@@ -169,8 +169,7 @@ static void sql_run_by_itself(struct errand_job *job, const struct script *scrip
     const char *error = "";
     sql_send(job, script, &answer);
     attempt->call_off = sql_call_off;
-    attempt_sleep(attempt, WAIT_QUERY);
-    attempt->call_off = NULL;
+    attempt_sleep(attempt, WAIT_OTHER);
     if (attempt->err) {
         sql_settle_failed(job, attempt->err);
         return;

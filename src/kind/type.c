@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 
 static const struct kind_type *const kind_types[] = {&kind_type_program, &kind_type_sql,
-                                                     &kind_type_http};
+                                                     &kind_type_http, &kind_type_worker};
 
 static bool type_is_of(const struct kind_type *type, const char *name)
 {

@@ -30,7 +30,7 @@ struct kind_type {
     void (*close)(struct kind_file *file);
 };
 
-extern const struct kind_type kind_type_http, kind_type_program, kind_type_sql;
+extern const struct kind_type kind_type_http, kind_type_program, kind_type_sql, kind_type_worker;
 
 /* The type of a file by its name and mode; NULL: none, it is no kind. */
 const struct kind_type *kind_type_of(const char *name, mode_t mode);

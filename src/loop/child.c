@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,15 +70,6 @@ void children_init(struct children *children, struct loop *loop)
     loop_timer_init(&children->look, loop, on_look, children);
     /* Ignored (by whoever started errand), it would take the exit status away. */
     signal(SIGCHLD, SIG_DFL);
-}
-
-void children_clear(struct children *children)
-{
-    assert(!children->first);
-    loop_timer_stop(&children->look);
-    if (children->count)
-        children_end_strays(children);
-    warden_stop(&children->warden);
 }
 
 void children_kill(struct children *children)
@@ -215,15 +207,15 @@ static void on_readable(struct ev_loop *ev, struct ev_io *watcher, int events)
             return;
         }
         output_keep(output, data, (size_t)length);
-        if (output == &output->child->err_out && output->child->on_err)
-            output->child->on_err(output->child->owner, data, (size_t)length);
+        if (output->on_data)
+            output->on_data(output->child->owner, data, (size_t)length);
     }
 }
 
 static void on_writable(struct ev_loop *ev, struct ev_io *watcher, int events)
 {
     struct child *child = watcher->data;
-    (void)ev, (void)events;
+    (void)events;
     while (child->input_bytes) {
         ssize_t length = write(watcher->fd, child->input, child->input_bytes);
         if (length < 0 && (errno == EAGAIN || errno == EINTR))
@@ -233,14 +225,41 @@ static void on_writable(struct ev_loop *ev, struct ev_io *watcher, int events)
         child->input += length;
         child->input_bytes -= (size_t)length;
     }
-    io_close(child, watcher);
+    if (child->input_bytes || !child->on_written)
+        io_close(child, watcher);
+    else
+        ev_io_stop(ev, watcher);
+    if (child->on_written)
+        child->on_written(child->owner);
+}
+
+void child_write(struct child *child, const void *input, size_t input_bytes)
+{
+    assert(child->on_written && !child->input_bytes);
+    child->input = input;
+    child->input_bytes = input_bytes;
+    if (child_takes_input(child))
+        ev_io_start(child->children->loop->ev, &child->writable);
+}
+
+bool child_takes_input(const struct child *child)
+{
+    return child->writable.fd >= 0;
+}
+
+void child_close_input(struct child *child)
+{
+    io_close(child, &child->writable);
 }
 
 /* ---- Starting ---- */
 
-static void output_init(struct child *child, struct child_output *output, size_t max_bytes)
+static void output_init(struct child *child, struct child_output *output, size_t max_bytes,
+                        void (*on_data)(void *owner, const char *data, size_t length))
 {
     output->child = child;
+    output->on_data = on_data;
+    output->ready.fd = -1;
     output->max_bytes = max_bytes;
     buf_init(&output->kept, 0);
 }
@@ -260,7 +279,7 @@ static void child_watch(struct child *child)
     ev_io_start(ev, &child->err_out.ready);
     if (child->input_bytes)
         ev_io_start(ev, &child->writable);
-    else
+    else if (!child->on_written)
         io_close(child, &child->writable);
 }
 
@@ -291,15 +310,16 @@ struct child *child_start(struct children *children, const struct child_options 
     struct child *child = mem_zalloc(sizeof *child);
     child->children = children;
     child->on_done = on_done;
-    child->on_err = options->on_err;
+    child->on_written = options->on_written;
     child->owner = owner;
     child->input = options->input;
     child->input_bytes = options->input_bytes;
     child->grace_ms = options->grace_ms;
     child->status = -1;
     child->tell = (struct loop_deferred){.run = child_tell, .owner = child};
-    output_init(child, &child->out, options->max_out_bytes);
-    output_init(child, &child->err_out, options->max_err_bytes);
+    child->writable.fd = -1;
+    output_init(child, &child->out, options->max_out_bytes, options->on_out);
+    output_init(child, &child->err_out, options->max_err_bytes, options->on_err);
     loop_timer_init(&child->timeout, children->loop, on_timeout, child);
     loop_timer_init(&child->force, children->loop, on_force, child);
     if (!child_spawn(child, &options->plan)) {
@@ -321,4 +341,50 @@ void child_free(struct child *child)
     buf_clear(&child->out.kept);
     buf_clear(&child->err_out.kept);
     free(child);
+}
+
+/* ---- The end of all ---- */
+
+static void output_drop(struct child_output *output, const struct pollfd *polled)
+{
+    char data[READ_BYTES];
+    if (polled->revents && read(polled->fd, data, sizeof data) == 0)
+        io_close(output->child, &output->ready);
+}
+
+/* Until it has ended or its time is up; what it writes must not keep it. */
+static void child_await(struct child *child, int64_t until_us)
+{
+    for (;;) {
+        int64_t left_us = until_us - clock_mono_us();
+        struct pollfd polled[] = {{.fd = child->spawn.pidfd, .events = POLLIN},
+                                  {.fd = child->out.ready.fd, .events = POLLIN},
+                                  {.fd = child->err_out.ready.fd, .events = POLLIN}};
+        if (child->has_ended || left_us <= 0 ||
+            (poll(polled, 3, (int)(left_us / 1000) + 1) < 0 && errno != EINTR))
+            return;
+        if (polled[0].revents)
+            return;
+        output_drop(&child->out, &polled[1]);
+        output_drop(&child->err_out, &polled[2]);
+    }
+}
+
+void children_clear(struct children *children)
+{
+    int64_t begun_us = clock_mono_us();
+    for (struct child *child = children->first; child; child = child->next)
+        child_close_input(child);
+    while (children->first) {
+        struct child *child = children->first;
+        child_await(child, begun_us + (int64_t)child->grace_ms * 1000);
+        child->end = CHILD_CANCELLED;
+        child_finish(child);
+        loop_defer_cancel(children->loop, &child->tell);
+        child_tell(child);
+    }
+    loop_timer_stop(&children->look);
+    if (children->count)
+        children_end_strays(children);
+    warden_stop(&children->warden);
 }

@@ -273,10 +273,11 @@ static void attempt_interrupt(struct attempt *attempt)
         child_cancel(attempt->child,
                      grace_ms < attempt->child_grace_ms ? grace_ms : attempt->child_grace_ms);
         break;
+    case WAIT_OTHER:
+        attempt->call_off(attempt);
+        break;
     case WAIT_QUERY: /* one that was sent has a deadline of its own, and its outcome matters */
-        if (attempt->call_off)
-            attempt->call_off(attempt);
-        else if (attempt->unwinding && db_pool_withdraw(attempt->host->db, attempt->unit))
+        if (attempt->unwinding && db_pool_withdraw(attempt->host->db, attempt->unit))
             attempt_wake(attempt);
         break;
     case WAIT_THREAD: /* one that has begun ends when it likes */

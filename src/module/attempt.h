@@ -136,7 +136,8 @@ enum attempt_wait {
     WAIT_CHILD,
     WAIT_THREAD,
     WAIT_STREAM,
-    WAIT_HOST
+    WAIT_HOST,
+    WAIT_OTHER /* for what call_off ends, which wakes it */
 };
 
 struct attempt {
@@ -155,7 +156,8 @@ struct attempt {
     struct job_lines *child_lines;             /* of its stderr, for the log; NULL: not wanted */
     struct db_unit *unit;                      /* that it waits for */
     struct worker_task *task;                  /* the same */
-    void (*call_off)(struct attempt *attempt); /* of the statement under way; NULL: it is awaited */
+    void (*call_off)(struct attempt *attempt); /* of WAIT_OTHER: ends it; at once when unwinding */
+    void *call_off_owner;                      /* for it */
     struct attempt_rows *rows;
     enum errand_sql_class sql_class;
     const struct err *err; /* of the last statement; NULL: none */
@@ -219,6 +221,8 @@ bool job_query(struct errand_job *job, const struct errand_statement *statement,
 void job_tell(struct errand_job *job, enum errand_level level, const char *text, size_t length);
 /* A line of errand's own for the job's log, which the runner's has in another form. */
 void job_keep_line(struct errand_job *job, enum errand_level level, const char *line);
+/* errand_progress_text, from there, too. False: fault, a sentence's end, says what is wrong. */
+bool job_show_progress(struct errand_job *job, const char *json, const char **fault);
 void job_add_effect(struct errand_job *job, const struct errand_statement *statement, size_t count,
                     const char *const *params);
 /* Sends the unit, whose on_done wakes the attempt, and waits for it. */

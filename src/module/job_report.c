@@ -29,18 +29,24 @@ static bool report_value(struct errand_job *job, const json_t *value, const char
     return done;
 }
 
-bool errand_progress_text(struct errand_job *job, const char *json, const char **error)
+bool job_show_progress(struct errand_job *job, const char *json, const char **fault)
 {
-    if (!call_begins_open(job, "errand_progress", error))
+    *fault = json_text_fault(json, ERRAND_PROGRESS_MAX);
+    if (*fault)
         return false;
-    const char *fault = json_text_fault(json, ERRAND_PROGRESS_MAX);
-    if (fault)
-        return report_refuse(job, "progress", fault, error);
     free(job->progress);
     job->progress = mem_strdup(json);
     job->progress_is_new = true;
     job->attempt->host->queue_calls->progress(job->attempt->queue);
     return true;
+}
+
+bool errand_progress_text(struct errand_job *job, const char *json, const char **error)
+{
+    const char *fault;
+    if (!call_begins_open(job, "errand_progress", error))
+        return false;
+    return job_show_progress(job, json, &fault) || report_refuse(job, "progress", fault, error);
 }
 
 bool errand_progress(struct errand_job *job, const json_t *progress, const char **error)

@@ -43,6 +43,7 @@ WORKLOADS = {
     "http": ("A request of 1 kB for each job, 100 at once, one worker process",
              "jobs_s pg_us worker_us server_us memory_mb foreign_cores"),
     "program": ("A program started for each job, one runner", "jobs_s pg_us worker_us foreign_cores"),
+    "worker": ("A worker in Python, one process, one runner", "jobs_s pg_us worker_us foreign_cores"),
     "webhook": ("Webhooks over HTTP, a connection each, signed bodies of 500 bytes",
                 "events_s refused_s slow answer_p50_ms answer_p99_ms pg_us worker_us wal_all foreign_cores"),
     "runners": ("Several errand runners, one machine", "jobs_s pg_us worker_us foreign_cores"),

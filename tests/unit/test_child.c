@@ -530,6 +530,96 @@ static void test_others_children_are_left_alone(void **state)
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 3);
 }
 
+/* ---- Input piece by piece ---- */
+
+struct talk {
+    struct child *child;
+    struct buf heard;
+    int written;
+};
+
+static void on_heard(void *owner, const char *data, size_t length)
+{
+    struct talk *talk = owner;
+    buf_add(&talk->heard, data, length);
+    if (strcmp(buf_text(&talk->heard), "one\n") == 0)
+        child_write(talk->child, "two\n", 4);
+    else if (strcmp(buf_text(&talk->heard), "one\ntwo\n") == 0)
+        child_close_input(talk->child);
+}
+
+static void on_written(void *owner)
+{
+    struct talk *talk = owner;
+    talk->written++;
+}
+
+static void talk_start(struct talk *talk, const char *const *argv, const char *input)
+{
+    const struct child_options options = {.plan = {.argv = argv},
+                                          .input = input,
+                                          .input_bytes = strlen(input),
+                                          .grace_ms = 100,
+                                          .on_out = on_heard,
+                                          .on_written = on_written};
+    *talk = (struct talk){0};
+    buf_init(&talk->heard, 0);
+    talk->child = child_start(&children, &options, on_done, talk);
+}
+
+static void talk_end(struct talk *talk)
+{
+    child_free(talk->child);
+    buf_clear(&talk->heard);
+}
+
+static void test_talk(void **state)
+{
+    const char *const argv[] = {"cat", NULL};
+    struct talk talk;
+    (void)state;
+    talk_start(&talk, argv, "one\n");
+    loop_run(&loop);
+    assert_string_equal(buf_text(&talk.heard), "one\ntwo\n");
+    assert_int_equal(talk.written, 2);
+    assert_int_equal(talk.child->end, CHILD_EXITED);
+    assert_int_equal(talk.child->out.kept.length, 0);
+    talk_end(&talk);
+}
+
+static void test_talk_that_is_not_listened_to(void **state)
+{
+    const char *const argv[] = {"sh", "-c", "exec 0<&-; sleep 0.1", NULL};
+    static char input[1000000];
+    struct talk talk;
+    (void)state;
+    memset(input, 'x', sizeof input - 1);
+    talk_start(&talk, argv, input);
+    loop_run(&loop);
+    assert_int_equal(talk.written, 1);
+    assert_false(child_takes_input(talk.child));
+    assert_true(talk.child->input_bytes > 100000);
+    talk_end(&talk);
+}
+
+/* One that ends with its input, and one that has to be made to. */
+static void test_clear_ends_what_runs(void **state)
+{
+    const char *const good[] = {"cat", NULL}, *const bad[] = {"sh", "-c",
+                                                              "yes & trap '' TERM; sleep 600",
+                                                              NULL};
+    struct talk talks[2];
+    (void)state;
+    talk_start(&talks[0], good, "");
+    talk_start(&talks[1], bad, "");
+    children_clear(&children);
+    assert_int_equal(told, 2);
+    assert_int_equal(talks[0].child->end, CHILD_CANCELLED);
+    assert_int_equal(talks[1].child->end, CHILD_CANCELLED);
+    talk_end(&talks[0]);
+    talk_end(&talks[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -557,6 +647,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_left_goes_on_while_its_program_runs, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_others_children_are_left_alone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_talk, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_talk_that_is_not_listened_to, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_clear_ends_what_runs, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
