@@ -64,12 +64,13 @@ def descendants(pid):
     return found - {pid}
 
 
-def hosts():
-    """Whatever runs the host's program, also when its parent is gone."""
+def hosts(directory):
+    """Whatever runs the host's program with a plug-in from there, also when its parent is gone."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if b"errand-host" in path.read_bytes().split(b"\0")[0]:
+            command = path.read_bytes()
+            if b"errand-host" in command.split(b"\0")[0] and str(directory).encode() in command:
                 found.append(path.parent.name)
         except OSError:
             continue
@@ -112,7 +113,7 @@ DEEDS = {
 
 
 @pytest.mark.parametrize("deed", DEEDS)
-def test_costs_its_own_job_one_attempt(db, runner, deed):
+def test_costs_its_own_job_one_attempt(db, runner, directory, deed):
     error_class, error = DEEDS[deed]
     before, open_before = memory(runner.pid), descriptors(db, runner.pid)
     innocent = db.enqueue_many(INNOCENT // 2, kind="hostile.calm") + db.enqueue_many(INNOCENT // 2, kind="probe.run")
@@ -124,7 +125,7 @@ def test_costs_its_own_job_one_attempt(db, runner, deed):
     assert job.result is None and db.one("select count(*) from public.hostile_effect") == 0
     db.wait("select count(*) = %s from errand.history where id = any(%s) and outcome = 'done' and attempt = 1",
             INNOCENT, innocent)
-    until(lambda: not hosts(), lambda: f"still run {hosts()}")
+    until(lambda: not hosts(directory), lambda: f"still run {hosts(directory)}")
     assert descendants(runner.pid) == {pid for pid in descendants(runner.pid) if is_warden(pid)}
     until(lambda: descriptors(db, runner.pid) <= open_before, lambda: f"{descriptors(db, runner.pid)} descriptors, {open_before} before")
     until(lambda: memory(runner.pid) < before + 20 * MEGABYTE,
@@ -141,22 +142,22 @@ def test_what_it_printed_is_in_the_log(db, runner):
     runner.wait_log("this cannot be.*kind=hostile.run")
 
 
-def test_runner_that_is_killed_takes_its_hosts_along(db, errand):
+def test_runner_that_is_killed_takes_its_hosts_along(db, errand, directory):
     with QueueDatabase(db.cluster) as other:
         runner = errand.start(env={"ERRAND_DATABASE_URL": other.dsn}).wait_ready()
         ids = [other.enqueue("hostile.run", {"do": "loop"}) for _ in range(3)]
-        until(lambda: len([1 for pid in descendants(runner.pid) if str(pid) in hosts()]) == len(ids), "not all run")
+        until(lambda: len([1 for pid in descendants(runner.pid) if str(pid) in hosts(directory)]) == len(ids), "not all run")
         mine = {str(pid) for pid in descendants(runner.pid)}
         runner.kill()
-        until(lambda: not mine & set(hosts()), lambda: f"still run {hosts()}", timeout=5)
+        until(lambda: not mine & set(hosts(directory)), lambda: f"still run {hosts(directory)}", timeout=5)
 
 
-def test_cancel_ends_what_loops_and_frees_the_slot(db, runner, errand):
+def test_cancel_ends_what_loops_and_frees_the_slot(db, runner, errand, directory):
     id = db.enqueue("hostile.run", {"do": "loop"}, timeout="1 hour")
     db.wait_state(id, "running")
     errand.run("jobs", "cancel", str(id))
     assert db.wait_ended(id).state == "cancelled"
-    until(lambda: not hosts(), lambda: f"still run {hosts()}")
+    until(lambda: not hosts(directory), lambda: f"still run {hosts(directory)}")
 
 
 # ---- Loading ----
@@ -191,7 +192,7 @@ def test_refused_when_it_loads(plugins, name):  # noqa: F811
         found = listed(errand)
         assert found[name]["state"] == "refused" and reason in found[name]["reason"], found[name]
         assert found["good"]["state"] == "loaded"
-    assert not hosts()
+    assert not hosts(plugins)
 
 
 START = """static bool start(struct errand_host *host)
