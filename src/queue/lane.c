@@ -50,7 +50,7 @@ struct lane *lane_new(struct runner *runner, struct workqueue *queue, int number
     lane->epoch = epoch;
     lane->acquired_us = clock_mono_us();
     lane->crashed = crashed;
-    lane->limit = READER_LIMIT_FIRST;
+    lane->limit = reader_limit_least(lane, READER_LIMIT_FIRST);
     lane->cautious_left = crashed ? LANE_CAUTIOUS_ROWS : 0;
     lane->look_us = INT64_MAX;
     lane_rewind(lane);

@@ -59,6 +59,14 @@ static bool lane_wants_more(const struct lane *lane)
     return false;
 }
 
+int reader_limit_least(const struct lane *lane, int rows)
+{
+    int wanted = 4 * lane->queue->batch_most; /* it reads on when half of it is left */
+    if (lane->queue->batch_most == 1 || wanted < rows)
+        wanted = rows;
+    return wanted < READER_LIMIT_MAX ? wanted : READER_LIMIT_MAX;
+}
+
 static bool lane_is_low(const struct lane *lane, size_t waiting)
 {
     return waiting <= (size_t)lane->limit / 2;
@@ -364,8 +372,8 @@ static void lane_adapt_limit(struct lane *lane, const PGresult *rows, size_t wai
     int most = READER_LIMIT_MAX;
     if (count && bytes / count * most > READ_BYTES_MAX)
         most = (int)(READ_BYTES_MAX / (bytes / count));
-    if (lane->limit < READER_LIMIT_LEAST)
-        lane->limit = READER_LIMIT_LEAST;
+    if (lane->limit < reader_limit_least(lane, READER_LIMIT_LEAST))
+        lane->limit = reader_limit_least(lane, READER_LIMIT_LEAST);
     if (lane->limit > most)
         lane->limit = most > 0 ? most : 1;
 }

@@ -36,6 +36,9 @@ enum {
     READER_LIMIT_MAX = 1000 /* rows a lane, class and read */
 };
 
+/* So many rows, and more where kinds take batches: the next one must be whole while one runs. */
+int reader_limit_least(const struct lane *lane, int rows);
+
 void reader_init(struct runner *runner);
 void reader_schedule(struct runner *runner);
 /* Everything again from the beginning: notifications may have been missed. */

@@ -13,8 +13,20 @@
 #include "queue_sql.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { PAUSE_TIMEOUT_MS = 30000 };
+
+static int registry_batch_most(const struct registry *registry, const char *queue)
+{
+    int most = 1;
+    for (size_t i = 0; i < registry->count; i++) {
+        const struct kind *kind = registry->kinds[i];
+        if (kind && kind->batch_max > most && strcmp(kind->queue, queue) == 0)
+            most = kind->batch_max;
+    }
+    return most;
+}
 
 struct workqueue *workqueue_new(struct runner *runner, const char *name)
 {
@@ -22,6 +34,7 @@ struct workqueue *workqueue_new(struct runner *runner, const char *name)
     queue->runner = runner;
     queue->name = mem_strdup(name);
     queue->paused_until_us = INT64_MIN;
+    queue->batch_most = registry_batch_most(&runner->registry, name);
     queue->history_days = 14; /* until the first beat tells */
     queue->waiting_last = &queue->waiting_first;
     heap_init_keyed(&queue->due, entry_is_before, entry_key);

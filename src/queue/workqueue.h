@@ -30,6 +30,7 @@ struct workqueue {
     struct attempt *waiting_first, **waiting_last; /* handlers that wait for a token */
     int lanes, runners, most_lanes; /* in all, and the most that one has, as of the last beat */
     size_t running;                 /* jobs */
+    int batch_most;                 /* jobs that a kind of it takes at once, at most */
     int history_days;               /* that the history keeps what ends in it */
     bool saturated;                 /* another runner of the queue has no free slot */
     bool asking;                    /* who owns what */
