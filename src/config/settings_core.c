@@ -43,6 +43,8 @@ static const struct errand_setting settings_core_table[] = {
      "HTTP connections at the same time"},
     {"http_connections_per_address", ERRAND_SETTING_INTEGER, "100", NULL, 1, 100000,
      "HTTP connections at the same time from one address, or one IPv6 /64"},
+    {"http_metrics", ERRAND_SETTING_BOOLEAN, "true", NULL, 0, 0,
+     "whether GET /metrics there tells what the runner counts"},
     {"http_trusted_proxies", ERRAND_SETTING_TEXT, NULL, NULL, 0, 0,
      "proxies whose word on the client's address counts: addresses, ADDRESS/BITS, unix, separated "
      "by commas"},

@@ -131,6 +131,7 @@ static void pool_on_expiry(void *owner)
 
 void pool_on_conn_idle(struct db_pool *pool, struct db_conn *conn, bool fresh)
 {
+    pool->opened += fresh;
     if (fresh && pool->options.on_up && conn == pool->conns[0])
         pool->options.on_up(pool, pool->options.owner);
     if (!pool->closed)
@@ -141,6 +142,7 @@ void pool_on_conn_down(struct db_pool *pool, struct db_conn *conn, const struct 
 {
     if (pool->closed)
         return;
+    pool->failed++;
     if (pool->options.on_down && conn == pool->conns[0])
         pool->options.on_down(pool, err, pool->options.owner);
     if (pool->waiting || (pool->options.keep && conn == pool->conns[0]))
@@ -153,6 +155,20 @@ bool db_pool_is_up(const struct db_pool *pool)
         if (conn_state(pool->conns[i]) >= CONN_IDLE)
             return true;
     return false;
+}
+
+void db_pool_counts(const struct db_pool *pool, struct db_pool_counts *counts)
+{
+    *counts = (struct db_pool_counts){
+        .name = pool->options.name,
+        .most = pool->options.size,
+        .waiting = pool->waiting,
+        .opened = pool->opened,
+        .failed = pool->failed,
+        .statements = pool->statement_count,
+    };
+    for (size_t i = 0; i < pool->options.size; i++)
+        counts->open += conn_state(pool->conns[i]) >= CONN_IDLE;
 }
 
 bool db_pool_is_pooled(const struct db_pool *pool)

@@ -41,6 +41,14 @@ struct db_pool {
     bool closed;
     struct loop_timer expiry; /* of the waiting units' deadlines */
     uint64_t statement_count;
+    uint64_t opened, failed; /* connections: that came to stand; that broke, or never stood */
+};
+
+struct db_pool_counts {
+    const char *name;
+    size_t most, open; /* connections */
+    size_t waiting;    /* units, for one */
+    uint64_t opened, failed, statements;
 };
 
 void db_pool_init(struct db_pool *pool, struct loop *loop, const struct db_pool_options *options);
@@ -56,6 +64,7 @@ void db_pool_submit(struct db_pool *pool, struct db_unit *unit, int timeout_ms);
 bool db_pool_withdraw(struct db_pool *pool, struct db_unit *unit);
 
 bool db_pool_is_up(const struct db_pool *pool); /* any connection stands */
+void db_pool_counts(const struct db_pool *pool, struct db_pool_counts *counts);
 /* Through a transaction pooler (the server process is not the one the greeting named): no LISTEN,
  * no session state. Known once a connection stood. */
 bool db_pool_is_pooled(const struct db_pool *pool);

@@ -67,6 +67,8 @@ static void conn_answer(struct httpd_conn *conn, const struct httpd_answer *answ
     conn->exchange = NULL;
     server_set_phase(conn, CONN_ANSWERING);
     conn->status = answer->status;
+    int class = answer->status / 100;
+    conn->server->counts.answers[class < HTTPD_CLASSES ? class : 0]++;
     conn->response = MHD_create_response_from_buffer(
         answer->length, (void *)(uintptr_t)answer->body, MHD_RESPMEM_MUST_COPY);
     if (conn->response)

@@ -59,6 +59,10 @@ void gate_refuse(struct httpd_conn *conn, int status, const char *why)
                           status, gate_reason(status), strlen(why) + 1,
                           status == 503 ? "Retry-After: 1\r\n" : "", why);
     server_set_phase(conn, CONN_REFUSED);
+    if (status == 503)
+        conn->server->counts.turned_away++;
+    else
+        conn->server->counts.heads_refused++;
     if (send(conn->fd, text, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT) != length ||
         shutdown(conn->fd, SHUT_WR) != 0) {
         gate_close(conn);

@@ -9,6 +9,7 @@
 #include "loop/loop.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct httpd;
 struct httpd_conn;
@@ -27,6 +28,8 @@ const char *httpd_request_header(const struct httpd_request *request, const char
 void httpd_request_headers(const struct httpd_request *request,
                            bool (*each)(const char *name, const char *value, void *context),
                            void *context);
+
+enum { HTTPD_CLASSES = 6 };
 
 struct httpd_answer {
     int status;
@@ -56,6 +59,16 @@ struct httpd_options {
 /* *server is NULL where there is nothing to listen at. */
 bool httpd_new(struct httpd **server, struct loop *loop, const struct httpd_options *options,
                struct err *err);
+
+struct httpd_counts {
+    size_t connections;              /* now */
+    uint64_t accepted;               /* connections, since it began, and of them: */
+    uint64_t turned_away;            /* closed or told 503, because there were too many */
+    uint64_t heads_refused;          /* malformed, too large, too slow */
+    uint64_t answers[HTTPD_CLASSES]; /* by the status's first digit; [0] is others */
+};
+
+void httpd_counts(const struct httpd *server, struct httpd_counts *counts);
 void httpd_stop(struct httpd *server); /* no new connections; those under way are answered */
 bool httpd_is_quiet(const struct httpd *server);
 /* Whoever still holds a request may answer it afterwards. */

@@ -172,6 +172,7 @@ static bool server_make_room(struct httpd *server)
         return false;
     close(conn->fd);
     server_forget(conn);
+    server->counts.turned_away++;
     return true;
 }
 
@@ -181,6 +182,7 @@ static void server_turn_away(struct httpd *server, int fd)
 {
     static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n"
                                "Retry-After: 1\r\nContent-Length: 0\r\n\r\n";
+    server->counts.turned_away++;
     send(fd, busy, sizeof busy - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
     recv(fd, server->scratch, sizeof server->scratch, MSG_DONTWAIT);
     close(fd);
@@ -189,6 +191,7 @@ static void server_turn_away(struct httpd *server, int fd)
 static void server_take(struct httpd *server, int fd, const struct sockaddr_storage *peer,
                         socklen_t length)
 {
+    server->counts.accepted++;
     if (server->count >= server->options.connections && !server_make_room(server)) {
         server_turn_away(server, fd);
         return;
@@ -299,6 +302,12 @@ bool httpd_new(struct httpd **made, struct loop *loop, const struct httpd_option
     }
     *made = server;
     return true;
+}
+
+void httpd_counts(const struct httpd *server, struct httpd_counts *counts)
+{
+    *counts = server->counts;
+    counts->connections = server->count;
 }
 
 bool httpd_is_quiet(const struct httpd *server)

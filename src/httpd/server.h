@@ -60,6 +60,7 @@ struct httpd {
     struct heap by_deadline;
     struct crowd crowd;
     size_t count;
+    struct httpd_counts counts; /* but for connections */
     bool stopping;
     char scratch[HEAD_MAX_BYTES + 1];
 };

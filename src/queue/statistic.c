@@ -18,6 +18,7 @@ struct statistic_cell {
     const struct kind *kind; /* held: one version of several may be */
     enum outcome_code outcome;
     int64_t runner;
+    struct total *total;
     bool fresh, under_way;
     long long jobs, wait_us, run_us;
     int waits[STATISTIC_BUCKETS], runs[STATISTIC_BUCKETS];
@@ -44,6 +45,7 @@ void statistic_clear(struct runner *runner)
         cell_free(runner->statistic.cells);
         runner->statistic.cells = next;
     }
+    totals_clear(&runner->statistic.totals);
 }
 
 int statistic_bucket(int64_t us)
@@ -81,10 +83,27 @@ static struct statistic_cell *statistic_cell(struct statistic *statistic,
         cell->queue = job->attempt->queue;
         cell->outcome = job->outcome.code;
         cell->runner = statistic->runner;
+        cell->total = totals_find(&statistic->totals, cell->queue->name, cell->kind->name);
     }
     cell->next = statistic->cells;
     statistic->cells = cell;
     return cell;
+}
+
+static enum counts_outcome cell_counts_outcome(const struct statistic_cell *cell)
+{
+    switch (cell->outcome) {
+    case OUTCOME_DONE:
+        return COUNTS_DONE;
+    case OUTCOME_CANCELLED:
+        return COUNTS_CANCELLED;
+    case OUTCOME_UNKNOWN:
+        return COUNTS_UNKNOWN;
+    case OUTCOME_RETRY:
+        return COUNTS_RETRY;
+    default:
+        return COUNTS_DEAD;
+    }
 }
 
 void statistic_count(struct runner *runner, const struct errand_job *job, int64_t finished_us)
@@ -97,6 +116,7 @@ void statistic_count(struct runner *runner, const struct errand_job *job, int64_
         statistic->runner = runner->id;
     struct statistic_cell *cell = statistic_cell(statistic, job, finished_us / MINUTE_US);
     cell->jobs++;
+    total_count(cell->total, cell_counts_outcome(cell));
     cell->fresh = true;
     if (entry->started_us) {
         int64_t wait_us = entry->started_us - entry->run_at_us;
@@ -105,6 +125,7 @@ void statistic_count(struct runner *runner, const struct errand_job *job, int64_
         cell->run_us += run_us > 0 ? run_us : 0;
         cell->waits[statistic_bucket(wait_us)]++;
         cell->runs[statistic_bucket(run_us)]++;
+        total_count_times(cell->total, wait_us, run_us);
     }
     if (statistic->fresh)
         return;
@@ -116,8 +137,7 @@ void statistic_count(struct runner *runner, const struct errand_job *job, int64_
 
 static const char *cell_outcome(const struct statistic_cell *cell)
 {
-    static const char *const names[] = {"", "done", "cancelled", "unknown", "dead", "retry"};
-    return names[cell->outcome];
+    return counts_outcome_name(cell_counts_outcome(cell));
 }
 
 static bool cell_is_sent(const struct statistic_cell *cell)

@@ -11,6 +11,7 @@
 #include "db/unit.h"
 #include "loop/loop.h"
 #include "module/attempt.h"
+#include "queue/total.h"
 
 struct runner;
 struct statistic_cell;
@@ -25,6 +26,7 @@ struct statistic {
     int64_t runner;     /* whose rows */
     int64_t written_us; /* monotonic: sent last */
     struct loop_timer timer;
+    struct totals totals; /* since the runner began */
 };
 
 void statistic_init(struct runner *runner);

@@ -180,16 +180,24 @@ static bool err_is_of_one(const struct err *err)
     return err->code == ERR_PERMANENT || strcmp(err->sqlstate, "55P03") == 0;
 }
 
+static void batch_on_stored(const struct batch *batch, size_t fresh)
+{
+    struct accept *accept = batch->accept;
+    const struct source *source = batch->events->source;
+    log_event(LOG_DEBUG, "webhooks stored", "source", source->name, "events",
+              log_int((long long)batch->count), "new", log_int((long long)fresh), NULL);
+    if (accept->on_stored)
+        accept->on_stored(source, batch->count, fresh, accept->owner);
+    events_end(accept, batch->events, EVENT_STORED);
+}
+
 static void batch_on_done(struct db_unit *unit, void *owner)
 {
     struct batch *batch = owner;
     struct accept *accept = batch->accept;
     accept->under_way--;
     if (unit->err.code == ERR_NONE) {
-        log_event(LOG_DEBUG, "webhooks stored", "source", batch->events->source->name, "events",
-                  log_int((long long)batch->count), "new",
-                  log_int(db_get_int(db_unit_result(unit, 0), 0, 0)), NULL);
-        events_end(accept, batch->events, EVENT_STORED);
+        batch_on_stored(batch, (size_t)db_get_int(db_unit_result(unit, 0), 0, 0));
     } else if (batch->count > 1 && err_is_of_one(&unit->err)) {
         events_go_alone(accept, batch->events, false);
     } else if (unit->err.code == ERR_PERMANENT && !batch->events->bare) {

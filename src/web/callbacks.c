@@ -76,11 +76,12 @@ void callbacks_handle(struct callbacks *callbacks, const char *path, struct http
 {
     struct callback callback;
     const char *id, *fault;
+    enum signed_class class;
     if (!callback_find(&callback, callbacks->registry, path)) {
         callbacks_say(request, 404, "nobody was given this url");
         return;
     }
-    fault = signed_fault(callback.keys, request, &id);
+    fault = signed_fault(callback.keys, request, &id, &class);
     if (fault) {
         callbacks_say(request, 401, fault);
         return;

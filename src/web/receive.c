@@ -4,8 +4,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "web/accept.h"
-#include "web/signed.h"
-#include "web/spool.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -23,6 +21,7 @@ struct receive_source {
     struct signature_keys keys;
     int64_t told_us; /* when the log told of refused requests; 0: never */
     size_t untold;
+    struct receive_counts counts;
 };
 
 struct receive {
@@ -71,13 +70,26 @@ static void receive_refuse(struct receive_source *from, struct httpd_request *re
 struct incoming {
     struct event event;
     struct receive *receive;
+    struct receive_source *from;
     struct httpd_request *request;
     bool spooled; /* or it was tried */
 };
 
+static void incoming_count(struct incoming *incoming, bool taken)
+{
+    struct receive_counts *counts = &incoming->from->counts;
+    if (!taken)
+        counts->unavailable++;
+    else if (incoming->spooled)
+        counts->spooled++;
+    else
+        counts->stored++;
+}
+
 static void incoming_end(struct incoming *incoming, bool taken)
 {
     struct httpd_request *request = incoming->request;
+    incoming_count(incoming, taken);
     buf_clear(&incoming->event.headers);
     free(incoming);
     if (taken)
@@ -109,12 +121,13 @@ static bool receive_add_header(const char *name, const char *value, void *contex
     return true;
 }
 
-static struct incoming *receive_make(struct receive *receive, const struct receive_source *from,
+static struct incoming *receive_make(struct receive *receive, struct receive_source *from,
                                      struct httpd_request *request, const char *id)
 {
     struct incoming *incoming = mem_zalloc(sizeof *incoming);
     struct event *event = &incoming->event;
     incoming->receive = receive;
+    incoming->from = from;
     incoming->request = request;
     event->source = from->source;
     event->body = request->body;
@@ -133,8 +146,10 @@ static struct incoming *receive_make(struct receive *receive, const struct recei
 static void receive_from(struct receive *receive, struct receive_source *from,
                          struct httpd_request *request)
 {
-    const char *id, *fault = signed_fault(&from->keys, request, &id);
+    enum signed_class class;
+    const char *id, *fault = signed_fault(&from->keys, request, &id, &class);
     if (fault) {
+        from->counts.refused[class]++;
         receive_refuse(from, request, fault);
         return;
     }
@@ -144,14 +159,52 @@ static void receive_from(struct receive *receive, struct receive_source *from,
     receive_spool(incoming, true);
 }
 
-void receive_handle(struct receive *receive, const char *name, struct httpd_request *request)
+static struct receive_source *receive_find(struct receive *receive, const char *name)
 {
     for (size_t i = 0; i < receive->count; i++)
-        if (strcmp(receive->sources[i].source->name, name) == 0) {
-            receive_from(receive, &receive->sources[i], request);
-            return;
-        }
-    receive_say(request, 404, "there is no source of webhooks of this name\n");
+        if (strcmp(receive->sources[i].source->name, name) == 0)
+            return &receive->sources[i];
+    return NULL;
+}
+
+void receive_handle(struct receive *receive, const char *name, struct httpd_request *request)
+{
+    struct receive_source *from = receive_find(receive, name);
+    if (from)
+        receive_from(receive, from, request);
+    else
+        receive_say(request, 404, "there is no source of webhooks of this name\n");
+}
+
+/* ---- Counts ---- */
+
+/* What the spool holds may be of a source that is none any more. */
+static void receive_on_stored(const struct source *source, size_t events, size_t fresh, void *owner)
+{
+    struct receive_source *from = receive_find(owner, source->name);
+    if (!from)
+        return;
+    from->counts.first += fresh;
+    from->counts.again += events - fresh;
+}
+
+void receive_counts(const struct receive *receive,
+                    void (*each)(const struct receive_counts *counts, void *context), void *context)
+{
+    for (size_t i = 0; i < receive->count; i++)
+        each(&receive->sources[i].counts, context);
+}
+
+bool receive_spool_counts(const struct receive *receive, struct spool_counts *counts)
+{
+    if (receive->spool)
+        spool_counts(receive->spool, counts);
+    return receive->spool != NULL;
+}
+
+const struct db_pool *receive_pool(const struct receive *receive)
+{
+    return &receive->accept.pool;
 }
 
 /* ---- From beginning to end ---- */
@@ -179,12 +232,15 @@ bool receive_new(struct receive **made, struct loop *loop, const struct settings
         return false;
     struct receive *receive = mem_zalloc(sizeof *receive);
     accept_init(&receive->accept, loop, settings);
+    receive->accept.on_stored = receive_on_stored;
+    receive->accept.owner = receive;
     receive->list = list;
     receive->sources = mem_zalloc(list.count * sizeof *receive->sources);
     *made = receive;
     for (size_t i = 0; i < list.count; i++) {
         struct receive_source *from = &receive->sources[receive->count++];
         from->source = &list.sources[i];
+        from->counts.source = from->source->name;
         if (!source_keys(from->source, settings, &from->keys, err) || !receive_check_set(from, err))
             return false;
     }

@@ -6,6 +6,8 @@
 #include "config/settings.h"
 #include "httpd/httpd.h"
 #include "loop/loop.h"
+#include "web/signed.h"
+#include "web/spool.h"
 
 struct receive;
 
@@ -17,6 +19,22 @@ void receive_stop(struct receive *receive);           /* nothing new is sent fro
 bool receive_is_quiet(const struct receive *receive); /* after that: nothing works on the spool */
 /* Events that are not stored are answered so, in the call. NULL is nothing. */
 void receive_free(struct receive *receive);
+
+/* Since it began; answered 200: stored, spooled. */
+struct receive_counts {
+    const char *source;
+    uint64_t stored, spooled;
+    uint64_t unavailable; /* answered 503 */
+    uint64_t refused[SIGNED_CLASSES];
+    uint64_t first, again; /* stored in the database, from the spool, too: new there; known */
+};
+
+void receive_counts(const struct receive *receive,
+                    void (*each)(const struct receive_counts *counts, void *context),
+                    void *context);
+bool receive_spool_counts(const struct receive *receive,
+                          struct spool_counts *counts); /* false: there is none */
+const struct db_pool *receive_pool(const struct receive *receive);
 
 /* A POST to the source of that name. */
 void receive_handle(struct receive *receive, const char *name, struct httpd_request *request);

@@ -65,18 +65,21 @@ static void directory_each(int directory,
     closedir(names);
 }
 
-static void add_bytes(int directory, const char *name, void *context)
+static void add_file(int directory, const char *name, void *context)
 {
     struct stat status;
-    if (fstatat(directory, name, &status, 0) == 0)
-        *(int64_t *)context += status.st_size;
+    struct segment_total *total = context;
+    if (fstatat(directory, name, &status, 0) != 0)
+        return;
+    total->bytes += status.st_size;
+    total->files++;
 }
 
-int64_t segment_total_bytes(int directory)
+struct segment_total segment_total(int directory)
 {
-    int64_t bytes = 0;
-    directory_each(directory, add_bytes, &bytes);
-    return bytes;
+    struct segment_total total = {0};
+    directory_each(directory, add_file, &total);
+    return total;
 }
 
 /* ---- Writing ---- */

@@ -23,7 +23,12 @@ struct segment {
 /* Opens the directory of segments, and makes it where its parent stands. *directory: close it. */
 bool segment_open_directory(const char *path, int *directory, struct err *err);
 /* Of all segments, also those of other processes. */
-int64_t segment_total_bytes(int directory);
+struct segment_total {
+    int64_t bytes;
+    size_t files;
+};
+
+struct segment_total segment_total(int directory);
 
 /* A new one, empty, locked; its name stands on the disk when this returns. */
 bool segment_create(struct segment *segment, int directory, struct err *err);

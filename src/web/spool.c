@@ -31,9 +31,9 @@ enum task_code { TASK_WRITE, TASK_TAKE, TASK_REMOVE };
 /* The files, of whoever works on them: the task that is under way, else the loop. */
 struct files {
     int directory;
-    struct segment writing; /* file -1: none */
-    struct segment taken;   /* being sent; the same */
-    int64_t total_bytes;    /* of the directory, about */
+    struct segment writing;     /* file -1: none */
+    struct segment taken;       /* being sent; the same */
+    struct segment_total total; /* of the directory, about */
 };
 
 struct task {
@@ -85,7 +85,7 @@ static void task_run(void *owner)
         segment_close(&files->taken);
         break;
     }
-    files->total_bytes = segment_total_bytes(files->directory);
+    files->total = segment_total(files->directory);
 }
 
 /* ---- The spool ---- */
@@ -114,7 +114,8 @@ struct spool {
     bool away, stopping;
     bool look;   /* something may be there to be sent */
     bool paused; /* until the timer */
-    int64_t total_bytes, told_us, pause_us;
+    struct segment_total total;
+    int64_t told_us, pause_us;
     struct loop_timer again;
 };
 
@@ -222,7 +223,7 @@ bool spool_add(struct spool *spool, struct event *event, bool away)
 {
     if (!spool || spool->waiting_bytes + event->length > WAITING_BYTES)
         return false;
-    if (spool->total_bytes + (int64_t)(spool->waiting_bytes + event->length) > spool->max_bytes) {
+    if (spool->total.bytes + (int64_t)(spool->waiting_bytes + event->length) > spool->max_bytes) {
         spool_tell(spool, "the spool is full: webhooks are refused until the database is back",
                    &(struct err){.text = "errand.webhook_spool_mb is reached"});
         return false;
@@ -409,7 +410,7 @@ static void task_on_done(void *owner)
         return;
     }
     spool->task = NULL;
-    spool->total_bytes = task->files->total_bytes;
+    spool->total = task->files->total;
     if (task->code == TASK_WRITE)
         spool_on_written(spool, task);
     else if (task->code == TASK_TAKE)
@@ -418,6 +419,12 @@ static void task_on_done(void *owner)
         spool_tell(spool, "a file of the spool cannot be removed", &task->err);
     task_free(task);
     spool_step(spool);
+}
+
+void spool_counts(const struct spool *spool, struct spool_counts *counts)
+{
+    *counts = (struct spool_counts){
+        .bytes = spool->total.bytes, .max_bytes = spool->max_bytes, .files = spool->total.files};
 }
 
 bool spool_is_quiet(const struct spool *spool)

@@ -26,6 +26,14 @@ bool spool_is_wanted(const struct spool *spool);
  * on_done comes later: EVENT_SPOOLED, or EVENT_AWAY when the disk fails. False: there is no spool,
  * or it is full; nothing was taken. */
 bool spool_add(struct spool *spool, struct event *event, bool away);
+
+struct spool_counts {
+    int64_t bytes, max_bytes;
+    size_t files;
+};
+
+/* Of all runners on this directory, as of the last work on it. */
+void spool_counts(const struct spool *spool, struct spool_counts *counts);
 /* Nothing new goes to the database; events are still written. */
 void spool_stop(struct spool *spool);
 bool spool_is_quiet(const struct spool *spool); /* after spool_stop: nothing is under way */

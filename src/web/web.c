@@ -5,6 +5,7 @@
 #include "httpd/httpd.h"
 #include "loop/descriptor.h"
 #include "web/callbacks.h"
+#include "web/metrics.h"
 #include "web/receive.h"
 
 #include <stdlib.h>
@@ -15,6 +16,7 @@ enum { WEB_MAX_BODY = 1048576 };
 struct web {
     struct httpd *server; /* NULL: there is nothing to listen at */
     struct receive *receive;
+    struct metrics *metrics; /* NULL: not wanted */
     struct callbacks callbacks;
     struct runner *runner;
 };
@@ -51,6 +53,20 @@ static void web_callback(struct web *web, const char *rest, struct httpd_request
     callbacks_handle(&web->callbacks, rest, request);
 }
 
+static void web_nothing(struct httpd_request *request)
+{
+    web_say(request, 404, "there is nothing at this path\n");
+}
+
+static void web_metrics(struct web *web, const char *rest, struct httpd_request *request)
+{
+    (void)rest;
+    if (web->metrics)
+        metrics_handle(web->metrics, request);
+    else
+        web_nothing(request);
+}
+
 struct web_route {
     const char *path;    /* ends in a slash: whatever stands behind it, too */
     const char *methods; /* as Allow has them */
@@ -59,9 +75,8 @@ struct web_route {
 };
 
 static const struct web_route web_routes[] = {
-    {"/livez", "GET, HEAD", web_livez},
-    {"/readyz", "GET, HEAD", web_readyz},
-    {"/webhooks/", "POST", web_webhook},
+    {"/livez", "GET, HEAD", web_livez},     {"/readyz", "GET, HEAD", web_readyz},
+    {"/metrics", "GET, HEAD", web_metrics}, {"/webhooks/", "POST", web_webhook},
     {"/callbacks/", "POST", web_callback},
 };
 
@@ -100,7 +115,7 @@ static void web_handle(struct httpd_request *request, void *owner)
                                                          .length = sizeof wrong - 1});
         return;
     }
-    web_say(request, 404, "there is nothing at this path\n");
+    web_nothing(request);
 }
 
 /* ---- On a runner ---- */
@@ -137,6 +152,14 @@ static void web_check_files(const struct web *web, size_t connections)
                   NULL);
 }
 
+static void web_start_metrics(struct web *web, struct loop *loop, const struct settings *settings)
+{
+    const struct families_source source = {
+        .runner = web->runner, .server = web->server, .receive = web->receive};
+    if (settings_boolean(settings, "errand", "http_metrics"))
+        web->metrics = metrics_new(loop, settings, &source);
+}
+
 static bool web_start(struct runner *runner, struct loop *loop, const struct settings *settings,
                       void *owner, struct err *err)
 {
@@ -156,9 +179,13 @@ static bool web_start(struct runner *runner, struct loop *loop, const struct set
     if (!web_read_proxies(&options, settings, err) || !httpd_new(&web->server, loop, &options, err))
         return false;
     web_check_files(web, options.connections);
-    if (web->server)
-        callbacks_init(&web->callbacks, loop, settings, runner_registry(runner));
-    return !web->server || receive_new(&web->receive, loop, settings, web_on_quiet, web, err);
+    if (!web->server)
+        return true;
+    callbacks_init(&web->callbacks, loop, settings, runner_registry(runner));
+    if (!receive_new(&web->receive, loop, settings, web_on_quiet, web, err))
+        return false;
+    web_start_metrics(web, loop, settings);
+    return true;
 }
 
 static void web_stop(void *owner)
@@ -180,11 +207,13 @@ static bool web_is_quiet(const void *owner)
 static void web_clear(void *owner)
 {
     struct web *web = owner;
+    metrics_free(web->metrics);
     receive_free(web->receive);
     if (web->server) {
         callbacks_clear(&web->callbacks);
         httpd_free(web->server);
     }
+    web->metrics = NULL;
     web->receive = NULL;
     web->server = NULL;
 }

@@ -134,7 +134,8 @@ static void test_oldest_first_and_none_that_is_held(void **state)
     assert_int_equal(err.code, ERR_NONE);
     segment_close(&second);
     segment_close(&first);
-    assert_int_equal(segment_total_bytes(directory), records.length);
+    assert_int_equal(segment_total(directory).bytes, records.length);
+    assert_int_equal(segment_total(directory).files, 2);
     assert_true(segment_take_oldest(&taken, directory, &content, &err));
     assert_string_equal(taken.name, first.name);
     assert_int_equal(content.length, records.length);
