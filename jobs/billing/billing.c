@@ -1,10 +1,13 @@
 /* Billing: what Lemon Squeezy's events say becomes the state of workspaces.
  *     billing.event {"source": "...", "event_id": "..."}  applies an event of errand.webhook_event
  *     billing.sweep {}                                    ends access whose time is over
+ *     billing.reconcile {["workspace_id": "..."]}         asks the provider for what was missed
  *
  * The rules stand in the database (errand.billing_apply), which does it all in one transaction: a
  * runner that dies in between does it again, and that changes nothing. */
+#include "api.h"
 #include "billing_sql.h"
+#include "reconcile.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,6 +67,13 @@ static void sweep_run(struct errand_job *job)
     errand_snooze(job, errand_now_us(job) + wait_ms * 1000, "looked for access whose time is over");
 }
 
+/* ---- billing.reconcile ---- */
+
+static void compare_run(struct errand_job *job)
+{
+    reconcile_run(job, billing_policy);
+}
+
 /* ---- The module ---- */
 
 static const struct errand_setting billing_settings[] = {
@@ -75,6 +85,14 @@ static const struct errand_setting billing_settings[] = {
      "how long after subscription_expires_at access ends, milliseconds"},
     {"past_due_ms", ERRAND_SETTING_INTEGER, "2592000000", NULL, 0, 31536000000,
      "the same while the provider still tries to collect a payment, milliseconds"},
+    {"api_key", ERRAND_SETTING_SECRET, NULL, "LEMONSQUEEZY_API_KEY", 0, 0,
+     "Lemon Squeezy's API key; without one nothing is compared with its API"},
+    {"api_url", ERRAND_SETTING_TEXT, "https://api.lemonsqueezy.com", NULL, 0, 0,
+     "base URL of its API"},
+    {"store_id", ERRAND_SETTING_TEXT, NULL, NULL, 0, 0,
+     "the one store whose subscriptions are compared; unset: all that the key opens"},
+    {"requests_per_minute", ERRAND_SETTING_INTEGER, "240", NULL, 1, 299,
+     "requests to its API a minute, which allows 300"},
 };
 
 static bool billing_start(struct errand_host *host)
@@ -84,7 +102,9 @@ static bool billing_start(struct errand_host *host)
              errand_host_setting(host, "paused_keeps_access"),
              errand_host_setting(host, "test_mode"), errand_host_setting(host, "grace_ms"),
              errand_host_setting(host, "past_due_ms"));
-    return true;
+    errand_host_queue_rate(host, "billing.reconcile",
+                           atof(errand_host_setting(host, "requests_per_minute")) / 60, 1);
+    return api_start(host);
 }
 
 static const struct errand_kind billing_kinds[] = {
@@ -99,6 +119,12 @@ static const struct errand_kind billing_kinds[] = {
      .queue_lanes = 1,
      .max_attempts = 1000,
      .run = sweep_run},
+    {.size = sizeof(struct errand_kind),
+     .name = "billing.reconcile",
+     .queue = "billing.reconcile",
+     .queue_lanes = 1,
+     .timeout_ms = 120000,
+     .run = compare_run},
 };
 
 extern const struct errand_module billing_module;
@@ -114,4 +140,5 @@ ERRAND_EXPORT const struct errand_module billing_module = {
     .statements = billing_sql,
     .statement_count = BILLING_SQL_COUNT,
     .start = billing_start,
+    .stop = api_stop,
 };

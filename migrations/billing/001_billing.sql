@@ -111,7 +111,8 @@ begin
     r.object := case
         when r.name in ('order_created', 'order_refunded') then 'orders'
         when r.name in ('subscription_created', 'subscription_updated', 'subscription_cancelled', 'subscription_resumed', 'subscription_expired',
-            'subscription_paused', 'subscription_unpaused', 'subscription_plan_changed') then 'subscriptions'
+            'subscription_paused', 'subscription_unpaused', 'subscription_plan_changed',
+            'subscription_reconciled') then 'subscriptions' -- the last one is errand's own: errand.billing_reconcile
         when r.name in ('subscription_payment_success', 'subscription_payment_failed', 'subscription_payment_recovered',
             'subscription_payment_refunded') then 'subscription-invoices' end;
     r.payload := r.payload #- '{data,attributes,urls}'; -- they open the customer's account, for a day
@@ -175,12 +176,13 @@ $$;
 
 -- Writes the state of a workspace as it is at that time. policy: {"paused": whether a paused subscription keeps access, "grace_ms",
 -- "past_due_ms": how long after expires_at access ends}. Among several subscriptions one that grants counts, of those the one that lasts
--- longest. A workspace that never had one is not touched, except for its customer.
-create function errand.billing_workspace_set(workspace_id uuid, policy jsonb, at timestamptz) returns void
+-- longest. A workspace that never had one is not touched, except for its customer. Returns whether it was another one before.
+create function errand.billing_workspace_set(workspace_id uuid, policy jsonb, at timestamptz) returns boolean
 language plpgsql set search_path = '' as $$
 declare
     best record;
     customer text;
+    changed boolean;
 begin
     select x.* into best from (
         select s.*, case
@@ -202,7 +204,7 @@ begin
         where w.id = billing_workspace_set.workspace_id and
             (w.subscription_status, w.subscription_expires_at, w.lemonsqueezy_customer_id, w.lemonsqueezy_subscription_id)
             is distinct from (case when best.grants then 'pro' else 'free' end, best.expires_at, best.customer_id, best.subscription_id);
-        return;
+        return found;
     end if;
     select c.customer_id into customer from errand.billing_customer c
     where c.named_workspace_id = billing_workspace_set.workspace_id order by c.named_at desc, c.named_by desc limit 1;
@@ -212,17 +214,20 @@ begin
     where w.id = billing_workspace_set.workspace_id and exists (
         select from errand.billing_subscription s
         where s.subscription_id = w.lemonsqueezy_subscription_id and s.workspace_id is distinct from w.id);
+    changed := found;
     update public.workspaces w set lemonsqueezy_customer_id = customer
     where w.id = billing_workspace_set.workspace_id and customer is not null and w.lemonsqueezy_customer_id is distinct from customer;
+    return changed or found;
 end
 $$;
 
 -- Gives what belongs to a customer or a subscription (either may be null) to its workspace: subscriptions, events and the log; and the
--- workspaces that this touches are written.
-create function errand.billing_assign(customer_id text, subscription_id text, policy jsonb, at timestamptz) returns void
+-- workspaces that this touches are written. Returns whether any of them was another one before.
+create function errand.billing_assign(customer_id text, subscription_id text, policy jsonb, at timestamptz) returns boolean
 language plpgsql set search_path = '' as $$
 declare
     touched uuid[];
+    changed boolean := false;
 begin
     with new as (
         select s.subscription_id, s.workspace_id as was, coalesce(
@@ -257,8 +262,19 @@ begin
     update errand.webhook_event h set status = c.status, effect = 'workspace ' || c.workspace_id || ', named by a later event'
     from changed c where h.source = c.source and h.event_id = c.event_id and h.status = 'unassigned' and c.status = 'applied';
     for i in 1 .. coalesce(pg_catalog.cardinality(touched), 0) loop
-        perform errand.billing_workspace_set(touched[i], policy, at);
+        changed := errand.billing_workspace_set(touched[i], policy, at) or changed;
     end loop;
+    return changed;
+end
+$$;
+
+-- A workspace's state in words.
+create function errand.billing_effect(workspace_id uuid) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+    return (select pg_catalog.format('workspace %s: %s%s', w.id, w.subscription_status, ' until ' || pg_catalog.to_char(
+            w.subscription_expires_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
+        from public.workspaces w where w.id = billing_effect.workspace_id);
 end
 $$;
 
@@ -343,10 +359,9 @@ begin
             when read.object is null then 'recorded: ' || read.name || ' changes nothing'
             when e.status = 'ignored' then 'recorded: test mode'
             when e.workspace_id is null then 'no workspace is known for customer ' || read.customer_id
-            else pg_catalog.format('workspace %s: %s%s', w.id, w.subscription_status, ' until ' || pg_catalog.to_char(
-                w.subscription_expires_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')) end
+            else errand.billing_effect(e.workspace_id) end
     into status, effect
-    from errand.billing_event e left join public.workspaces w on w.id = e.workspace_id
+    from errand.billing_event e
     where e.source = billing_apply.source and e.event_id = billing_apply.event_id;
     update errand.webhook_event h set status = billing_apply.status, effect = billing_apply.effect
     where h.source = billing_apply.source and h.event_id = billing_apply.event_id;
@@ -378,7 +393,7 @@ $$;
 -- ---- Who may what ----
 
 revoke all on function errand.billing_event_uuid, errand.billing_read, errand.billing_status_rank, errand.billing_customer_workspace,
-    errand.billing_workspace_set, errand.billing_assign, errand.billing_learn, errand.billing_apply, errand.billing_sweep from public;
+    errand.billing_workspace_set, errand.billing_assign, errand.billing_effect, errand.billing_learn, errand.billing_apply, errand.billing_sweep from public;
 grant execute on function errand.billing_apply, errand.billing_sweep to errand_runner;
 grant select on errand.billing_customer, errand.billing_subscription, errand.billing_event to errand_operator, errand_viewer, errand_runner;
 

@@ -743,6 +743,12 @@ select u.event, errand.webhook_replay(pg_catalog.split_part(u.event, ':', 1),
     pg_catalog.substr(u.event, pg_catalog.strpos(u.event, ':') + 1))
 from pg_catalog.unnest($1::text[]) with ordinality u(event, n) order by u.n
 
+-- name: webhook_reconcile
+-- $1 workspace, or null: all. One that has not ended yet for the same is that one.
+select errand.enqueue('billing.reconcile',
+    pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('workspace_id', $1::uuid)), queue => 'billing.reconcile',
+    key => 'billing.reconcile' || coalesce(':' || $1::uuid, ''))
+
 -- name: webhook_body
 -- $1, $2: source and id.
 select pg_catalog.encode(e.body, 'hex') from errand.webhook_event e where e.source = $1 and e.event_id = $2

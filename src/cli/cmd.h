@@ -78,7 +78,7 @@ int cmd_suppression_remove(struct cli *cli);
 
 extern const struct command_flag cmd_webhook_list_flags[], cmd_webhook_show_flags[],
     cmd_webhook_verify_flags[], cmd_webhook_replay_flags[], cmd_webhook_trigger_flags[],
-    cmd_webhook_rotate_flags[];
+    cmd_webhook_rotate_flags[], cmd_webhook_reconcile_flags[];
 extern const struct table_shape cmd_webhook_shape; /* of the rows of webhook_list */
 int cmd_webhook_list(struct cli *cli);
 int cmd_webhook_show(struct cli *cli);
@@ -87,6 +87,7 @@ int cmd_webhook_replay(struct cli *cli);
 int cmd_webhook_trigger(struct cli *cli);
 int cmd_webhook_endpoints(struct cli *cli);
 int cmd_webhook_rotate(struct cli *cli);
+int cmd_webhook_reconcile(struct cli *cli);
 
 extern const struct command_flag cmd_stats_flags[];
 int cmd_stats(struct cli *cli);

@@ -433,6 +433,16 @@ const struct command command_table[] = {
      .needs = COMMAND_NEEDS_SETTINGS,
      .role = "errand_operator",
      .run = cmd_webhook_replay},
+    {.name = "webhook reconcile",
+     .arguments = "",
+     .summary = "ask the provider for what its events did not tell, and make up for it",
+     .details = "Prints the id of the job that does it (billing.reconcile, which also runs each "
+                "day); `errand jobs wait ID`\nwaits for its end. Needs the set billing, and a "
+                "runner with an API key in [billing] api_key.",
+     .flags = cmd_webhook_reconcile_flags,
+     .needs = COMMAND_NEEDS_SETTINGS,
+     .role = "errand_operator",
+     .run = cmd_webhook_reconcile},
     {.name = "webhook trigger",
      .arguments = "[TYPE]",
      .summary = "send a signed sample event to a running errand, for development",

@@ -1,4 +1,4 @@
-"""The development provider (contrib/providers/resend.py) as a child of the test, on a free port."""
+"""The development providers (contrib/providers) as children of the test, on a free port."""
 
 import json
 import shutil
@@ -11,17 +11,16 @@ from urllib.parse import urlencode
 
 from support.tempdir import make_tempdir
 
-SCRIPT = Path(__file__).resolve().parents[2] / "contrib" / "providers" / "resend.py"
+PROVIDERS = Path(__file__).resolve().parents[2] / "contrib" / "providers"
 
 
-class ResendProvider:
+class Provider:
     """Runs from construction to stop(); usable as a context manager. args are the script's own."""
 
-    API_KEY = "re_test_key"
+    SCRIPT, API_KEY = None, None
 
     def __init__(self, *args, port=0):
         self._dir = make_tempdir("provider")
-        self.ledger_file = self._dir / "ledger.jsonl"
         self.args = list(args)
         self.port = port
         self.process = None
@@ -39,8 +38,8 @@ class ResendProvider:
         port_file = self._dir / "port"
         port_file.unlink(missing_ok=True)
         self.process = subprocess.Popen(
-            ["/usr/bin/python3", "-B", SCRIPT, "--watch-stdin", "--port", str(self.port), "--port-file", port_file,
-             "--ledger", self.ledger_file, "--api-key", self.API_KEY, *self.args],
+            ["/usr/bin/python3", "-B", PROVIDERS / self.SCRIPT, "--watch-stdin", "--port", str(self.port), "--port-file", port_file,
+             "--api-key", self.API_KEY, *self.args],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)
         deadline = time.monotonic() + timeout
         while not port_file.exists():
@@ -78,6 +77,21 @@ class ResendProvider:
             with error:
                 return error.code, json.loads(error.read()), error.headers
 
+    def _get(self, path):
+        return self.request("GET", path)[1]
+
+
+class ResendProvider(Provider):
+    SCRIPT, API_KEY = "resend.py", "re_test_key"
+
+    def __init__(self, *args, port=0):
+        self.ledger_file = make_tempdir("ledger") / "ledger.jsonl"
+        super().__init__("--ledger", self.ledger_file, *args, port=port)
+
+    def __exit__(self, *_):
+        super().__exit__()
+        shutil.rmtree(self.ledger_file.parent, ignore_errors=True)
+
     def ledger(self, **filters):
         """Accepted mails, oldest first; filters: to="a@b.c", tag_message_id="..."."""
         return self._get("/_ledger?" + urlencode(filters))["deliveries"]
@@ -102,5 +116,16 @@ class ResendProvider:
             raise ValueError(answer["message"])
         return answer
 
-    def _get(self, path):
-        return self.request("GET", path)[1]
+
+class LemonSqueezyProvider(Provider):
+    SCRIPT, API_KEY = "lemonsqueezy.py", "ls_test_key"
+
+    def requests(self):
+        """Every request that was answered: no, at_us, path, status."""
+        return self._get("/_requests")["requests"]
+
+    def control(self, **settings):
+        """Sets subscriptions, unlisted, page_size, faults; the script's head describes them."""
+        status, answer, _ = self.request("POST", "/_control", settings)
+        if status != 200:
+            raise ValueError(answer["message"])
