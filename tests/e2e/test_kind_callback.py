@@ -8,7 +8,8 @@ import pytest
 from kind_support import JobsDirectory, runner_with
 from support.cluster import free_port
 from support.endpoint import Endpoint
-from support.hooks import KEY, SECRET, Missing, Sender, signing_packages, standard
+from support.hooks import KEY, SECRET, Sender, signing_packages, standard
+from support.npm import Missing
 from support.wait import until
 
 SHIP = "orders.ship"

@@ -12,7 +12,8 @@ import pytest
 from kind_support import JobsDirectory, runner_with
 from support.cluster import free_port
 from support.endpoint import Endpoint
-from support.hooks import KEY, OTHER_SECRET, SECRET, Missing, signing_packages
+from support.hooks import KEY, OTHER_SECRET, SECRET, signing_packages
+from support.npm import Missing
 from support.wait import until
 
 OTHER_KEY = bytes(24)

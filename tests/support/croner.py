@@ -13,9 +13,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from support.cluster import cache_dir
 from support.errand import binary
-from support.npm import Missing, npm_install, npm_version
+from support.npm import Missing, npm_directory
 
 VERSION = "11.0.1"
 NODE_LEAST = 18
@@ -143,13 +142,7 @@ def croner():
     version = subprocess.run(["node", "--version"], capture_output=True, text=True).stdout.strip()
     if int(re.match(r"v?(\d*)", version)[1] or 0) < NODE_LEAST:
         raise Missing(f"croner needs Node {NODE_LEAST}, this is {version}")
-    directory = cache_dir() / "croner"
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Missing(f"{directory}: {error}") from error
-    if npm_version(directory, "croner") != VERSION:
-        npm_install(directory, f"croner@{VERSION}", "--fetch-retries=0", "--fetch-timeout=20000")  # offline: soon
+    directory = npm_directory("croner", {"croner": VERSION})
     shutil.copy(SCRIPT, directory)
     return ["node", str(directory / SCRIPT.name)]
 

@@ -12,8 +12,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from support.cluster import cache_dir
-from support.npm import Missing, npm_install, npm_version
+from support.npm import npm_directory
 
 PACKAGES = {"svix": "2.5.0", "standardwebhooks": "1.1.1"}
 
@@ -71,16 +70,7 @@ class Sender:
 def signing_packages():
     """A function that hands questions to the packages svix and standardwebhooks, as webhook_sign.mjs takes them. Raises Missing."""
     script = Path(__file__).resolve().parent / "webhook_sign.mjs"
-    directory = cache_dir() / "webhook"
-    if not shutil.which("node"):
-        raise Missing("node is not installed")
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        if any(npm_version(directory, name) != version for name, version in PACKAGES.items()):
-            npm_install(directory, *(f"{name}@{version}" for name, version in PACKAGES.items()), "--fetch-retries=0",
-                        "--fetch-timeout=20000")
-    except OSError as error:
-        raise Missing(str(error)) from None
+    directory = npm_directory("webhook", PACKAGES)
     shutil.copy(script, directory)
 
     def call(*asked):
