@@ -396,6 +396,7 @@ int runner_run(const struct settings *settings, const struct errand_module *cons
     if (jobs)
         runner.kinds_watch = kind_watch_new(jobs, &runner.registry);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file at its limit is a write that fails */
     runner_init(&runner, settings);
     runner.front = front;
     if (front && !front->start(&runner, &runner.loop, settings, front->owner, err)) {

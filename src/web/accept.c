@@ -69,6 +69,18 @@ bool accept_add(struct accept *accept, struct event *event)
     return true;
 }
 
+/* What comes from the spool is answered: its sender does not wait. */
+static bool event_is_late(const struct event *event)
+{
+    return event->received_us != 0;
+}
+
+static bool event_goes_with(const struct event *event, const struct event *first)
+{
+    return event->source == first->source && !event->alone &&
+           event_is_late(event) == event_is_late(first);
+}
+
 /* The first that waits, and those of its source behind it. */
 static struct event *accept_take(struct accept *accept, size_t *count)
 {
@@ -77,7 +89,7 @@ static struct event *accept_take(struct accept *accept, size_t *count)
     *count = 0;
     while (*at) {
         struct event *event = *at;
-        if (taken && (event->source != taken->source || event->alone)) {
+        if (taken && !event_goes_with(event, taken)) {
             at = &event->next;
             continue;
         }
@@ -228,7 +240,8 @@ static void accept_flush(void *owner)
     unit->owner = batch;
     batch_add_statement(batch, unit);
     accept->under_way++;
-    db_pool_submit(&accept->pool, unit, accept->timeout_ms);
+    db_pool_submit(&accept->pool, unit,
+                   event_is_late(batch->events) ? TIMEOUT_MS : accept->timeout_ms);
     accept_schedule(accept);
 }
 

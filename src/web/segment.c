@@ -23,16 +23,27 @@ static const char SUFFIX[] = ".events";
 
 /* ---- The directory ---- */
 
+/* So that a directory that was made is there after a crash, too. */
+static bool parent_sync(int directory)
+{
+    int parent = openat(directory, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool synced = parent >= 0 && fsync(parent) == 0;
+    if (parent >= 0)
+        close(parent);
+    return synced;
+}
+
 bool segment_open_directory(const char *path, int *directory, struct err *err)
 {
-    if (mkdir(path, 0700) && errno != EEXIST)
+    bool made = mkdir(path, 0700) == 0;
+    if (!made && errno != EEXIST)
         return err_set(err, ERR_CONFIG, "cannot make the directory %.300s: %s", path,
                        strerror(errno));
     *directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (*directory < 0)
         return err_set(err, ERR_CONFIG, "cannot open the directory %.300s: %s", path,
                        strerror(errno));
-    if (faccessat(*directory, ".", W_OK | X_OK, AT_EACCESS)) {
+    if (faccessat(*directory, ".", W_OK | X_OK, AT_EACCESS) || (made && !parent_sync(*directory))) {
         close(*directory);
         return err_set(err, ERR_CONFIG, "cannot write to the directory %.300s: %s", path,
                        strerror(errno));
@@ -94,6 +105,7 @@ bool segment_create(struct segment *segment, int directory, struct err *err)
 {
     static unsigned number;
     *segment = (struct segment){.directory = directory, .file = -1};
+    bool locked;
     do {
         segment_close(segment);
         snprintf(segment->name, sizeof segment->name, "%016" PRIx64 "-%d-%u%s",
@@ -104,8 +116,10 @@ bool segment_create(struct segment *segment, int directory, struct err *err)
             return err_set(err, ERR_TEMPORARY, "cannot make %s: %s", segment->name,
                            strerror(errno));
         /* A reader may have found it before the lock, and removed it as an empty one. */
-    } while (flock(segment->file, LOCK_EX) || !file_is_there(segment->file));
-    if (fsync(directory) == 0)
+        while (!(locked = flock(segment->file, LOCK_EX) == 0) && errno == EINTR)
+            ;
+    } while (locked && !file_is_there(segment->file));
+    if (locked && fsync(directory) == 0)
         return true;
     err_set(err, ERR_TEMPORARY, "cannot make %s: %s", segment->name, strerror(errno));
     segment_close(segment);
@@ -183,14 +197,20 @@ static void search_meet(int directory, const char *name, void *context)
         snprintf(search->best, sizeof search->best, "%s", name);
 }
 
-/* Locked, and still there: it may have been removed by whoever held it before. */
-static bool segment_lock(struct segment *segment)
+/* Locked, and still there: it may have been removed by whoever held it before. False with ERR_NONE:
+ * it is somebody else's. */
+static bool segment_lock(struct segment *segment, struct err *err)
 {
     segment->file = openat(segment->directory, segment->name, O_RDWR | O_CLOEXEC);
     if (segment->file < 0)
-        return false;
-    if (flock(segment->file, LOCK_EX | LOCK_NB) == 0 && file_is_there(segment->file))
-        return true;
+        return errno != ENOENT &&
+               err_set(err, ERR_TEMPORARY, "cannot open %s: %s", segment->name, strerror(errno));
+    if (flock(segment->file, LOCK_EX | LOCK_NB) == 0) {
+        if (file_is_there(segment->file))
+            return true;
+    } else if (errno != EWOULDBLOCK) {
+        err_set(err, ERR_TEMPORARY, "cannot lock %s: %s", segment->name, strerror(errno));
+    }
     segment_close(segment);
     return false;
 }
@@ -198,6 +218,9 @@ static bool segment_lock(struct segment *segment)
 static bool segment_read(const struct segment *segment, struct buf *content, struct err *err)
 {
     char piece[65536];
+    struct stat status;
+    if (fstat(segment->file, &status) == 0 && status.st_size > CONTENT_MAX)
+        return err_set(err, ERR_TEMPORARY, "cannot read %s: it is too large", segment->name);
     for (;;) {
         ssize_t length = read(segment->file, piece, sizeof piece);
         if (length == 0)
@@ -210,23 +233,11 @@ static bool segment_read(const struct segment *segment, struct buf *content, str
     }
 }
 
-bool segment_take_oldest(struct segment *segment, int directory, struct buf *content,
-                         struct err *err)
+static bool segment_take(struct segment *segment, struct buf *content, struct err *err)
 {
-    char after[SEGMENT_NAME_BYTES] = "";
-    err_clear(err);
+    if (!segment_lock(segment, err))
+        return false;
     buf_init(content, CONTENT_MAX);
-    for (;;) {
-        struct search search = {.after = after};
-        directory_each(directory, search_meet, &search);
-        if (!search.best[0])
-            return false;
-        *segment = (struct segment){.directory = directory, .file = -1};
-        memcpy(segment->name, search.best, sizeof segment->name);
-        if (segment_lock(segment))
-            break;
-        memcpy(after, search.best, sizeof after);
-    }
     if (segment_read(segment, content, err)) {
         segment->bytes = (int64_t)content->length;
         return true;
@@ -234,6 +245,24 @@ bool segment_take_oldest(struct segment *segment, int directory, struct buf *con
     segment_close(segment);
     buf_clear(content);
     return false;
+}
+
+bool segment_take_oldest(struct segment *segment, int directory, struct buf *content,
+                         struct err *err)
+{
+    char after[SEGMENT_NAME_BYTES] = "";
+    err_clear(err);
+    for (;;) {
+        struct search search = {.after = after};
+        directory_each(directory, search_meet, &search);
+        if (!search.best[0])
+            return false;
+        *segment = (struct segment){.directory = directory, .file = -1};
+        memcpy(segment->name, search.best, sizeof segment->name);
+        if (segment_take(segment, content, err))
+            return true;
+        memcpy(after, search.best, sizeof after);
+    }
 }
 
 /* The payload's length where a whole and undamaged record stands; SIZE_MAX: none does. */
@@ -271,7 +300,7 @@ const char *segment_next(const struct buf *content, size_t *at, size_t *length,
 
 bool segment_remove(struct segment *segment, struct err *err)
 {
-    bool removed = unlinkat(segment->directory, segment->name, 0) == 0;
+    bool removed = unlinkat(segment->directory, segment->name, 0) == 0 || errno == ENOENT;
     if (!removed)
         err_set(err, ERR_TEMPORARY, "cannot remove %s: %s", segment->name, strerror(errno));
     segment_close(segment);

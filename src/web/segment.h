@@ -39,8 +39,9 @@ void segment_frame(struct buf *records, const struct buf *payload);
 bool segment_append(struct segment *segment, const struct buf *records, struct err *err);
 void segment_close(struct segment *segment); /* unlocks it, too */
 
-/* Opens and locks the oldest one that nobody holds, and reads it. False with ERR_NONE: there is
- * none. */
+/* Opens and locks the oldest one that nobody holds, and reads it; one that cannot be read keeps no
+ * other. err of true is of no meaning. False with ERR_NONE: there is none; else: the last that
+ * cannot be read. content is made here; on false there is nothing to be cleared. */
 bool segment_take_oldest(struct segment *segment, int directory, struct buf *content,
                          struct err *err);
 /* The next record from *at on, and moves *at behind it; NULL: there is none any more. What is no

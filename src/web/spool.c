@@ -19,8 +19,8 @@ enum {
     PAUSE_FIRST_US =
         500000, /* between attempts to send what is there, while the database is away */
     PAUSE_LAST_US = 5000000,
-    PAUSE_REFUSED_US = 60000000, /* while all that is there is refused */
-    LEFT_EVERY_US = 60000000,    /* between looks for what other runners left */
+    PAUSE_STUCK_US = 60000000, /* while all that is there is refused, or no file can be removed */
+    LEFT_EVERY_US = 60000000,  /* between looks for what other runners left */
     TELL_EVERY_US = 10000000
 };
 
@@ -60,10 +60,25 @@ static bool files_write(struct files *files, const struct buf *records, struct e
         segment_close(&files->writing);
     if (files->writing.file < 0 && !segment_create(&files->writing, files->directory, err))
         return false;
-    bool written = segment_append(&files->writing, records, err);
-    if (!written)
-        segment_close(&files->writing);
-    return written;
+    struct err ignored;
+    if (segment_append(&files->writing, records, err))
+        return true;
+    /* A full disk is not to be full of empty files. */
+    if (files->writing.bytes == 0)
+        segment_remove(&files->writing, &ignored);
+    segment_close(&files->writing);
+    return false;
+}
+
+/* The one that is being written only when there is no other: so a long outage makes few files. */
+static bool files_take(struct files *files, struct buf *content, struct err *err)
+{
+    if (segment_take_oldest(&files->taken, files->directory, content, err))
+        return true;
+    if (files->writing.file < 0)
+        return false;
+    segment_close(&files->writing);
+    return segment_take_oldest(&files->taken, files->directory, content, err);
 }
 
 static void task_run(void *owner)
@@ -75,8 +90,7 @@ static void task_run(void *owner)
         task->done = files_write(files, &task->bytes, &task->err);
         break;
     case TASK_TAKE:
-        segment_close(&files->writing);
-        task->done = segment_take_oldest(&files->taken, files->directory, &task->bytes, &task->err);
+        task->done = files_take(files, &task->bytes, &task->err);
         break;
     case TASK_REMOVE:
         /* What is to stay of it goes behind the others first. */
@@ -289,7 +303,7 @@ static void sending_end(struct spool *spool)
     spool->away = false;
     spool->look = true;
     if (refused && refused == sending->count)
-        spool_pause(spool, PAUSE_REFUSED_US);
+        spool_pause(spool, PAUSE_STUCK_US);
     if (sending->count > refused)
         log_event(LOG_INFO, "webhooks of the spool are stored", "events",
                   log_int((long long)(sending->count - refused)), NULL);
@@ -374,6 +388,16 @@ static void spool_on_taken(struct spool *spool, struct task *task)
     sending->left--;
 }
 
+/* Not at once, or it would all be sent again, over and over. */
+static void spool_on_removed(struct spool *spool, const struct task *task)
+{
+    if (task->done)
+        return;
+    segment_close(&spool->files->taken); /* no thread may have been there to do it */
+    spool_tell(spool, "a file of the spool cannot be removed", &task->err);
+    spool_pause(spool, PAUSE_STUCK_US);
+}
+
 /* ---- What is next ---- */
 
 static void spool_step(struct spool *spool)
@@ -415,8 +439,8 @@ static void task_on_done(void *owner)
         spool_on_written(spool, task);
     else if (task->code == TASK_TAKE)
         spool_on_taken(spool, task);
-    else if (!task->done)
-        spool_tell(spool, "a file of the spool cannot be removed", &task->err);
+    else
+        spool_on_removed(spool, task);
     task_free(task);
     spool_step(spool);
 }
@@ -429,7 +453,8 @@ void spool_counts(const struct spool *spool, struct spool_counts *counts)
 
 bool spool_is_quiet(const struct spool *spool)
 {
-    return !spool || (!spool->task && !spool->first && spool->files->taken.file < 0);
+    return !spool ||
+           (!spool->task && !spool->first && (spool->files->taken.file < 0 || spool->sending.left));
 }
 
 void spool_stop(struct spool *spool)

@@ -36,6 +36,8 @@ struct spool_counts {
 void spool_counts(const struct spool *spool, struct spool_counts *counts);
 /* Nothing new goes to the database; events are still written. */
 void spool_stop(struct spool *spool);
-bool spool_is_quiet(const struct spool *spool); /* after spool_stop: nothing is under way */
+/* After spool_stop: no file is being worked on. What is on its way to the database need not arrive.
+ */
+bool spool_is_quiet(const struct spool *spool);
 
 #endif

@@ -4,6 +4,7 @@ import concurrent.futures
 import contextlib
 import datetime
 import json
+import resource
 import shutil
 
 import pytest
@@ -19,6 +20,11 @@ REFUSE = """
 create function public.refuse() returns trigger language plpgsql as $$
 begin if new.event_id = 'msg_bad' then raise exception 'not this one' using errcode = '23514'; end if; return new; end $$;
 create trigger refuse before insert on errand.webhook_event for each row execute function public.refuse();
+"""
+
+SLOW = """
+create function public.slow() returns trigger language plpgsql as $$ begin perform pg_sleep(0.015); return new; end $$;
+create trigger slow before insert on errand.webhook_event for each row execute function public.slow();
 """
 
 
@@ -158,6 +164,58 @@ def test_what_is_damaged_is_passed_over(cluster, db, state):
         wait_stored(db, taken - {"msg_7"})
         until(lambda: not spooled(state), "the spool is not empty")
         assert "bytes that are no event" in sender.runner.log()
+
+
+def test_a_file_that_cannot_be_read_keeps_no_other(cluster, db, state):
+    """One is no file, one is far too large: both are told, and what is behind them is stored."""
+    with away(cluster), serving(db, state, ready=False) as sender:
+        taken = post_many(sender, range(10))
+        strange, huge = (state / "webhooks" / f"0-{n}.events" for n in range(2))
+        strange.mkdir()
+        with huge.open("wb") as file:
+            file.truncate(1 << 30)
+        sender.runner.process.kill()
+        sender.runner.wait()
+    with serving(db, state, ERRAND_WEBHOOK_SPOOL_MB="4096") as sender:
+        wait_stored(db, taken)
+        sender.runner.wait_log("the spool cannot be read.*cannot read 0-1.events: it is too large")
+        assert spooled(state) == [strange, huge]
+
+
+def test_a_database_that_takes_long_empties_the_spool(cluster, db, state):
+    """One batch takes longer than a sender is let wait."""
+    db.sql(SLOW)
+    with serving(db, state) as sender:
+        with away(cluster):
+            taken = post_many(sender, range(COUNT))
+        wait_stored(db, taken)
+        until(lambda: not spooled(state), "the spool is not empty")
+
+
+def test_a_file_that_stays_is_not_sent_over_and_over(cluster, db, state):
+    """What is refused cannot be written anew, the disk being full: its file stays for a minute, and no empty ones beside it."""
+    db.sql(REFUSE)
+    large = json.dumps({"type": "email.sent", "text": "x" * 900_000}).encode()
+    with serving(db, state) as sender:
+        with away(cluster):
+            assert sender.resend(body_of(1), "msg_1").status == 200
+            assert sender.resend(large, "msg_bad").status == 200
+            resource.prlimit(sender.runner.process.pid, resource.RLIMIT_FSIZE, (500_000, 500_000))
+        wait_stored(db, {"msg_1"})
+        sender.runner.wait_log("a file of the spool cannot be removed")
+        for n in range(2, 12):
+            assert sender.resend(body_of(n), f"msg_{n}").status == 200
+        assert len(spooled(state)) == 1
+        assert sender.runner.log().count("stored without type and headers") < 3
+
+
+def test_a_long_outage_makes_few_files(cluster, db, state):
+    with away(cluster), serving(db, state, ready=False) as sender:
+        for n in range(3):
+            assert sender.resend(body_of(n), f"msg_{n}").status == 200
+            lines = sender.runner.log().count("webhooks not stored in the database")
+            until(lambda: sender.runner.log().count("webhooks not stored in the database") > lines, sender.runner.log)
+        assert len(spooled(state)) <= 2
 
 
 def test_has_a_bound(cluster, db, state):
