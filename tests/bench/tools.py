@@ -27,6 +27,12 @@ def pg_config(what):
     return subprocess.run(["pg_config", what], check=True, capture_output=True, text=True).stdout.strip()
 
 
+def plugin(name, directory):
+    """The plug-in of c/NAME.c, compiled into the directory."""
+    subprocess.run([os.environ.get("CC", "cc"), "-std=c17", "-O2", "-Wall", "-Wextra", "-shared", "-fPIC", "-I",
+                    HERE.parents[1] / "include", "-o", directory / f"{name}.so", HERE / "c" / f"{name}.c"], check=True)
+
+
 def helper(name):
     """The C program of c/NAME.c, compiled when its source is newer."""
     source, program = HERE / "c" / f"{name}.c", bench_dir() / "bin" / name

@@ -1,8 +1,9 @@
-"""Workloads of kinds that are programs: started for every job, and workers, which stay up. errand alone."""
+"""Workloads of jobs that run in processes: programs and plug-ins, a process for every job, and workers, which stay up.
+errand alone."""
 
 import shutil
 
-from bench.tools import bench_dir
+from bench.tools import bench_dir, plugin
 from bench.workload_drain import ERRAND_ONLY, drain
 from support.worker import worker
 
@@ -10,12 +11,13 @@ SCRIPT = "#!/bin/sh\nexit 0\n"
 
 
 def make_jobs():
-    """A script for the shell and a program that does nothing; workers of which one process is given up to 100 jobs at once."""
+    """A script for the shell, a program and a plug-in in C, none of which does anything; workers of which one process is given up to 100 jobs at once."""
     directory = bench_dir() / "jobs"
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(mode=0o755)
     (directory / "exec.script").write_text(SCRIPT)
     shutil.copy("/bin/true", directory / "exec.true")
+    plugin("isolated", directory)
     for claim in ("lazy", "first"):
         (directory / f"python.{claim}.worker").write_text(
             worker('    return {"outcome": "done"}', f"jobs_at_once = 100\nclaim = {claim}"))
@@ -38,7 +40,7 @@ def run_kinds(bench, workload, kinds, count):
 
 
 def run_program(bench):
-    run_kinds(bench, "program", ("exec.script", "exec.true"), bench.size(10000, 2000))
+    run_kinds(bench, "program", ("exec.script", "exec.true", "isolated.none"), bench.size(10000, 2000))
 
 
 def run_worker(bench):

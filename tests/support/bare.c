@@ -1,5 +1,5 @@
 /* An errand with no plug-in linked in: the probe is then loaded from a file, and runs in a process
- * of its own (tests/e2e/test_isolation_api.py). */
+ * of its own (tests/e2e/isolation_support.py). */
 #include "module/linked.h"
 
 #include <stddef.h>
