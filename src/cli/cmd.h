@@ -1,4 +1,4 @@
-/* What each command does, and the flags that it takes: for the table in command_table.c. They stand
+/* What each command does, and the flags that it takes: for the table in command_table.h. They stand
  * in cmd_NAME.c, a file a family. Each function returns the exit status. */
 #ifndef CLI_CMD_H
 #define CLI_CMD_H

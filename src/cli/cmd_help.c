@@ -35,12 +35,13 @@ static void help_exit_statuses(void)
 
 static void help_all(const char *group)
 {
+    const struct command *command;
     size_t length = strlen(group);
     puts("errand runs the jobs of a PostgreSQL product.\n\nUsage: errand COMMAND [ARGUMENTS] "
          "[FLAGS]\n");
-    for (size_t i = 0; i < command_count; i++)
-        if (strncmp(command_table[i].name, group, length) == 0)
-            printf("  %-18s  %s\n", command_table[i].name, command_table[i].summary);
+    for (size_t i = 0; (command = command_at(i)); i++)
+        if (strncmp(command->name, group, length) == 0)
+            printf("  %-18s  %s\n", command->name, command->summary);
     help_common_flags();
     help_exit_statuses();
 }

@@ -7,22 +7,23 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { COMMAND_NAMES_MAX = 64, COMMAND_NAME_BYTES = 64 };
+enum { COMMAND_NAMES_MAX = 128, COMMAND_NAME_BYTES = 64 };
 
 const struct command *command_find(const char *name)
 {
-    for (size_t i = 0; i < command_count; i++)
-        if (strcmp(command_table[i].name, name) == 0)
-            return &command_table[i];
+    const struct command *command;
+    for (size_t i = 0; (command = command_at(i)); i++)
+        if (strcmp(command->name, name) == 0)
+            return command;
     return NULL;
 }
 
 bool command_is_group(const char *word)
 {
+    const struct command *command;
     size_t length = strlen(word);
-    for (size_t i = 0; i < command_count; i++)
-        if (strncmp(command_table[i].name, word, length) == 0 &&
-            command_table[i].name[length] == ' ')
+    for (size_t i = 0; (command = command_at(i)); i++)
+        if (strncmp(command->name, word, length) == 0 && command->name[length] == ' ')
             return true;
     return false;
 }
@@ -31,11 +32,12 @@ const char *command_nearest(const char *name)
 {
     static char groups[COMMAND_NAMES_MAX][COMMAND_NAME_BYTES];
     const char *names[COMMAND_NAMES_MAX * 2];
+    const struct command *command;
     size_t count = 0;
-    for (size_t i = 0; i < command_count && i < COMMAND_NAMES_MAX; i++) {
-        names[count++] = command_table[i].name;
-        snprintf(groups[i], sizeof groups[i], "%.*s", (int)strcspn(command_table[i].name, " "),
-                 command_table[i].name);
+    for (size_t i = 0; (command = command_at(i)) && i < COMMAND_NAMES_MAX; i++) {
+        names[count++] = command->name;
+        snprintf(groups[i], sizeof groups[i], "%.*s", (int)strcspn(command->name, " "),
+                 command->name);
         names[count++] = groups[i];
     }
     return str_nearest(name, names, count);

@@ -1,4 +1,4 @@
-/* The commands: one table (command_table.c), from which parsing, help and completion all follow.
+/* The commands: one table (command_table.h), from which parsing, help and completion all follow.
  * The flags of a family of commands stand beside its file (cmd.h). */
 #ifndef CLI_COMMAND_H
 #define CLI_COMMAND_H
@@ -31,8 +31,7 @@ struct command {
     int (*run)(struct cli *cli);
 };
 
-extern const struct command command_table[];
-extern const size_t command_count;
+const struct command *command_at(size_t i);              /* NULL: there are not so many */
 extern const struct command_flag command_common_flags[]; /* that every command takes */
 
 /* By its whole name ("jobs list"). NULL: there is none. */

@@ -10,7 +10,7 @@ import pytest
 from support.cluster import Cluster, free_port
 from support.errand import ROOT, Errand
 from support.exposition import Exposition, promtool
-from support.hooks import SECRET, Sender, standard
+from support.hooks import SECRET, Sender
 from support.wait import QueueDatabase, connect, until
 
 RULES = ROOT / "contrib" / "prometheus" / "errand.rules.yml"
