@@ -194,6 +194,8 @@ begin
             and j.run_at > pg_catalog.clock_timestamp();
         return null;
     end if;
+    -- Before its logs, as whoever deletes it locks them; and two events about it go one after the other, so that each takes a log of its own.
+    perform from public.scheduled_messages s where s.id = read.message_id for no key update;
     update public.email_delivery_log l set provider_message_id = read.provider_message_id
     where l.provider_message_id is null and l.id = (
         select x.id from public.email_delivery_log x

@@ -476,6 +476,40 @@ def test_two_that_were_given_up(post):
     assert [row[0::2] for row in post.log(message)] == [("opened", "first"), ("delivered", "second")]
 
 
+def test_two_that_were_given_up_are_told_of_at_once(post):
+    now = datetime.datetime.now(UTC)
+    message = post.give_up(at=now - HOUR)
+    post.sql("update public.scheduled_messages set status = 'pending', failure_reason = null")
+    post.give_up(message=message)
+    with Post(post.dsn) as first, Post(post.dsn) as second:
+        ask(first.connection, "begin")
+        assert first.tell(event("delivered", now, mail="one", tag=message))[0] == "applied"
+        thread = threading.Thread(target=second.tell, args=(event("opened", now, mail="two", tag=message),))
+        thread.start()
+        until(lambda: post.one("select exists (select from pg_stat_activity where wait_event_type = 'Lock' and pid = %s)",
+                               second.connection.info.backend_pid), "the second waits")
+        ask(first.connection, "commit")
+        thread.join(20)
+    assert sorted(row[2] for row in post.log(message)) == ["one", "two"]
+
+
+def test_an_event_does_not_cross_who_deletes_its_message(post):
+    """Both come to the message first, and then to its log."""
+    now = datetime.datetime.now(UTC)
+    message, told = post.give_up(), []
+    with Post(post.dsn) as first, Post(post.dsn) as second:
+        ask(first.connection, "begin")
+        ask(first.connection, "select from public.scheduled_messages where id = %s for update", message)
+        thread = threading.Thread(target=lambda: told.append(second.tell(event("delivered", now, tag=message))))
+        thread.start()
+        until(lambda: post.one("select exists (select from pg_stat_activity where wait_event_type = 'Lock' and pid = %s)",
+                               second.connection.info.backend_pid), "the second waits")
+        ask(first.connection, "delete from public.scheduled_messages where id = %s", message)
+        ask(first.connection, "commit")
+        thread.join(20)
+    assert [status for status, _ in told] == ["unassigned"], "there is no such message any more"
+
+
 @pytest.mark.parametrize("tags", [{"message_id": "no uuid"}, {"message_id": str(uuid.uuid4())}, {}, [], "x", None, 7])
 def test_tags_that_name_no_message(post, tags):
     post.give_up()
