@@ -75,7 +75,7 @@ create index billing_event_unassigned on errand.billing_event (event_id) where s
 -- ---- Reading an event ----
 
 create function errand.billing_event_uuid(source text, event_id text) returns uuid
-language plpgsql immutable set search_path = '' as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
     return pg_catalog.md5(billing_event_uuid.source || ':' || billing_event_uuid.event_id)::uuid;
 end
@@ -89,7 +89,7 @@ create type errand.billing_reading as (
 
 -- Raises what is wrong with a body (class 22).
 create function errand.billing_read(body bytea) returns errand.billing_reading
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
     r errand.billing_reading;
     attributes jsonb;
@@ -155,7 +155,7 @@ $$;
 
 -- Of two events with the same updated_at the one that takes more away is the later one, so that which came first does not matter.
 create function errand.billing_status_rank(status text) returns integer
-language plpgsql immutable set search_path = '' as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
     return pg_catalog.array_position(array['on_trial', 'active', 'past_due', 'paused', 'unpaid', 'cancelled', 'expired'],
         billing_status_rank.status);
@@ -164,7 +164,7 @@ $$;
 
 -- The workspace of a customer for what names none; null: there is none yet.
 create function errand.billing_customer_workspace(customer_id text) returns uuid
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
     return coalesce(
         (select w.id from errand.billing_customer c join public.workspaces w on w.id = c.named_workspace_id
@@ -178,7 +178,7 @@ $$;
 -- "past_due_ms": how long after expires_at access ends}. Among several subscriptions one that grants counts, of those the one that lasts
 -- longest. A workspace that never had one is not touched, except for its customer. Returns whether it was another one before.
 create function errand.billing_workspace_set(workspace_id uuid, policy jsonb, at timestamptz) returns boolean
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     best record;
     customer text;
@@ -224,7 +224,7 @@ $$;
 -- Gives what belongs to a customer or a subscription (either may be null) to its workspace: subscriptions, events and the log; and the
 -- workspaces that this touches are written. Returns whether any of them was another one before.
 create function errand.billing_assign(customer_id text, subscription_id text, policy jsonb, at timestamptz) returns boolean
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     touched uuid[];
     changed boolean := false;
@@ -270,7 +270,7 @@ $$;
 
 -- A workspace's state in words.
 create function errand.billing_effect(workspace_id uuid) returns text
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
     return (select pg_catalog.format('workspace %s: %s%s', w.id, w.subscription_status, ' until ' || pg_catalog.to_char(
             w.subscription_expires_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
@@ -282,7 +282,7 @@ $$;
 
 -- Puts down what an event that was read says.
 create function errand.billing_learn(event_id text, read errand.billing_reading) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     named constant uuid := (select w.id from public.workspaces w where w.id = read.workspace_id);
 begin
@@ -315,7 +315,7 @@ $$;
 -- errand.billing_workspace_set, and "test_mode": whether events of the provider's test mode count. status failed: effect is why.
 create function errand.billing_apply(source text, event_id text, policy jsonb, at timestamptz default null,
     out status text, out effect text)
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
     body bytea;
@@ -370,7 +370,7 @@ $$;
 
 -- Ends the access of workspaces whose time and grace are over; returns how many.
 create function errand.billing_sweep(policy jsonb, at timestamptz default null) returns integer
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     now constant timestamptz := coalesce(billing_sweep.at, pg_catalog.clock_timestamp());
     over constant timestamptz := now - (policy ->> 'grace_ms')::double precision * interval '1 millisecond';

@@ -33,7 +33,7 @@ create index billing_reconciliation_started on errand.billing_reconciliation (st
 -- Begins a run, or finds how far it is. Runs of more than 35 days ago are forgotten.
 create function errand.billing_reconcile_begin(job_id bigint, workspace_id uuid, at timestamptz default null)
 returns errand.billing_reconciliation
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
     now constant timestamptz := coalesce(billing_reconcile_begin.at, pg_catalog.clock_timestamp());
@@ -57,7 +57,7 @@ $$;
 -- What is to be asked for by itself, at most so many: of a run over all, the subscriptions that the list did not have (but for those that
 -- have expired); of a run over one workspace, its customers and all its subscriptions. None any more: the run has ended.
 create function errand.billing_reconcile_next(job_id bigint, max integer) returns table (what text, id text)
-language plpgsql stable security definer set search_path = '' as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
     run errand.billing_reconciliation;
@@ -90,7 +90,7 @@ $$;
 
 -- Takes over one subscription as the API gives it (type, id, attributes). outcome: 'same', 'repaired', 'ignored' (test mode) or 'failed'.
 create function errand.billing_reconcile_one(source text, said jsonb, policy jsonb, at timestamptz, out outcome text, out effect text)
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
     event_id constant text := pg_catalog.format('reconciled:%s:%s', said ->> 'id',
@@ -147,7 +147,7 @@ $$;
 -- resources: an array, of which only subscriptions count. Returns what became of each one.
 create function errand.billing_reconcile(job_id bigint, source text, progress jsonb, resources jsonb, policy jsonb, at timestamptz default null)
 returns table (id text, outcome text, effect text)
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
     now constant timestamptz := coalesce(billing_reconcile.at, pg_catalog.clock_timestamp());
@@ -177,7 +177,7 @@ $$;
 
 -- Ends a run, and says what came of it.
 create function errand.billing_reconcile_end(job_id bigint) returns jsonb
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     result jsonb;
 begin

@@ -59,7 +59,7 @@ create table errand.suppression_lift (
 
 -- `Name <User@Example.COM>` as user@example.com; raises when that is no address.
 create function errand.email_address(address text) returns text
-language plpgsql immutable set search_path = '' as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
     bare constant text := pg_catalog.lower(pg_catalog.btrim(
         coalesce(pg_catalog.substring(email_address.address, '<([^<>]*)>\s*$'), email_address.address)));
@@ -73,7 +73,7 @@ $$;
 
 -- From now on no mail goes to the address; messages to it fail with the reason.
 create function errand.suppress(address text, reason text, source text default 'manual') returns void
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
     insert into errand.suppression as s (recipient, reason, source)
     values (errand.email_address(suppress.address), suppress.reason, suppress.source)
@@ -84,7 +84,7 @@ $$;
 
 -- Takes an address off the list; false when it was not there.
 create function errand.unsuppress(address text) returns boolean
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
     delete from errand.suppression s where s.recipient = errand.email_address(unsuppress.address);
     if not found then
@@ -102,7 +102,7 @@ $$;
 -- One job a message, under the key message:ID. 'replace' moves the one that waits; one that runs is left alone, because its
 -- handler looks at the message again before it sends and after it waits.
 create function errand.email_enqueue(ids uuid[], run_at timestamptz[], on_conflict text) returns void
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
     if pg_catalog.cardinality(email_enqueue.ids) > 0 then
         perform errand.enqueue_rows('email.send',
@@ -118,7 +118,7 @@ $$;
 -- Ends the waiting jobs of messages that are no longer to be sent. A job stays when a request with its message is on
 -- its way: it will say what became of that.
 create function errand.email_dequeue(ids uuid[]) returns void
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
     perform errand.cancel(j.id)
     from errand.lane l, pg_catalog.unnest(email_dequeue.ids) u(id), errand.job j
@@ -129,7 +129,7 @@ end
 $$;
 
 create function errand.email_on_insert() returns trigger
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     ids uuid[];
     times timestamptz[];
@@ -143,7 +143,7 @@ $$;
 
 -- What a pending message says is read when it is due, so only its time and its status matter here.
 create function errand.email_on_update() returns trigger
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     ids uuid[];
     times timestamptz[];
@@ -163,7 +163,7 @@ end
 $$;
 
 create function errand.email_on_delete() returns trigger
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     ids uuid[];
 begin
@@ -183,7 +183,7 @@ create trigger errand_email_delete after delete on public.scheduled_messages
 -- Called in the transaction in which a job goes back to wait for its message's time: somebody may have moved the message
 -- while the job ran. (Who moves it locks the job's row, and so comes wholly before this or wholly after.)
 create function errand.email_follow(message uuid) returns void
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
     perform errand.email_enqueue(array[s.id], array[s.scheduled_for], 'replace')
     from public.scheduled_messages s, errand.lane l, errand.job j
@@ -201,7 +201,7 @@ create index dead_letter_email on errand.dead_letter (key) where kind = 'email.s
 -- how many were found, at most max. Also closes requests all of whose messages were given up, and forgets those of
 -- more than a week ago.
 create function errand.email_sweep(max integer, until timestamptz) returns integer
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     at_lane constant integer := (select l.lane from errand.lane l where l.queue = 'email');
     ids uuid[];
@@ -234,7 +234,7 @@ $$;
 
 -- Fails a message whose job died, with what the dead letter says.
 create function errand.email_bury(message uuid) returns void
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     word text;
     why text;
@@ -267,7 +267,7 @@ $$;
 -- change that commits after this comes too late for this request.
 create function errand.email_request_store(path text, body text, messages jsonb)
 returns table (request_id uuid, first_sent_at timestamptz, "position" integer, verdict text, reason text, addresses jsonb)
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
     standing uuid[];

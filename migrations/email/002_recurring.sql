@@ -28,7 +28,7 @@ create table errand.message_made (
 -- Makes the messages of a source that are due at `at` (null: now), at most max, of those that were not made yet. All in one transaction, and
 -- several at once make each message once. Ask again until both are 0.
 create function errand.messages_make(source text, at timestamptz, max integer, out made integer, out skipped integer)
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
     maker text;
@@ -72,7 +72,7 @@ create table errand.digest_setting (
 -- Of each workspace the last digest whose time has come in its own zone, unless that was more than two days before `at`: too late to be of use.
 -- It tells of the seven days before its time. Its period is the week in which its day lies, so a change of the day brings no second one.
 create function errand.digest_weekly(at timestamptz, max integer) returns setof errand.message_due
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
     return query
     select t.id::text, t.period, t.id, t.due_at, case when n.documents + n.memories + n.tickets + n.outputs > 0 then t.recipient end,

@@ -35,7 +35,7 @@ create index email_event_mail on errand.email_event (provider_message_id, at);
 -- mail and return it afterwards, and a scanner that opens links makes no mail arrive. A complaint is the last that can be said, and
 -- asks most of the sender. The first two are no events: what errand itself knows before the first one.
 create function errand.email_status_rank(status text) returns integer
-language plpgsql immutable set search_path = '' as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
     return pg_catalog.array_position(array['queued', 'unknown', 'scheduled', 'sent', 'delivery_delayed', 'delivered', 'opened', 'clicked',
         'failed', 'suppressed', 'bounced', 'complained'], email_status_rank.status);
@@ -53,7 +53,7 @@ create type errand.email_reading as (
 
 -- Raises what is wrong with a body (class 22).
 create function errand.email_event_read(body bytea) returns errand.email_reading
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
     payload constant jsonb := pg_catalog.convert_from(email_event_read.body, 'UTF8')::jsonb;
     data constant jsonb := payload -> 'data';
@@ -105,7 +105,7 @@ $$;
 
 -- Called by who holds the mail's row. was_assigned: its log_id stood before, so no event waits for it.
 create function errand.email_log_refresh(provider_message_id text, was_assigned boolean) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     update public.email_delivery_log l set status = e.status, status_updated_at = e.at
     from errand.email_mail m, (
@@ -130,7 +130,7 @@ $$;
 -- stays so when it was refused; if it was or may have been sent, that is told. Events that came before the id are applied.
 create function errand.email_finish(request_id uuid, message_id uuid, outcome text, provider_message_id text, error text, at timestamptz)
 returns void
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
     member errand.email_request_message;
@@ -179,7 +179,7 @@ $$;
 -- is settled here, and its entry in the log returned. A message may have been sent more than once, by hand: the time at which
 -- the provider took the mail says which send it was; clocks may differ by 5 s.
 create function errand.email_settle(read errand.email_reading) returns uuid
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     log uuid;
 begin
@@ -212,7 +212,7 @@ $$;
 -- Puts the recipient on the list. The earliest event stands there, whichever comes first; what was put there by hand stays. Lifted later
 -- than the event: it stays lifted. Returns what was done, in words.
 create function errand.email_event_suppress(read errand.email_reading, source text, event_id text) returns text
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
     address text;
@@ -241,7 +241,7 @@ $$;
 -- Applies an event of errand.webhook_event, and says there what became of it, in one transaction; as often as one likes. status failed:
 -- effect is why. Locks are taken in one order: the message's open send, the mail, its log, the address.
 create function errand.email_event_apply(source text, event_id text, out status text, out effect text)
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
     body bytea;
@@ -309,7 +309,7 @@ $$;
 
 -- Forgets events of mails that nobody here has known for 30 days; at most max mails.
 create function errand.email_event_forget(max integer) returns void
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
     delete from errand.email_mail m where m.provider_message_id in (
         select x.provider_message_id from errand.email_mail x

@@ -1,7 +1,8 @@
 -- The queue: lanes, jobs, runners, history. Needs nothing but PostgreSQL 15; no extension, no table of the
 -- product. Rules kept throughout (docs/architecture.md): lane leads every key of the job tables and never changes in
 -- a row; no trigger, no foreign key on them; sets hold immutable expressions or values from a FROM; functions are
--- PL/pgSQL with a pinned search_path.
+-- PL/pgSQL with a pinned search_path, pg_temp last in it: where it is left out, PostgreSQL looks there first for types, and a
+-- caller's domain would be checked with the rights of the function's owner.
 
 -- Who may do what. A login role is made a member of one of these; none is superuser or bypasses row security.
 do $$
@@ -204,7 +205,7 @@ create table errand.dead_letter (
 -- Makes a queue, or finds that it stands. Its number of lanes (1 to 64) never changes afterwards: 1 for a queue whose
 -- order or rate is one for all, 8 (default) to spread work over runners.
 create function errand.queue_create(name text, lanes integer default 8) returns void
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     first integer;
     standing integer;
@@ -228,7 +229,7 @@ $$;
 -- Stops the start of jobs in a queue, for all runners, until `until` (default: until it is resumed). What runs goes
 -- on. The reason is shown wherever somebody asks why a job is not running.
 create function errand.queue_pause(name text, reason text default null, until timestamptz default 'infinity')
-returns void language plpgsql security definer set search_path = '' as $$
+returns void language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
     update errand.queue q set paused_until = queue_pause.until, pause_reason = queue_pause.reason
     where q.name = queue_pause.name;
@@ -241,7 +242,7 @@ end
 $$;
 
 create function errand.queue_resume(name text) returns void
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
     update errand.queue q set paused_until = null, pause_reason = null where q.name = queue_resume.name;
     if not found then
@@ -269,7 +270,7 @@ create function errand.queue_limit(
     key_burst double precision default null,
     key_ordered boolean default null
 ) returns void
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
     update errand.queue q set
         concurrency = case when queue_limit.concurrency is null then q.concurrency else nullif(queue_limit.concurrency, 0) end,
@@ -291,7 +292,7 @@ $$;
 
 -- Whether a queue has a limit that is one number for all of it, so that all its lanes belong to one runner.
 create function errand.queue_is_whole(queue text) returns boolean
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
     return exists (select from errand.queue q where q.name = queue_is_whole.queue and (q.concurrency is not null or q.rate is not null))
         or exists (select from errand.kind_setting s join errand.kind k on k.name = s.name
@@ -301,7 +302,7 @@ $$;
 
 -- Tells the owners of a queue's lanes to read its settings anew.
 create function errand.queue_changed(name text) returns void
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
     perform pg_catalog.pg_notify('errand.' || l.owner, 'queue')
     from (select distinct x.owner from errand.lane x where x.queue = queue_changed.name and x.owner is not null) l;
@@ -310,7 +311,7 @@ $$;
 
 -- Tells all runners to read the settings of kinds anew.
 create function errand.kind_changed() returns void
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
     perform pg_catalog.pg_notify('errand.' || r.id, 'queue') from errand.runner r;
 end
@@ -318,7 +319,7 @@ $$;
 
 -- Stops the start of jobs of a kind, in all queues, until `until` (default: until it is resumed). What runs goes on.
 create function errand.kind_pause(name text, reason text default null, until timestamptz default 'infinity') returns void
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
     insert into errand.kind_setting (name, paused_until, pause_reason)
     values (kind_pause.name, coalesce(kind_pause.until, 'infinity'), kind_pause.reason)
@@ -328,7 +329,7 @@ end
 $$;
 
 create function errand.kind_resume(name text) returns void
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
     update errand.kind_setting s set paused_until = null, pause_reason = null where s.name = kind_resume.name;
     perform errand.kind_changed();
@@ -338,7 +339,7 @@ $$;
 -- How many jobs of a kind may run at a time, over all runners; 0 lifts it. The kind's own queue is then owned whole, by one runner at a time,
 -- and the kind is not enqueued into others.
 create function errand.kind_limit(name text, concurrency integer) returns void
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
     if kind_limit.concurrency is null then
         raise exception 'concurrency is null' using errcode = '22004', hint = '0 lifts the limit.';
@@ -352,7 +353,7 @@ $$;
 -- Which of a kind's jobs the history keeps when they end: 'all', 'errors' (those that did not end as done), 'none'. Dead letters
 -- stand in any case.
 create function errand.kind_keep(name text, keep text) returns void
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
     if kind_keep.keep is null or kind_keep.keep not in ('all', 'errors', 'none') then
         raise exception 'keep "%" is not known', kind_keep.keep using errcode = '22023', hint = 'It is ''all'', ''errors'' or ''none''.';
@@ -371,7 +372,7 @@ $$;
 create function errand.kind_retry_set(
     kind text, policy text, error_class text default '', delays interval[] default '{}', max_attempts integer default null
 ) returns void
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     given constant integer := coalesce(pg_catalog.cardinality(kind_retry_set.delays), 0);
 begin
@@ -403,7 +404,7 @@ $$;
 
 -- The kind's own policy holds again, for that class of error, or (null) for all of them.
 create function errand.kind_retry_reset(kind text, error_class text default null) returns void
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
     delete from errand.kind_retry r
     where r.kind = kind_retry_reset.kind and (kind_retry_reset.error_class is null or r.error_class = kind_retry_reset.error_class);
@@ -413,7 +414,7 @@ $$;
 
 -- The queue of a kind when the caller names none, checked; raises with a hint when there is no such queue.
 create function errand.queue_lanes(queue text) returns integer
-language plpgsql stable security definer set search_path = '' as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 declare
     lanes integer;
 begin
@@ -428,7 +429,7 @@ $$;
 
 -- A runner's channel: who enqueues into an armed lane notifies its owner there. Takes effect at commit.
 create function errand.runner_listen(runner bigint) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     execute pg_catalog.format('listen %I', 'errand.' || runner_listen.runner);
 end
@@ -437,7 +438,7 @@ $$;
 -- Ends the transaction of a completion when a job of it was changed by somebody else meanwhile: expected rows, rows done; expected -1
 -- asks for no check.
 create function errand.completion_check(expected integer, done bigint) returns bigint
-language plpgsql immutable set search_path = '' as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
     if expected >= 0 and expected <> done then
         raise exception 'a job was changed while it ran' using errcode = 'ER001';
@@ -448,7 +449,7 @@ $$;
 
 -- Whether a runner lives: its lease holds, and its backend is there where it has named one.
 create function errand.runner_alive(runner bigint) returns boolean
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
     return exists (
         select from errand.runner r

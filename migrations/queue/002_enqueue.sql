@@ -6,7 +6,7 @@ create type errand.parents as (on_parent text, lanes integer[], ids bigint[], ou
 
 -- Whether it is a W3C traceparent: version, trace, span and flags in hexadecimal small letters, of which trace and span are not nought.
 create function errand.trace_is_valid(trace text) returns boolean
-language plpgsql immutable set search_path = '' as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
     return trace_is_valid.trace ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$';
 end
@@ -48,7 +48,7 @@ create function errand.enqueue(
     on_parent text default 'cancel',
     tags text[] default null
 ) returns bigint
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     now_at constant timestamptz := pg_catalog.clock_timestamp();
     place constant double precision := pg_catalog.random();
@@ -102,7 +102,7 @@ create function errand.enqueue_many(
     tags text[] default null,
     trace text default null
 ) returns setof bigint
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
     return query select e.id from errand.enqueue_rows(enqueue_many.kind, enqueue_many.args, enqueue_many.run_at,
         enqueue_many.keys, enqueue_many.queue, enqueue_many.priority, enqueue_many.on_conflict,
@@ -119,7 +119,7 @@ create function errand.enqueue_rows(
     expires_at timestamptz default null, after bigint[] default null, on_parent text default 'cancel',
     tags text[] default null
 ) returns table (id bigint)
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
     rows constant integer := pg_catalog.cardinality(enqueue_rows.args);
@@ -240,7 +240,7 @@ create function errand.enqueue_waiting(
     chosen integer[], kind text, args jsonb[], run_at timestamptz[], keys text[], priority integer, max_attempts integer,
     timeout_ms integer, trace text, expires_at timestamptz, tags text[], parents errand.parents, now_at timestamptz
 ) returns setof bigint
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     waits constant integer := pg_catalog.cardinality((enqueue_waiting.parents).ids);
     holds constant boolean := errand.parents_hold(enqueue_waiting.parents);
@@ -270,7 +270,7 @@ create function errand.enqueue_keyed(
     max_attempts integer, timeout_ms integer, trace text, unique_for interval, expires_at timestamptz, tags text[],
     parents errand.parents, now_at timestamptz
 ) returns bigint
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
     waits constant integer := pg_catalog.cardinality((enqueue_keyed.parents).ids);
@@ -352,7 +352,7 @@ $$;
 -- Null: no call with unique_for made a job under the key in that time, and now nobody else can until this transaction ends.
 -- Else the id of the one that was made.
 create function errand.recent_key_take(lane integer, key text, unique_for interval, now_at timestamptz) returns bigint
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
     until constant timestamptz := recent_key_take.now_at + recent_key_take.unique_for;
@@ -378,7 +378,7 @@ end
 $$;
 
 create function errand.recent_key_set(lane integer, key text, id bigint, enqueued_at timestamptz) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     update errand.recent_key r set id = recent_key_set.id, enqueued_at = recent_key_set.enqueued_at
     where r.lane = recent_key_set.lane and r.key = recent_key_set.key;
@@ -386,7 +386,7 @@ end
 $$;
 
 create function errand.enqueue_check(kind text, args jsonb[], run_at timestamptz[], keys text[], on_conflict text, trace text default null)
-returns void language plpgsql set search_path = '' as $$
+returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     rows constant integer := coalesce(pg_catalog.cardinality(enqueue_check.args), 0);
 begin
@@ -415,7 +415,7 @@ $$;
 create function errand.enqueue_check_more(
     run_at timestamptz[], keys text[], on_conflict text, unique_for interval, expires_at timestamptz, on_parent text,
     tags text[], now_at timestamptz
-) returns void language plpgsql set search_path = '' as $$
+) returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     latest_at timestamptz;
 begin
@@ -456,7 +456,7 @@ $$;
 -- Which of those jobs a new one is to wait for. The ones that have not ended are locked until the transaction ends, so that
 -- their end finds what is bound to them. Null: none.
 create function errand.parents_find(after bigint[], on_parent text) returns errand.parents
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     wanted constant bigint[] := array(select distinct a.id from pg_catalog.unnest(parents_find.after) a(id) order by a.id);
     found_parents errand.parents;
@@ -500,7 +500,7 @@ $$;
 -- a completion may hold that one and want these: it lets all go and begins anew (and in the end it waits all the same). The planner is
 -- to see how many they are.
 create function errand.parents_lock(ids bigint[]) returns table (lane integer, id bigint)
-language plpgsql set search_path = '' set plan_cache_mode = 'force_custom_plan' as $$
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = 'force_custom_plan' as $$
 #variable_conflict use_column
 declare
     tries integer := case when pg_catalog.cardinality(parents_lock.ids) = 1 then 100 else 0 end;
@@ -545,7 +545,7 @@ $$;
 -- Those of the jobs that have not ended, by lane. Ids that lie close together, as those of a set do, are read in one go; others are looked
 -- for in every lane.
 create function errand.parents_owed(wanted bigint[]) returns table (lane integer, ids bigint[])
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
     first bigint;
@@ -578,7 +578,7 @@ $$;
 
 -- Returns those that are locked now. One that is marked already needs the weaker lock only: others may bind to it meanwhile.
 create function errand.parents_lock_lane(lane integer, ids bigint[], wait boolean) returns bigint[]
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     free bigint[];
 begin
@@ -606,7 +606,7 @@ $$;
 
 -- A job that is replaced must not come to wait for itself.
 create function errand.parents_check(child_id bigint, parents bigint[]) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     above bigint[] := parents_check.parents;
 begin
@@ -621,7 +621,7 @@ $$;
 
 -- Whether a new job is held at once.
 create function errand.parents_hold(parents errand.parents) returns boolean
-language plpgsql immutable set search_path = '' as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
     return (parents_hold.parents).on_parent = 'hold'
         and exists (select from pg_catalog.unnest((parents_hold.parents).outcomes) o(outcome) where o.outcome is not null);
@@ -630,7 +630,7 @@ $$;
 
 -- Binds new jobs to those they wait for. Where one of these has ended badly already and its jobs are to be cancelled, they are.
 create function errand.parents_bind(parents errand.parents, child_lanes integer[], child_ids bigint[]) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     bad record;
     part record;
@@ -657,7 +657,7 @@ $$;
 -- Wakes the owners that sleep of those lanes, at commit, once a transaction and lane. The payload tells from which
 -- run_at on to look: the transaction's start for jobs that are due, because what is enqueued bears no earlier one.
 create function errand.lanes_wake(lanes integer[], run_at timestamptz[]) returns void
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     since timestamptz := pg_catalog.now();
     least_at timestamptz;

@@ -2,7 +2,7 @@
 
 -- The lane of a job that is owed, or null. Every lane is asked by its key, whatever the planner thinks of their number (offset 0).
 create function errand.job_lane(id bigint) returns integer
-language plpgsql stable security definer set search_path = '' as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 declare
     found_lane integer;
 begin
@@ -15,7 +15,7 @@ $$;
 
 -- The same of a dead letter.
 create function errand.dead_letter_lane(id bigint) returns integer
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
     found_lane integer;
 begin
@@ -28,7 +28,7 @@ $$;
 
 -- Of the jobs that bear a key, the one that goes directly before another in the order in which they were enqueued; null: none.
 create function errand.job_before(lane integer, key text, created_at timestamptz, id bigint) returns bigint
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
     found_id bigint;
 begin
@@ -50,7 +50,7 @@ $$;
 -- Tells the owner of a lane what was done to a job of it: 'cancel' or 'changed'; and the runner that runs it, which may have handed the
 -- lane over meanwhile.
 create function errand.job_tell(lane integer, id bigint, what text) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     perform pg_catalog.pg_notify('errand.' || r.id, job_tell.what || ' ' || job_tell.lane || ' ' || job_tell.id)
     from (
@@ -64,7 +64,7 @@ $$;
 -- Ends a job that has not started: it goes to the history as cancelled, for that reason, and jobs that wait for it are told. One
 -- that runs is asked to end. Returns 'cancelled', 'requested', or 'not found' (also when it has ended already).
 create function errand.cancel(id bigint, reason text default null) returns text
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     at_lane constant integer := errand.job_lane(cancel.id);
     ended record;
@@ -91,7 +91,7 @@ $$;
 -- Starts a job as soon as may be: one that waits for its time, for another attempt, for other jobs or for a signal ('due'), or that is dead
 -- ('redriven', or 'key taken' when another job bears its key). Else it is 'running', has 'ended', or is 'not found'.
 create function errand.retry(id bigint) returns text
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     at_lane constant integer := errand.job_lane(retry.id);
     run_at timestamptz;
@@ -123,7 +123,7 @@ $$;
 -- Makes a job of a dead letter again: the same id, no attempt yet, due now. Jobs that are held because it died wait for it again. Returns
 -- 'redriven', 'key taken' (another job bears its key; nothing is changed) or 'not found'.
 create function errand.redrive(id bigint) returns text
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     at_lane constant integer := errand.dead_letter_lane(redrive.id);
     now_at constant timestamptz := pg_catalog.clock_timestamp();
@@ -151,7 +151,7 @@ $$;
 
 -- Another priority (0 first to 3 last) for a job that has not started: 'changed', 'running' or 'not found'.
 create function errand.reprioritize(id bigint, priority integer) returns text
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     at_lane constant integer := errand.job_lane(reprioritize.id);
     run_at timestamptz;
@@ -177,7 +177,7 @@ $$;
 -- Removes a job that has not started, or a dead letter, and leaves nothing of it; jobs that wait for it are told that it did not end as
 -- done. Returns 'deleted', 'running' or 'not found'.
 create function errand.delete(id bigint) returns text
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     at_lane integer := errand.job_lane(delete.id);
     dependents boolean;
@@ -214,7 +214,7 @@ $$;
 -- Those of a lane's jobs that have not started go to the history. How many they were, and which of them others wait for: the caller
 -- tells those.
 create function errand.jobs_cancel(lane integer, ids bigint[], reason text, out cancelled integer, out parents bigint[])
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     bound bigint[];
     seen bigint[];
@@ -263,7 +263,7 @@ $$;
 
 -- The jobs wait for nothing any more.
 create function errand.dependencies_drop(child_ids bigint[]) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     at_lane integer;
 begin
@@ -277,7 +277,7 @@ $$;
 
 -- Why a job was cancelled that waited for that one.
 create function errand.dependency_reason(id bigint, outcome text) returns text
-language plpgsql immutable set search_path = '' as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
     return pg_catalog.format('job %s, which it waited for, %s', dependency_reason.id,
         case dependency_reason.outcome when 'deleted' then 'was deleted' else 'ended ' || dependency_reason.outcome end);
@@ -287,7 +287,7 @@ $$;
 -- Tells the jobs that waited for those of a lane that have ended. The runner calls it after its completions, and when it acquires a lane.
 -- Returns how many were told; those that are cancelled for it are parents, too, and so on.
 create function errand.dependents_release(lane integer) returns integer
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     ids bigint[];
     outcomes text[];
@@ -305,7 +305,7 @@ $$;
 
 -- Those jobs of a lane have ended so. Works through all that follows, a lane of parents, an outcome and a lane of children at a time.
 create function errand.dependents_tell(lane integer, ids bigint[], outcomes text[]) returns integer
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     told integer := 0;
     lanes integer[] := pg_catalog.array_fill(dependents_tell.lane, array[pg_catalog.cardinality(dependents_tell.ids)]);
@@ -356,7 +356,7 @@ $$;
 -- Of one lane's parents to one lane's children. How many were told, and which of these were cancelled and have dependents themselves.
 create function errand.dependents_tell_lane(
     lane integer, parents bigint[], outcome text, child_lane integer, child_ids bigint[], out told integer, out cancelled bigint[]
-) language plpgsql set search_path = '' as $$
+) language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     bad constant boolean := dependents_tell_lane.outcome <> 'done';
     now_at constant timestamptz := pg_catalog.clock_timestamp();
@@ -418,7 +418,7 @@ $$;
 -- The same for very many.
 create function errand.dependents_tell_many(
     lane integer, parents bigint[], outcome text, child_lane integer, child_ids bigint[], out told integer, out cancelled bigint[]
-) language plpgsql set search_path = '' set plan_cache_mode = 'force_custom_plan' as $$
+) language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = 'force_custom_plan' as $$
 begin
     select t.told, t.cancelled into told, cancelled
     from errand.dependents_tell_lane(dependents_tell_many.lane, dependents_tell_many.parents, dependents_tell_many.outcome,
@@ -428,7 +428,7 @@ $$;
 
 -- The job is owed again: those that are held for it wait for it as before.
 create function errand.dependents_unhold(lane integer, parent_id bigint) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     part record;
     still bigint[];

@@ -65,7 +65,7 @@ create table errand.statistic_rest partition of errand.statistic default;
 
 -- The day until which what ends now in a queue is kept.
 create function errand.keep_until(queue text) returns date
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
     return pg_catalog.timezone('UTC', pg_catalog.now())::date
         + (select q.history_days from errand.queue q where q.name = keep_until.queue);
@@ -74,7 +74,7 @@ $$;
 
 -- One day's partition of history, attempt, statistic, schedule_fire or job_log. Rows of that day that fell into the rest, because nobody made it in time, move over.
 create function errand.history_make_day(parent text, day date) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     name constant text := parent || pg_catalog.to_char(day, '_YYYYMMDD');
 begin
@@ -90,7 +90,7 @@ $$;
 -- Makes the partitions that the next days' rows go to, for every retention that there is, drops those whose day is over, and forgets the
 -- keys whose unique_for is over. The runner calls it; it may be called at any time. Statistics and the fires of schedules are kept for 35 days.
 create function errand.history_maintain(wait boolean default false) returns void
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     today constant date := pg_catalog.timezone('UTC', pg_catalog.now())::date;
     parent text;
@@ -133,7 +133,7 @@ $$;
 
 -- For how many days (1 to 3650) a queue's ended jobs and failed attempts stand in the history. Holds for what ends from now on.
 create function errand.queue_retention(name text, days integer) returns void
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
     update errand.queue q set history_days = queue_retention.days where q.name = queue_retention.name;
     if not found then

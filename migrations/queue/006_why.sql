@@ -3,7 +3,7 @@
 
 -- A time as a person reads it, beside how far away it is.
 create function errand.why_time(at timestamptz) returns text
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
     apart constant interval := pg_catalog.date_trunc('second', why_time.at - pg_catalog.clock_timestamp());
 begin
@@ -18,7 +18,7 @@ $$;
 
 -- 'a', 'a and b', 'a, b and 4 more'.
 create function errand.why_list(items text[], total bigint) returns text
-language plpgsql immutable set search_path = '' as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
     shown constant text[] := items || case when total > pg_catalog.cardinality(items)
         then total - pg_catalog.cardinality(items) || ' more' end;
@@ -30,7 +30,7 @@ $$;
 
 -- ' until ...: reason', of something that is paused.
 create function errand.why_until(until timestamptz, reason text) returns text
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
     return case when why_until.until = 'infinity' then ' until somebody resumes it' else ' until ' || errand.why_time(why_until.until) end
         || coalesce(': ' || nullif(pg_catalog.rtrim(why_until.reason, '.'), ''), '');
@@ -39,7 +39,7 @@ $$;
 
 -- How a job ended that is no longer owed.
 create function errand.why_ended(id bigint) returns text
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
     h record;
 begin
@@ -60,7 +60,7 @@ $$;
 
 -- Of a job that waits for others, or is held because of one.
 create function errand.why_waiting(job_id bigint, held boolean) returns text
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
     names text[];
     total bigint;
@@ -91,7 +91,7 @@ $$;
 
 -- Nobody may start it, or nobody is there to start it; null: somebody may.
 create function errand.why_nobody(lane integer, kind text) returns text
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
     l record;
     k record;
@@ -137,7 +137,7 @@ $$;
 
 -- What is written down as running in a queue, of one kind or one key if that is said: how many, and up to three of them.
 create function errand.why_running(queue text, kind text, key text, out total bigint, out names text)
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
     items text[];
 begin
@@ -156,7 +156,7 @@ $$;
 
 -- Which limit holds it back: of its key, its kind or its queue; null: none that can be seen.
 create function errand.why_limit(lane integer, job_id bigint, kind text, key text) returns text
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
     q record;
     waits text;
@@ -213,7 +213,7 @@ $$;
 
 -- Why a job that is due does not start.
 create function errand.why_due(lane integer, job_id bigint, kind text, key text, priority integer, run_at timestamptz) returns text
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
     found_reason text := coalesce(errand.why_nobody(why_due.lane, why_due.kind),
         errand.why_limit(why_due.lane, why_due.job_id, why_due.kind, why_due.key));
@@ -250,7 +250,7 @@ $$;
 
 -- Why a job is not running (or that it is, or how it ended), in one sentence.
 create function errand.why(id bigint) returns text
-language plpgsql stable security definer set search_path = '' as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 declare
     at_lane constant integer := errand.job_lane(why.id);
     j record;

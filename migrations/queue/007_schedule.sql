@@ -81,7 +81,7 @@ create function errand.schedule_set(
     timeout interval default null,
     tags text[] default '{}'
 ) returns text
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
     timeout_ms integer := pg_catalog.date_part('epoch', schedule_set.timeout) * 1000;
@@ -124,7 +124,7 @@ $$;
 create function errand.schedule_check(
     name text, cron text, timezone text, missed text, missed_max interval, overlap text, jitter interval, starts_at timestamptz,
     ends_at timestamptz
-) returns void language plpgsql set search_path = '' as $$
+) returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     if schedule_check.name is null or schedule_check.name !~ '^[A-Za-z0-9][A-Za-z0-9_.:@/-]{0,88}$' then
         raise exception 'name "%" is not valid', schedule_check.name using errcode = '22023',
@@ -157,7 +157,7 @@ end
 $$;
 
 -- The shape only: what a runner cannot read at all is refused at once.
-create function errand.schedule_check_cron(cron text) returns void language plpgsql set search_path = '' as $$
+create function errand.schedule_check_cron(cron text) returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     fields constant integer := pg_catalog.cardinality(pg_catalog.regexp_split_to_array(
         pg_catalog.btrim(schedule_check_cron.cron, E' \t'), E'[ \t]+'));
@@ -175,13 +175,13 @@ end
 $$;
 
 -- Tells the runners to look at the schedules.
-create function errand.schedule_changed() returns void language plpgsql set search_path = '' as $$
+create function errand.schedule_changed() returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     perform pg_catalog.pg_notify('errand.' || r.id, 'schedule') from errand.runner r;
 end
 $$;
 
-create function errand.schedule_missing(name text) returns void language plpgsql set search_path = '' as $$
+create function errand.schedule_missing(name text) returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     raise exception 'schedule "%" does not exist', schedule_missing.name using errcode = '42704',
         hint = 'errand.schedules lists the schedules.';
@@ -189,7 +189,7 @@ end
 $$;
 
 -- What it has made stays.
-create function errand.schedule_remove(name text) returns void language plpgsql security definer set search_path = '' as $$
+create function errand.schedule_remove(name text) returns void language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
     delete from errand.schedule s where s.name = schedule_remove.name;
     if not found then
@@ -199,7 +199,7 @@ end
 $$;
 
 -- From now on; fire times that passed while it was disabled are not made up for. One that had a problem is tried again.
-create function errand.schedule_enable(name text) returns void language plpgsql security definer set search_path = '' as $$
+create function errand.schedule_enable(name text) returns void language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
     update errand.schedule s set enabled = true, problem = null, revision = s.revision + 1,
         next_at = case when s.enabled and s.problem is null then s.next_at else '-infinity' end
@@ -211,7 +211,7 @@ begin
 end
 $$;
 
-create function errand.schedule_disable(name text) returns void language plpgsql security definer set search_path = '' as $$
+create function errand.schedule_disable(name text) returns void language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
     update errand.schedule s set enabled = false, revision = s.revision + 1 where s.name = schedule_disable.name;
     if not found then
@@ -221,7 +221,7 @@ end
 $$;
 
 -- Makes a job of the schedule now, whatever its times, overlap and enabled say, and returns its id. Its next fire time stays.
-create function errand.schedule_run_now(name text) returns bigint language plpgsql security definer set search_path = '' as $$
+create function errand.schedule_run_now(name text) returns bigint language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     s errand.schedule;
     at_lane integer;
@@ -246,7 +246,7 @@ $$;
 
 -- The lane of a schedule's jobs: that of their key. Or why they can have none.
 create function errand.schedule_lane(schedule errand.schedule, out lane integer, out problem text)
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
     k record;
     in_queue text := (schedule_lane.schedule).queue;
@@ -270,7 +270,7 @@ end
 $$;
 
 -- A fire time in RFC 3339 as it reads in a time zone (in UTC where this server does not know that one).
-create function errand.schedule_time(at timestamptz, timezone text) returns text language plpgsql stable set search_path = '' as $$
+create function errand.schedule_time(at timestamptz, timezone text) returns text language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
     there timestamp := pg_catalog.timezone('UTC', schedule_time.at);
     ahead integer;
@@ -289,7 +289,7 @@ $$;
 
 -- One job of a schedule, behind another one that it waits for (null: none). The caller wakes the lane.
 create function errand.schedule_job(schedule errand.schedule, fire_at timestamptz, run_at timestamptz, after_id bigint) returns bigint
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     s constant errand.schedule := schedule_job.schedule;
     mark constant text := 'schedule:' || s.name;
@@ -329,7 +329,7 @@ create function errand.schedules_fire(
     names text[], revisions bigint[], seen timestamptz[], nexts timestamptz[], problems text[], passed timestamptz[], firsts integer[],
     counts integer[], fires timestamptz[]
 ) returns integer
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     d record;
     s errand.schedule;
@@ -387,7 +387,7 @@ $$;
 create function errand.schedule_fire_one(
     schedule errand.schedule, at_lane integer, next_to timestamptz, fires timestamptz[], now_at timestamptz,
     out next_at timestamptz, out last_at timestamptz, out last_job bigint, out least_at timestamptz
-) language plpgsql set search_path = '' as $$
+) language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     s constant errand.schedule := schedule_fire_one.schedule;
     until constant date := pg_catalog.timezone('UTC', schedule_fire_one.now_at)::date + 35;
@@ -428,7 +428,7 @@ $$;
 -- The last job of a schedule that is still owed; null: none. locked: it stays so until this transaction ends; -1 when somebody else has it, whom
 -- nobody who may hold others must wait for.
 create function errand.schedule_owed(lane integer, key text, locked boolean) returns bigint
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     owed_id bigint;
     looked_at bigint;

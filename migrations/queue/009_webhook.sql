@@ -39,7 +39,7 @@ create function errand.webhook_accept(
     kind text,
     queue text default null
 ) returns bigint
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
     new_id bigint;
@@ -74,7 +74,7 @@ create function errand.webhook_accept_many(
     queue text default null,
     received timestamptz[] default null
 ) returns integer
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
     fresh text[];
@@ -121,7 +121,7 @@ $$;
 -- Has the job of an event act on it again, when it has ended: 'redriven' (it was a dead letter), 'enqueued' (a new job), 'not ended', 'not
 -- found', or 'no kind' (an event that was stored without one). The event is then as if it had just come.
 create function errand.webhook_replay(source text, event_id text) returns text
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
     event record;

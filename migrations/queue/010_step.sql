@@ -19,7 +19,7 @@ from errand.step s join errand.lane l on l.lane = s.lane;
 
 -- Forgets the steps of jobs that have ended without a look at them: a redriven one, say, whose handler asked for none this time. The runner calls it.
 create function errand.steps_forget() returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     at_lane integer;
 begin

@@ -21,7 +21,7 @@ select s.job_id as id, s.lane, l.queue, s.name, s.waited_at, s.until, s.sent_at,
 from errand.signal s join errand.lane l on l.lane = s.lane;
 
 create function errand.signal_check(name text, payload jsonb) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     if signal_check.name is null or pg_catalog.octet_length(signal_check.name) not between 1 and 200 then
         raise exception 'the name of a signal is not 1 to 200 bytes long' using errcode = '22023';
@@ -39,7 +39,7 @@ $$;
 -- To one job; null: it is not owed. The lock comes first: what waits is written down under it, after a look for the signal (job_wait in the
 -- runner), so one of the two sees the other.
 create function errand.signal_send(lane integer, job_id bigint, name text, payload jsonb) returns text
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
     j record;
@@ -81,7 +81,7 @@ $$;
 --   name      1 to 200 bytes; what the handler waits for
 --   payload   any JSON, at most 1 MiB
 create function errand.signal(job_id bigint, name text, payload jsonb default 'null') returns text
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     became text;
 begin
@@ -99,7 +99,7 @@ $$;
 -- The same to all jobs of a queue that bear a key and have not ended. Returns to how many; those that knew it or for which it came too
 -- late are not counted.
 create function errand.signal_key(queue text, key text, name text, payload jsonb default 'null') returns integer
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     lanes constant integer := errand.queue_lanes(signal_key.queue);
     at_lane integer;
@@ -129,7 +129,7 @@ $$;
 
 -- What a job waits for, in words.
 create function errand.why_signal(lane integer, job_id bigint, name text) returns text
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
     s record;
 begin
@@ -142,7 +142,7 @@ $$;
 
 -- Forgets the signals of jobs that have ended without a look at them. The runner calls it.
 create function errand.signals_forget() returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     at_lane integer;
 begin

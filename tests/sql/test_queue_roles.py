@@ -1,5 +1,7 @@
 """Who may do what: each role as a login that is only a member of it, and a login that is member of none."""
 
+import contextlib
+
 import psycopg2
 import psycopg2.extensions
 import pytest
@@ -188,7 +190,7 @@ def test_every_function_is_pinned_and_closed(db):
             has_function_privilege('public', p.oid, 'execute') as public_may
         from pg_proc p join pg_language l on l.oid = p.prolang where p.pronamespace = 'errand'::regnamespace""")
     assert len(functions) >= 15
-    assert [f.name for f in functions if "search_path=\"\"" not in (f.proconfig or [])] == []
+    assert [f.name for f in functions if "search_path=pg_catalog, pg_temp" not in (f.proconfig or [])] == []
     assert [f.name for f in functions if f.public_may] == []
     assert [f.name for f in functions if f.lanname not in ("plpgsql", "c", "internal")] == []
 
@@ -232,4 +234,22 @@ def test_definers_take_no_table_of_the_caller(db, logins):
     ask(connection, "create temporary table lane (lane integer, queue text)")
     [[id]] = ask(connection, "select errand.enqueue('some.kind')")
     assert db.one("select count(*) from errand.job where id = %s", id) == 1
+    db.sql("delete from errand.job")
+
+
+@pytest.mark.parametrize("type", ["timestamptz", "text", "jsonb"])
+def test_callers_temporary_types_are_not_met(db, type):
+    """A name without a schema is looked for among the caller's temporary objects first, unless the path names those last: a domain of
+    the caller's would then be checked with the rights of errand's owner."""
+    with contextlib.closing(connect(psycopg2.extensions.make_dsn(db.dsn, user="login_errand_enqueue"))) as caller:
+        ask(caller, f"""create function pg_temp.see(value pg_catalog.{type}) returns boolean language plpgsql as $$
+            begin
+                if current_user <> session_user then
+                    raise exception 'met as %', current_user;
+                end if;
+                return true;
+            end $$""")
+        ask(caller, f"create domain pg_temp.{type} as pg_catalog.{type} check (pg_temp.see(value))")
+        for call in [call for call, names in CALLS.items() if "errand_enqueue" in names]:
+            ask(caller, f"select {call}")
     db.sql("delete from errand.job")
