@@ -5,19 +5,19 @@
 #include <assert.h>
 #include <stddef.h>
 
+/* What a deferred one defers in turn runs in the next round, so that no chain starves the watchers.
+ */
 static void loop_run_deferred(struct loop *loop)
 {
-    /* What a deferred one defers in turn runs in the next round, so that no chain starves the
-     * watchers. */
-    struct loop_deferred *each = loop->first;
+    loop->now = loop->first;
     loop->first = NULL;
     loop->last = &loop->first;
-    while (each) {
-        struct loop_deferred *next = each->next;
+    while (loop->now) {
+        struct loop_deferred *each = loop->now;
+        loop->now = each->next;
         each->next = NULL;
         each->queued = false;
         each->run(each->owner);
-        each = next;
     }
 }
 
@@ -76,20 +76,23 @@ void loop_defer(struct loop *loop, struct loop_deferred *deferred)
     loop->last = &deferred->next;
 }
 
+static bool deferred_remove(struct loop_deferred **at, const struct loop_deferred *deferred)
+{
+    while (*at && *at != deferred)
+        at = &(*at)->next;
+    bool found = *at != NULL;
+    if (found)
+        *at = deferred->next;
+    return found;
+}
+
 void loop_defer_cancel(struct loop *loop, struct loop_deferred *deferred)
 {
     if (!deferred->queued)
         return;
-    struct loop_deferred **at = &loop->first;
-    while (*at && *at != deferred)
-        at = &(*at)->next;
-    /* Not in the list means that loop_run_deferred holds it: whoever cancels from there cancels
-     * itself only. */
-    if (*at) {
-        *at = deferred->next;
-        if (loop->last == &deferred->next)
-            loop->last = at;
-    }
+    if (!deferred_remove(&loop->now, deferred) && deferred_remove(&loop->first, deferred))
+        for (loop->last = &loop->first; *loop->last;)
+            loop->last = &(*loop->last)->next;
     deferred->queued = false;
 }
 

@@ -104,6 +104,27 @@ static void test_cancel_of_the_last_leaves_the_list_whole(void **state)
     assert_string_equal(trace, "acb.");
 }
 
+static void on_cancel(void *owner)
+{
+    note("x");
+    loop_defer_cancel(&loop, owner);
+}
+
+/* Whoever embeds the struct may go with it, in the middle of a round, too. */
+static void test_cancelled_by_one_of_the_same_round(void **state)
+{
+    struct loop_deferred canceller = {.run = on_cancel, .owner = &second};
+    (void)state;
+    loop_defer(&loop, &canceller);
+    loop_defer(&loop, &first);
+    loop_defer(&loop, &second);
+    loop_defer(&loop, &third);
+    loop_defer(&loop, &end);
+    loop_run(&loop);
+    assert_string_equal(trace, "xac.");
+    assert_false(second.queued);
+}
+
 static int rounds;
 static struct loop_deferred again;
 
@@ -267,6 +288,7 @@ int main(void)
         LOOP_TEST(test_deferred_run_in_order_once),
         LOOP_TEST(test_cancelled_does_not_run),
         LOOP_TEST(test_cancel_of_the_last_leaves_the_list_whole),
+        LOOP_TEST(test_cancelled_by_one_of_the_same_round),
         LOOP_TEST(test_deferred_within_deferred),
         LOOP_TEST(test_timers_run_in_the_order_of_their_times),
         LOOP_TEST(test_not_early_and_hardly_late),
