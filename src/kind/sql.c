@@ -95,9 +95,23 @@ static void on_cancelled(struct db_unit *unit, void *owner)
         log_event(LOG_WARN, "ending a job's statement failed", "error", unit->err.text, NULL);
 }
 
+/* What still waits for a connection is not sent at all. */
+static bool sql_withdraw(struct attempt *attempt)
+{
+    if (!db_pool_withdraw(attempt->host->sql, attempt->unit))
+        return false;
+    struct err *err = arena_alloc(&attempt->arena, sizeof *err);
+    err_set(err, ERR_CANCELLED, "it was to end before a connection was free for it");
+    attempt->err = err;
+    attempt_wake(attempt);
+    return true;
+}
+
 static void sql_call_off(struct attempt *attempt)
 {
     char name[SQL_NAME_BYTES];
+    if (sql_withdraw(attempt))
+        return;
     const char *params[] = {sql_name(attempt, name)};
     struct db_unit *unit = db_unit_new(DB_PLAIN, on_cancelled, NULL);
     db_unit_add(unit, &kind_sql[KIND_SQL_OWN_CANCEL], 1, params);
@@ -148,6 +162,7 @@ static void sql_send(struct errand_job *job, const struct script *script, struct
         size_t count = sql_params(job, &script->uses[i], params);
         db_unit_add(unit, &script->statements[i], count, params);
     }
+    attempt->unit = unit;
     db_pool_submit(attempt->host->sql, unit, attempt->timeout_ms + SQL_ANSWER_MS);
 }
 

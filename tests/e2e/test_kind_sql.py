@@ -127,6 +127,23 @@ def test_timeout_and_cancel_end_the_statement(jobs):
         assert db.one("select count(*) from paid") == 0
 
 
+def test_cancel_ends_what_waits_for_a_connection(jobs):
+    """Its statements are not sent: those of others hold all four connections for long."""
+    jobs.put("sleep.long.sql", "-- errand: transaction = own\nselect pg_sleep(600)")
+    jobs.put("pay.note.sql", "-- errand: transaction = own\n-- errand: max_attempts = 1\ninsert into public.paid (id) values (:id)")
+    with runner_with(jobs) as (_, db, _runner):
+        make_table(db)
+        db.enqueue_many(4, kind="sleep.long")
+        db.wait("select count(*) = 4 from pg_stat_activity where application_name like 'errand job%%'")
+        cancelled, timed = db.enqueue("pay.note"), db.enqueue("pay.note", timeout="300 ms")
+        job = db.wait_ended(timed, timeout=5)
+        assert (job.state, job.last_error) == ("dead", "timed out")
+        db.wait_state(cancelled, "running")
+        db.sql("select errand.cancel(%s)", cancelled)
+        assert db.wait_ended(cancelled, timeout=5).state == "cancelled"
+        assert db.one("select count(*) from paid") == 0
+
+
 @pytest.mark.skipif(not PGBOUNCER, reason="pgbouncer is not installed (./dev test installs it)")
 def test_behind_a_pooler(jobs):
     """In transaction mode: the effects, the result, and the end of a statement that takes too long."""
