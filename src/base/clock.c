@@ -23,6 +23,11 @@ int64_t clock_wall_us(void)
     return clock_read_us(CLOCK_REALTIME);
 }
 
+int64_t clock_coarse_us(void)
+{
+    return clock_read_us(CLOCK_MONOTONIC_COARSE);
+}
+
 void clock_offset_sample(struct clock_offset *offset, int64_t sent_us, int64_t received_us,
                          int64_t database_us)
 {
@@ -41,7 +46,12 @@ void clock_offset_sample(struct clock_offset *offset, int64_t sent_us, int64_t r
 
 int64_t clock_database_us(const struct clock_offset *offset)
 {
-    return clock_mono_us() + offset->offset_us;
+    return clock_mono_to_database_us(offset, clock_mono_us());
+}
+
+int64_t clock_mono_to_database_us(const struct clock_offset *offset, int64_t mono_us)
+{
+    return mono_us + offset->offset_us;
 }
 
 int64_t clock_database_to_mono_us(const struct clock_offset *offset, int64_t database_us)

@@ -9,6 +9,9 @@
 
 int64_t clock_mono_us(void); /* since boot, never back */
 int64_t clock_wall_us(void); /* since 1970, may jump */
+/* Monotonic, exact to some ms, at a fraction of the cost; it stands still while the machine sleeps.
+ * To be compared with itself only. */
+int64_t clock_coarse_us(void);
 
 struct clock_offset {
     int64_t offset_us;  /* database time = monotonic + offset */
@@ -23,6 +26,7 @@ void clock_offset_sample(struct clock_offset *offset, int64_t sent_us, int64_t r
                          int64_t database_us);
 int64_t
 clock_database_us(const struct clock_offset *offset); /* since 1970, database's clock, now */
+int64_t clock_mono_to_database_us(const struct clock_offset *offset, int64_t mono_us);
 int64_t clock_database_to_mono_us(const struct clock_offset *offset, int64_t database_us);
 
 #endif

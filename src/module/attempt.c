@@ -172,7 +172,6 @@ static void attempt_check_end(struct attempt *attempt)
 
 void attempt_start(struct attempt *attempt, int timeout_ms)
 {
-    attempt->started_us = clock_database_us(attempt->host->clock);
     attempt->timeout_ms = timeout_ms;
     attempt_join_running(attempt);
     attempt_go(attempt);

@@ -193,7 +193,7 @@ void attempt_host_abandon(struct attempt_host *host);
  * args_text lives as long as the attempt). */
 struct attempt *attempt_new(struct attempt_host *host, const struct kind *kind, size_t count,
                             void *queue);
-/* Runs the handler until it first waits. on_finished may come inside. */
+/* Runs the handler until it first waits; started_us is set. on_finished may come inside. */
 void attempt_start(struct attempt *attempt, int timeout_ms);
 /* Ends it: what it waits for ends at once, and its handler there, or at its next call that may
  * wait; that of a kind with cancel_grace_ms is asked first (errand_is_cancelled). Jobs that it has

@@ -4,14 +4,14 @@
 
 void slice_begin(struct slice *slice)
 {
-    slice->begun_us = slice->marked_us = clock_mono_us();
+    slice->begun_us = slice->marked_us = clock_coarse_us();
     slice->longest_us = 0;
     slice->longest_after = slice->last;
 }
 
 void slice_mark(struct slice *slice, const char *call)
 {
-    int64_t now_us = clock_mono_us();
+    int64_t now_us = clock_coarse_us();
     if (now_us - slice->marked_us > slice->longest_us) {
         slice->longest_us = now_us - slice->marked_us;
         slice->longest_after = slice->last;

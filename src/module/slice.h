@@ -9,7 +9,7 @@
 enum { SLICE_LONG_US = 100000 };
 
 struct slice {
-    int64_t begun_us, marked_us, longest_us; /* monotonic */
+    int64_t begun_us, marked_us, longest_us; /* clock_coarse_us */
     const char *last, *longest_after;        /* names of calls */
 };
 

@@ -35,7 +35,7 @@ void watchdog_clear(struct watchdog *watchdog)
 /* Within the lock, so that the texts stay. */
 static void watchdog_look(struct watchdog *watchdog)
 {
-    int64_t ran_us = clock_mono_us() - watchdog->since_us;
+    int64_t ran_us = clock_coarse_us() - watchdog->since_us;
     if (!watchdog->since_us || ran_us < watchdog->tell_us)
         return;
     watchdog->tell_us = ran_us * 2;

@@ -80,17 +80,18 @@ static void attempt_leave(struct runner *runner, struct attempt *attempt)
 void dispatch_begin(struct runner *runner, struct attempt *attempt)
 {
     int timeout_ms = attempt_fill(attempt);
-    int64_t now_us = clock_database_us(&runner->clock);
+    int64_t now_us = clock_mono_us();
+    attempt->started_us = clock_mono_to_database_us(&runner->clock, now_us);
     for (size_t i = 0; i < attempt->count; i++) {
         struct entry *entry = attempt->jobs[i].owner;
         entry->state = ENTRY_RUNNING;
-        entry->started_us = now_us;
+        entry->started_us = attempt->started_us;
         limit_start(entry);
     }
     if (attempt->count) {
         struct workqueue *queue = attempt->queue;
         if (attempt->promised) {
-            bucket_redeem(&queue->bucket, clock_mono_us());
+            bucket_redeem(&queue->bucket, now_us);
             if (queue->bucket.per_second > 0)
                 dispatch_schedule(runner);
         }

@@ -550,7 +550,11 @@ from (select pg_catalog.count(*) as done from again) n
 
 -- name: jobs_lock
 -- Before job_wait: $2 ids. A signal that is being sent comes before it, or behind.
-select j.id from errand.job j where j.lane = $1::integer and j.id = any ($2::bigint[]) order by j.id for no key update
+select j.id from errand.job j
+where j.lane = $1::integer and j.id = any ($2::bigint[])
+    and j.id between (select pg_catalog.min(b.id) from unnest($2::bigint[]) b(id)) and (select pg_catalog.max(b.id) from unnest($2::bigint[]) b(id))
+order by j.id
+for no key update
 
 -- name: job_wait
 -- Jobs that wait for a signal: as job_again, and $10 the attempts to be written down, $11 until when in us (null: for ever), $12 the signals' names. One whose

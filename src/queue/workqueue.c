@@ -121,7 +121,7 @@ static bool workqueue_may_go(struct workqueue *queue, int64_t *next_us)
     struct runner *runner = queue->runner;
     int64_t now_us = clock_mono_us();
     *next_us = INT64_MAX;
-    if (queue->paused_until_us > clock_database_us(&runner->clock)) {
+    if (queue->paused_until_us > clock_mono_to_database_us(&runner->clock, now_us)) {
         if (queue->paused_until_us != INT64_MAX)
             *next_us = clock_database_to_mono_us(&runner->clock, queue->paused_until_us);
         return workqueue_waits_for(queue, "pause");

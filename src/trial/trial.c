@@ -276,6 +276,7 @@ static void trial_start(struct trial *trial)
         job->args_text = options->args[i];
         job->run_at_us = clock_database_us(&options->clock);
     }
+    trial->attempt->started_us = clock_database_us(trial->host.clock);
     attempt_start(trial->attempt, kind->timeout_ms);
 }
 
