@@ -261,7 +261,10 @@ limit $4::integer
 
 -- name: lane_cancelled
 -- Which of these jobs ($2), which run on after the lane was handed over, somebody wants to end.
-select j.lane, j.id from errand.job j where j.lane = $1::integer and j.id = any ($2::bigint[]) and j.cancel_requested
+select j.lane, j.id from errand.job j
+where j.lane = $1::integer and j.id = any ($2::bigint[])
+    and j.id between (select pg_catalog.min(b.id) from unnest($2::bigint[]) b(id)) and (select pg_catalog.max(b.id) from unnest($2::bigint[]) b(id))
+    and j.cancel_requested
 
 -- name: lane_claimed
 -- What other runners that live still run of a lane: $2 this runner.
@@ -349,6 +352,7 @@ select exists (select from own), b.stands or exists (select from written) from b
 -- Steps of jobs that end in this transaction, or that have ended: $2 ids. Those of a job that is owed or dead stay.
 delete from errand.step s
 where s.lane = $1::integer and s.job_id = any ($2::bigint[])
+    and s.job_id between (select pg_catalog.min(b.id) from unnest($2::bigint[]) b(id)) and (select pg_catalog.max(b.id) from unnest($2::bigint[]) b(id))
     and not exists (select from errand.job j where j.lane = $1::integer and j.id = s.job_id offset 0)
     and not exists (select from errand.dead_letter d where d.lane = $1::integer and d.id = s.job_id offset 0)
 
@@ -389,6 +393,7 @@ left join errand.signal s on s.lane = $1::integer and s.job_id = $2::bigint and 
 -- As steps_drop.
 delete from errand.signal s
 where s.lane = $1::integer and s.job_id = any ($2::bigint[])
+    and s.job_id between (select pg_catalog.min(b.id) from unnest($2::bigint[]) b(id)) and (select pg_catalog.max(b.id) from unnest($2::bigint[]) b(id))
     and not exists (select from errand.job j where j.lane = $1::integer and j.id = s.job_id offset 0)
     and not exists (select from errand.dead_letter d where d.lane = $1::integer and d.id = s.job_id offset 0)
 
@@ -644,10 +649,15 @@ where j.lane = $1::integer and j.id = any ($2::bigint[]) and j.claimed_by = $3::
 -- name: jobs_locked
 -- Of jobs that are to end, those whose rows somebody else has locked, in the order of their ids: $3 ids. It waits for none.
 with free as materialized (
-    select j.id from errand.job j where j.lane = $1::integer and j.id = any ($3::bigint[]) for update skip locked
+    select j.id from errand.job j
+    where j.lane = $1::integer and j.id = any ($3::bigint[])
+        and j.id between (select pg_catalog.min(b.id) from unnest($3::bigint[]) b(id)) and (select pg_catalog.max(b.id) from unnest($3::bigint[]) b(id))
+    for update skip locked
 )
 select j.id from errand.job j
-where j.lane = $1::integer and j.id = any ($3::bigint[]) and $2::bigint is not null and not exists (select from free f where f.id = j.id)
+where j.lane = $1::integer and j.id = any ($3::bigint[])
+    and j.id between (select pg_catalog.min(b.id) from unnest($3::bigint[]) b(id)) and (select pg_catalog.max(b.id) from unnest($3::bigint[]) b(id))
+    and $2::bigint is not null and not exists (select from free f where f.id = j.id)
 order by j.id
 
 -- name: effects_patience

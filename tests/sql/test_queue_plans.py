@@ -18,7 +18,12 @@ BY_ID = {
     "job_done": ("1, 1, -1, '{1,2,3}'", "'{0,0,0}', '{0,0,0}', '{1,1,1}', 1, 14"),
     "job_done_unkept": ("1, 1, -1, '{1,2,3}'", "'{0,0,0}', '{0,0,0}', '{1,1,1}', 1, 14"),
     "job_claim": ("1, 1, 1", "'{1,2,3}', '{0,0,0}', '{0,0,0}', '{1,1,1}'"),
+    "jobs_lock": ("1", "'{1,2,3}'"),
+    "jobs_locked": ("1, 1", "'{1,2,3}'"),
+    "lane_cancelled": ("1", "'{1,2,3}'"),
 }
+# What jobs leave behind: the same of a table of its own, in a lane that is believed to be empty.
+LEFT_BEHIND = {"steps_drop": "step", "signals_drop": "signal"}
 
 
 def fill(db):
@@ -85,3 +90,19 @@ def test_a_lane_is_read_in_its_order(db, mode):
                  mode)
     assert set(re.findall(r"using (job_\w+)", found)) == {"job_ready"}, found
     assert "Sort" not in found and "Seq Scan on job" not in found, found
+
+
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+@pytest.mark.parametrize("name", LEFT_BEHIND)
+def test_what_jobs_leave_behind_is_found_by_their_ids(name, mode):
+    table = LEFT_BEHIND[name]
+    with QueueDatabase(shared_cluster(vector=False)) as db:
+        db.sql("create table rows as select 1 as lane, id as job_id, 'a' as name, '1'::jsonb as result, '1'::jsonb as payload, 1 as attempt"
+               " from generate_series(1, 20000) id")
+        columns = "lane, job_id, name, " + ("attempt, result" if table == "step" else "payload")
+        db.sql(f"insert into errand.{table} ({columns}) select {columns.replace('lane', '2', 1)} from rows")
+        db.sql(f"analyze errand.{table}")
+        db.sql(f"insert into errand.{table} ({columns}) select {columns} from rows")
+        db.sql(SETTINGS)
+        found = plan(db, name, "1, '{1,2,3}'", mode)
+        assert re.search(r"Index Cond: .*job_id >= ", found), found
