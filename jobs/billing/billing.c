@@ -85,6 +85,8 @@ static const struct errand_setting billing_settings[] = {
      "how long after subscription_expires_at access ends, milliseconds"},
     {"past_due_ms", ERRAND_SETTING_INTEGER, "2592000000", NULL, 0, 31536000000,
      "the same while the provider still tries to collect a payment, milliseconds"},
+    {"keep_days", ERRAND_SETTING_INTEGER, "35", NULL, 1, 3650,
+     "how long billing remembers which events it has read, days"},
     {"api_key", ERRAND_SETTING_SECRET, NULL, "LEMONSQUEEZY_API_KEY", 0, 0,
      "Lemon Squeezy's API key; without one nothing is compared with its API"},
     {"api_url", ERRAND_SETTING_TEXT, "https://api.lemonsqueezy.com", NULL, 0, 0,
@@ -98,10 +100,11 @@ static const struct errand_setting billing_settings[] = {
 static bool billing_start(struct errand_host *host)
 {
     snprintf(billing_policy, sizeof billing_policy,
-             "{\"paused\":\"%s\",\"test_mode\":\"%s\",\"grace_ms\":%s,\"past_due_ms\":%s}",
+             "{\"paused\":\"%s\",\"test_mode\":\"%s\",\"grace_ms\":%s,\"past_due_ms\":%s,\"keep_"
+             "days\":%s}",
              errand_host_setting(host, "paused_keeps_access"),
              errand_host_setting(host, "test_mode"), errand_host_setting(host, "grace_ms"),
-             errand_host_setting(host, "past_due_ms"));
+             errand_host_setting(host, "past_due_ms"), errand_host_setting(host, "keep_days"));
     errand_host_queue_rate(host, "billing.reconcile",
                            atof(errand_host_setting(host, "requests_per_minute")) / 60, 1);
     return api_start(host);

@@ -56,7 +56,7 @@ create table errand.billing_subscription (
 create index billing_subscription_customer on errand.billing_subscription (customer_id);
 create index billing_subscription_workspace on errand.billing_subscription (workspace_id);
 
--- Each event that was read, once. Its row in public.subscription_events has the id made of the same key (errand.billing_event_uuid).
+-- Each event that was read, once, for as long as the policy's keep_days (errand.billing_sweep). Its row in public.subscription_events has the id made of the same key (errand.billing_event_uuid).
 create table errand.billing_event (
     source text not null,
     event_id text not null,
@@ -66,11 +66,13 @@ create table errand.billing_event (
     named_workspace_id uuid,
     workspace_id uuid,
     status text not null check (status in ('applied', 'ignored', 'unassigned')),
+    noted_at timestamptz not null default pg_catalog.clock_timestamp(),
     primary key (source, event_id)
 );
 create index billing_event_customer on errand.billing_event (customer_id);
 create index billing_event_subscription on errand.billing_event (subscription_id);
-create index billing_event_unassigned on errand.billing_event (event_id) where status = 'unassigned';
+create index billing_event_noted on errand.billing_event (noted_at) where status <> 'unassigned';
+create index billing_event_unassigned on errand.billing_event (noted_at) where status = 'unassigned';
 
 -- ---- Reading an event ----
 
@@ -368,7 +370,23 @@ begin
 end
 $$;
 
--- Ends the access of workspaces whose time and grace are over; returns how many.
+-- Forgets events that were put down keep_days ago, or keep_open_days where they are unassigned yet; at most max of each. What they said of
+-- subscriptions stays, and so do their rows in public.subscription_events.
+create function errand.billing_forget(keep_days integer, keep_open_days integer, max integer) returns void
+language plpgsql set search_path = '' as $$
+begin
+    delete from errand.billing_event e where e.ctid = any (array(
+        select x.ctid from errand.billing_event x
+        where x.status <> 'unassigned' and x.noted_at < pg_catalog.now() - pg_catalog.make_interval(days => keep_days)
+        order by x.noted_at limit billing_forget.max));
+    delete from errand.billing_event e where e.ctid = any (array(
+        select x.ctid from errand.billing_event x
+        where x.status = 'unassigned' and x.noted_at < pg_catalog.now() - pg_catalog.make_interval(days => keep_open_days)
+        order by x.noted_at limit billing_forget.max));
+end
+$$;
+
+-- Ends the access of workspaces whose time and grace are over; returns how many. Forgets events: policy as above, and "keep_days".
 create function errand.billing_sweep(policy jsonb, at timestamptz default null) returns integer
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -386,6 +404,7 @@ begin
     where w.id = any (ids) and w.subscription_status = 'pro' and not exists (
         select from errand.billing_subscription s where s.workspace_id = w.id and s.status is not null);
     select pg_catalog.count(*) into ended from public.workspaces w where w.id = any (ids) and w.subscription_status = 'free';
+    perform errand.billing_forget((policy ->> 'keep_days')::integer, 180, 1000);
     return ended;
 end
 $$;
@@ -393,7 +412,8 @@ $$;
 -- ---- Who may what ----
 
 revoke all on function errand.billing_event_uuid, errand.billing_read, errand.billing_status_rank, errand.billing_customer_workspace,
-    errand.billing_workspace_set, errand.billing_assign, errand.billing_effect, errand.billing_learn, errand.billing_apply, errand.billing_sweep from public;
+    errand.billing_workspace_set, errand.billing_assign, errand.billing_effect, errand.billing_learn, errand.billing_apply,
+    errand.billing_forget, errand.billing_sweep from public;
 grant execute on function errand.billing_apply, errand.billing_sweep to errand_runner;
 grant select on errand.billing_customer, errand.billing_subscription, errand.billing_event to errand_operator, errand_viewer, errand_runner;
 

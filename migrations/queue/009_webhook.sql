@@ -19,6 +19,7 @@ create table errand.webhook_event (
     primary key (source, event_id)
 ) with (fillfactor = 80);
 create index webhook_event_received on errand.webhook_event (received_at, source, event_id);
+create index webhook_event_settled on errand.webhook_event (received_at) where status in ('applied', 'ignored');
 create index webhook_event_open on errand.webhook_event (status, received_at) where status in ('stored', 'unassigned', 'failed');
 
 -- What operators look at: everything but the body, which may tell of people. Who may read that reads it from the table.
@@ -151,9 +152,34 @@ begin
 end
 $$;
 
-revoke all on function errand.webhook_accept, errand.webhook_accept_many, errand.webhook_replay from public;
+-- Removes events that came so many days ago, at most max of them, the oldest first: those that are applied or ignored after settled_days,
+-- others after open_days, unless their job is yet to end. Returns how many it removed. The runner calls it until it is fewer than max.
+create function errand.webhook_forget(settled_days integer, open_days integer, max integer) returns integer
+language plpgsql security definer set search_path = '' as $$
+declare
+    settled integer;
+    open integer := 0;
+begin
+    delete from errand.webhook_event e where e.ctid = any (array(
+        select x.ctid from errand.webhook_event x
+        where x.status in ('applied', 'ignored') and x.received_at < pg_catalog.now() - pg_catalog.make_interval(days => settled_days)
+        order by x.received_at limit webhook_forget.max for update skip locked));
+    get diagnostics settled = row_count;
+    if settled < webhook_forget.max then
+        delete from errand.webhook_event e where e.ctid = any (array(
+            select x.ctid from errand.webhook_event x
+            where x.status in ('stored', 'unassigned', 'failed') and x.received_at < pg_catalog.now() - pg_catalog.make_interval(days => open_days)
+                and errand.job_lane(x.job_id) is null
+            limit webhook_forget.max - settled for update skip locked));
+        get diagnostics open = row_count;
+    end if;
+    return settled + open;
+end
+$$;
+
+revoke all on function errand.webhook_accept, errand.webhook_accept_many, errand.webhook_replay, errand.webhook_forget from public;
 grant execute on function errand.webhook_replay to errand_operator;
-grant execute on function errand.webhook_accept, errand.webhook_accept_many to errand_runner;
+grant execute on function errand.webhook_accept, errand.webhook_accept_many, errand.webhook_forget to errand_runner;
 grant select on errand.webhook_event to errand_operator, errand_runner;
 grant select (source, event_id, type, received_at, headers, job_id, status, effect, kind, queue) on errand.webhook_event to errand_viewer;
 grant select on errand.webhooks to errand_viewer, errand_operator, errand_runner;

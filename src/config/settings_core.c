@@ -57,6 +57,10 @@ static const struct errand_setting settings_core_table[] = {
      "directory for what must outlast errand: webhooks that came while the database was away"},
     {"webhook_spool_mb", ERRAND_SETTING_INTEGER, "1024", NULL, 1, 1048576,
      "what may wait there, MiB; more is refused"},
+    {"webhook_keep_days", ERRAND_SETTING_INTEGER, "35", NULL, 1, 3650,
+     "how long webhooks that were applied or ignored are kept, days"},
+    {"webhook_keep_open_days", ERRAND_SETTING_INTEGER, "180", NULL, 1, 3650,
+     "how long those are kept that were not: stored, unassigned or failed, days"},
 };
 
 const struct settings_section settings_core = {

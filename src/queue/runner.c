@@ -335,6 +335,7 @@ static void runner_init(struct runner *runner, const struct settings *settings)
     loop_timer_init(&runner->grace, &runner->loop, on_grace, runner);
     loop_timer_init(&runner->upkeep, &runner->loop, on_upkeep, runner);
     loop_timer_set(&runner->upkeep, clock_mono_us() + UPKEEP_FIRST_US);
+    retention_init(runner);
     runner_watch_signal(runner, &runner->on_term, SIGTERM, on_signal);
     runner_watch_signal(runner, &runner->on_int, SIGINT, on_signal);
     runner_watch_signal(runner, &runner->on_hup, SIGHUP, on_hangup);

@@ -16,6 +16,7 @@
 #include "queue/lane.h"
 #include "queue/limit_read.h"
 #include "queue/progress.h"
+#include "queue/retention.h"
 #include "queue/runner.h"
 #include "queue/schedule.h"
 #include "queue/statistic.h"
@@ -91,6 +92,7 @@ struct runner {
     struct ev_signal on_term, on_int, on_hup;
     bool cutting; /* stopping, and what still runs was ended */
     struct loop_timer grace, upkeep;
+    struct retention retention;
     bool acquiring, acquire_more, checking, asking_cancelled, ready;
     int64_t crash_seen_us; /* monotonic: a lane whose owner is gone, first seen; 0: none */
     struct loop_timer acquire_again;

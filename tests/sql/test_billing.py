@@ -16,7 +16,7 @@ from support.errand import Errand, make_runner_login
 from support.wait import ask, connect, until
 
 
-POLICY = {"paused": False, "test_mode": False, "grace_ms": 86400000, "past_due_ms": 30 * 86400000}
+POLICY = {"paused": False, "test_mode": False, "grace_ms": 86400000, "past_due_ms": 30 * 86400000, "keep_days": 35}
 GRANTS = {"on_trial", "active", "past_due", "cancelled"}
 OWNER = uuid.uuid4()
 templates = {}
@@ -333,6 +333,39 @@ def test_unknown_names_are_recorded(books):
     workspace = books.workspace()
     assert books.apply(event("affiliate_activated", "affiliates", 1, START, custom=workspace)) == ("ignored", "recorded: affiliate_activated changes nothing")
     assert books.one("select event_type from public.subscription_events") == "affiliate_activated"
+
+
+def test_every_event_of_the_list_is_known(books):
+    """All that Lemon Squeezy's documents name: errand sends a sample of each, and it is applied."""
+    workspace = books.workspace()
+    names = ["order_created", "order_refunded", *("subscription_" + word for word in (
+        "created", "updated", "cancelled", "resumed", "expired", "paused", "unpaused", "plan_changed", "payment_success", "payment_failed",
+        "payment_recovered", "payment_refunded")), "license_key_created", "license_key_updated"]
+    with Errand(books.dsn, LEMONSQUEEZY_WEBHOOK_SECRET="secret") as errand:
+        listed = json.loads(errand.run("webhook", "trigger", "--json").stdout)
+        assert sorted(names) == sorted(row["type"] for row in listed if row["source"] == "lemonsqueezy")
+        for name in names:
+            request = errand.run("webhook", "trigger", name, "--with", f"meta.custom_data.workspace_id={workspace}", "--print").stdout
+            status, effect = books.apply(request.partition("\n\n")[2].strip().encode())
+            assert status == ("ignored" if name.startswith("license") else "applied"), (name, effect)
+        sample = errand.run("webhook", "trigger", "subscription_updated", "--with", "data.attributes.status=unpaid", "--print").stdout
+    books.at = datetime.datetime.now(UTC)
+    assert books.apply(sample.partition("\n\n")[2].strip().encode())[0] == "applied" and books.state(workspace)[0] == "free"
+
+
+def test_events_are_forgotten_and_what_they_said_is_not(books):
+    """Settled ones after 35 days, unassigned ones after 180; a repeat that comes later changes nothing."""
+    workspace = books.workspace()
+    events = checkout(workspace)
+    books.apply(*events, subscription("created", START, id=9, customer_id=9))
+    known = books.everything()
+    for days, left in ((34, 5), (36, 1), (179, 1), (181, 0)):
+        books.sql("update errand.billing_event set noted_at = now() - make_interval(days => %s)", days)
+        books.sweep(START + DAY)
+        assert books.one("select count(*) from errand.billing_event") == left
+    books.sql("delete from errand.webhook_event")
+    books.apply(*events[::-1], subscription("created", START, id=9, customer_id=9))
+    assert books.everything() == known
 
 
 def test_the_portals_address_is_not_kept(books):

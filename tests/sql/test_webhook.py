@@ -276,7 +276,69 @@ def denied(connection, statement):
         ask(connection, "rollback")
 
 
+# ---- How long they are kept ----
+
+def aged(db, days, status, id, **job):
+    db.sql("""insert into errand.webhook_event (source, event_id, headers, body, status, received_at, job_id)
+        values ('x', %s, '{}', '', %s, now() - make_interval(days => %s), %s)""", id, status, days, job.get("job_id"))
+
+
+def left(db):
+    return {row[0] for row in db.sql("select event_id from errand.webhook_event")}
+
+
+def test_events_go_when_their_time_is_over(db):
+    owed = accept(db)
+    for status in ("applied", "ignored", "stored", "unassigned", "failed"):
+        for days in (34, 36, 181):
+            aged(db, days, status, f"{status} {days}")
+    aged(db, 400, "stored", "its job waits", job_id=owed)
+    assert db.one("select errand.webhook_forget(35, 180, 100)") == 7
+    assert left(db) == {"e1", "its job waits", *(f"{status} 34" for status in ("applied", "ignored", "stored", "unassigned", "failed")),
+                        *(f"{status} 36" for status in ("stored", "unassigned", "failed"))}
+    assert db.one("select errand.webhook_forget(35, 180, 100)") == 0
+
+
+def test_the_oldest_go_first_a_batch_at_a_time(db):
+    for days in range(40, 50):
+        aged(db, days, "applied", str(days))
+    aged(db, 200, "failed", "200")
+    assert [db.one("select errand.webhook_forget(35, 180, 4)") for _ in range(4)] == [4, 4, 3, 0]
+    for days in range(40, 50):
+        aged(db, days, "applied", str(days))
+    db.one("select errand.webhook_forget(35, 180, 4)")
+    assert left(db) == {str(days) for days in range(40, 46)}
+
+
+def test_one_that_somebody_has_locked_is_left(db):
+    aged(db, 40, "applied", "locked")
+    aged(db, 41, "applied", "free")
+    other = connect(db.dsn)
+    other.autocommit = False
+    ask(other, "select from errand.webhook_event where event_id = 'locked' for update")
+    assert db.one("select errand.webhook_forget(35, 180, 100)") == 1
+    other.close()
+    assert left(db) == {"locked"}
+
+
+def test_none_is_looked_at_that_stays(db):
+    """By an index that holds no others, however many stand before it."""
+    db.sql("""insert into errand.webhook_event (source, event_id, headers, body, status, received_at)
+        select 'x', n::text, '{}', '', 'unassigned', now() - interval '100 days' from generate_series(1, 5000) n""")
+    aged(db, 36, "applied", "old")
+    db.sql("set enable_seqscan = off")
+    db.sql("vacuum analyze errand.webhook_event")
+    read = "select seq_tup_read + idx_tup_fetch from pg_stat_xact_user_tables where relname = 'webhook_event'"
+    db.sql("begin")
+    before = db.one(read)
+    assert db.one("select errand.webhook_forget(35, 180, 100)") == 1
+    assert db.one(read) - before < 10
+    db.sql("commit")
+    db.sql("reset enable_seqscan")
+
+
 @pytest.mark.parametrize("statement, may", [
+    ("select errand.webhook_forget(35, 180, 1)", {"errand_runner"}),
     ("select errand.webhook_accept('x', 'e2', null, '{}', '', 'some.kind')", {"errand_runner"}),
     ("select errand.webhook_accept_many('x', '{e2}', '{null}', '{null}', array[''::bytea], 'some.kind')", {"errand_runner"}),
     ("select errand.webhook_replay('resend', 'none')", {"errand_operator"}),
