@@ -106,7 +106,7 @@ void gate_park(struct gate *gate, struct entry *entry)
         gate->more = true;
         if (entry->run_at_us < gate->more_from_us)
             gate->more_from_us = entry->run_at_us;
-        lane_drop(entry->lane, entry);
+        lane_leave_out(entry->lane, entry);
         return;
     }
     entry->state = ENTRY_PARKED;

@@ -120,6 +120,13 @@ void lane_drop(struct lane *lane, struct entry *entry)
     entry_free(entry);
 }
 
+void lane_leave_out(struct lane *lane, struct entry *entry)
+{
+    limit_forget(entry);
+    HASH_DEL(lane->held, entry);
+    entry_free(entry);
+}
+
 void lane_drop_gone(struct lane *lane)
 {
     while (lane->gone && !lane->reading) {

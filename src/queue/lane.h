@@ -82,6 +82,8 @@ void lane_hold_elsewhere(struct lane *lane, struct entry *entry);
  * way may still bring it). */
 void lane_drop(struct lane *lane, struct entry *entry);
 void lane_drop_gone(struct lane *lane); /* after a read */
+/* The entry's job is owed as before and due, but somebody else's to bring (in no heap): freed. */
+void lane_leave_out(struct lane *lane, struct entry *entry);
 
 /* Something was or may have been committed that runs at run_at_us: reads from there on, now or when
  * it nears. */

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import hmac
 import json
-import threading
 import time
 
 import pytest
@@ -224,32 +223,3 @@ def test_errand_is_its_own_receiver(jobs):
         assert (job := db.wait_ended(id := db.enqueue("mail.event", args))).state == "done", job
         event = db.row("select source, event_id, convert_from(body, 'UTF8')::jsonb from errand.webhook_event")
     assert tuple(event) == ("resend", f"job_{id}", args)
-
-
-def test_a_thousand(jobs):
-    """Each of 1,000 jobs ends as it should, whatever its endpoint does: at once, at the second attempt, never in time, or
-    cancelled meanwhile."""
-    def answer(request):
-        does = json.loads(request.body)["does"]
-        if does == "late":
-            threading.Event().wait(4)
-        return (500 if does == "twice" and request.headers["errand-attempt"] == "1" else 200, {}, b"")
-
-    kinds = ["once"] * 70 + ["twice"] * 20 + ["late"] * 5 + ["cancel"] * 5
-    with Endpoint(answer) as endpoint:
-        jobs.put("orders.ship.http", shipping(endpoint, "timeout_ms = 2000", "max_attempts = 2", "concurrency = 50"))
-        with runner_with(jobs) as (_, db, _runner):
-            wait_kind(db)
-            db.sql(FAST)
-            db.sql("select errand.kind_pause(%s)", SHIP)
-            ids = {does: [] for does in kinds}
-            for n in range(1000):
-                ids[kinds[n % 100]].append(db.enqueue(SHIP, {"does": kinds[n % 100]}))
-            db.sql("select errand.cancel(id) from unnest(%s) id", ids["cancel"])
-            db.sql("select errand.kind_resume(%s)", SHIP)
-            db.wait_empty(timeout=60)
-            db.check_history(sum(ids.values(), []))
-            ended = dict(db.sql("select args->>'does' || ' ' || outcome || ' ' || attempt, count(*)::int from errand.history group by 1"))
-    assert ended.pop("cancel cancelled 0") == 50
-    assert ended == {"once done 1": 700, "twice done 2": 200, "late dead 2": 50}
-    assert len(endpoint.requests) == 700 + 400 + 100

@@ -1,7 +1,5 @@
 """Kinds that are programs: what they are given, what their end means, and that nothing of them is left behind."""
 
-import os
-
 import pytest
 
 from kind_support import JobsDirectory, runner_with
@@ -133,32 +131,3 @@ def test_input_that_nobody_reads(jobs):
     jobs.script("end.it", "exit 0")
     with runner_with(jobs) as (_, db, _runner):
         assert db.wait_ended(db.enqueue("end.it", {"text": "x" * 300000})).state == "done"
-
-
-def test_a_thousand(jobs):
-    """With failures, timeouts and cancels among them: all accounted for, no process and no descriptor left."""
-    jobs.script("mixed.go", "# errand: max_attempts = 2\n# errand: grace_ms = 50\nread -r args\ncase $args in\n"
-                "*fail*) exit 65 ;;\n*again*) exit $((75 * (ERRAND_ATTEMPT < 2))) ;;\n*crash*) kill -9 $$ ;;\n"
-                "*hang*) sleep 600 ;;\nesac\necho $ERRAND_JOB_ID\n")
-    counts = {"good": 700, "fail": 100, "again": 100, "crash": 50, "hang": 25}
-    with runner_with(jobs, ERRAND_CONCURRENCY="64") as (_, db, runner):
-        db.sql("select errand.kind_retry_set('mixed.go', 'fixed', delays => '{10 milliseconds}')")
-        first = db.enqueue("mixed.go")
-        db.wait_ended(first)
-        descriptors = len(os.listdir(f"/proc/{runner.pid}/fd"))
-        ids = {how: db.enqueue_many(count, {"do": how}, kind="mixed.go") for how, count in counts.items()}
-        ids["late"] = [db.enqueue("mixed.go", {"do": "hang"}, timeout="500 ms") for _ in range(25)]
-        for id in ids["hang"]:
-            db.wait("select state = 'running' from errand.jobs where id = %s", id)
-            db.sql("select errand.cancel(%s)", id)
-        db.wait_empty(60)
-        db.check_history([first] + sum(ids.values(), []))
-        ends = {"good": ("done", 1), "fail": ("dead", 1), "again": ("done", 2), "crash": ("dead", 2),
-                "hang": ("cancelled", 1), "late": ("dead", 2)}
-        for how, end in ends.items():
-            assert db.sql("select distinct outcome, attempt from errand.history where id = any (%s)", ids[how]) == [end], how
-        assert db.one("select every(result = to_jsonb(id)) from errand.history where outcome = 'done'")
-        assert len(os.listdir(f"/proc/{runner.pid}/fd")) <= descriptors + 8  # connections may have come
-        children = f"/proc/{runner.pid}/task/{runner.pid}/children"
-        with open(children, encoding="ascii") as file:
-            assert len(file.read().split()) <= 1  # the warden

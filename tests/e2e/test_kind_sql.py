@@ -203,27 +203,3 @@ def test_refused(jobs, name):
     jobs.put("a.b.sql", text)
     with Errand("postgresql:///x?host=/nowhere", ERRAND_JOBS=str(jobs.path)) as errand:
         assert reason in listed(errand)["a.b.sql"]["reason"]
-
-
-def test_a_thousand(jobs):
-    """With failures, timeouts and cancels among them: all accounted for; what failed has done nothing."""
-    jobs.put("mixed.go.sql", "-- errand: transaction = own\n-- errand: max_attempts = 2\n"
-             "insert into public.paid (id, what, attempt) values (:id, :args->>'do', :attempt);\n"
-             "select case :args->>'do' when 'hang' then pg_sleep(600)::text when 'fail' then (1 / (:id - :id))::text\n"
-             "  when 'again' then (1 / (:attempt - 1))::text else 'good' end as said")
-    counts = {"good": 800, "fail": 70, "again": 90, "hang": 20}
-    ends = {"good": ("done", 1), "fail": ("dead", 2), "again": ("done", 2), "hang": ("cancelled", 1), "late": ("dead", 2)}
-    with runner_with(jobs, ERRAND_CONCURRENCY="64") as (_, db, _runner):
-        make_table(db)
-        db.sql("select errand.kind_retry_set('mixed.go', 'fixed', delays => '{10 milliseconds}')")
-        ids = {how: db.enqueue_many(count, {"do": how}, kind="mixed.go") for how, count in counts.items()}
-        ids["late"] = [db.enqueue("mixed.go", {"do": "hang"}, timeout="300 ms") for _ in range(20)]
-        for id in ids["hang"]:
-            db.wait("select state = 'running' from errand.jobs where id = %s", id)
-            db.sql("select errand.cancel(%s)", id)
-        db.wait_empty(60)
-        db.check_history(sum(ids.values(), []))
-        for how, end in ends.items():
-            assert db.sql("select distinct outcome, attempt from errand.history where id = any (%s)", ids[how]) == [end], how
-        assert {(row.id, row.attempt) for row in db.sql("select id, attempt from paid")} == {
-            (id, ends[how][1]) for how in ("good", "again") for id in ids[how]}

@@ -317,3 +317,26 @@ def test_signals_are_those_of_a_program(jobs):
     with runner_with(jobs) as (_, db, _runner):
         wait_kind(db)
         assert db.wait_ended(db.enqueue("mix.it")).result == [True, ["0", "1", "2"], False]
+
+
+def test_a_thousand_that_share_processes(jobs):
+    """With failures, timeouts and cancels among them, whose processes are ended under the others: all accounted for, none counted twice."""
+    jobs.put("mix.it.worker", worker(MIXED, "jobs_at_once = 50\nprocesses = 2\nmax_attempts = 2\ngrace_ms = 50"))
+    counts = {"good": 820, "fail": 70, "again": 90, "hang": 10}
+    ends = {"good": ("done", 1), "fail": ("dead", 1), "again": ("done", 2), "hang": ("cancelled", 1), "late": ("dead", 2)}
+    with runner_with(jobs, ERRAND_CONCURRENCY="128") as (_, db, runner):
+        wait_kind(db)
+        db.sql(FAST)
+        ids = {"late": [db.enqueue("mix.it", {"do": "hang"}, timeout="400 ms") for _ in range(10)]}
+        ids |= {how: db.enqueue_many(count, {"do": how}, kind="mix.it") for how, count in counts.items()}
+
+        def cancelled():
+            db.sql("select errand.cancel(id) from errand.jobs where id = any (%s) and state = 'running'", ids["hang"])
+            return db.one("select not exists (select from errand.job where id = any (%s))", ids["hang"])
+        until(cancelled, "jobs that hang are not cancelled", timeout=40)
+        db.wait_empty(40)
+        db.check_history(sum(ids.values(), []))
+        for how, end in ends.items():
+            assert db.sql("select distinct outcome, attempt from errand.history where id = any (%s)", ids[how]) == [end], how
+        assert db.one("select every(result = to_jsonb(id)) from errand.history where outcome = 'done'")
+        assert len(processes(runner)) <= 3
