@@ -603,8 +603,8 @@ void errand_failpoint(struct errand_job *job, const char *name);
 void errand_done(struct errand_job *job);
 /* Failed for good: the job becomes a dead letter. */
 void errand_fail(struct errand_job *job, const char *format, ...) ERRAND_PRINTF(2, 3);
-/* This attempt failed; again after delay_ms, or as the kind's policy for the class of the error
- * says when delay_ms is negative; after max_attempts it is a dead letter. */
+/* This attempt failed; again after delay_ms (at most ten years), or as the kind's policy for the
+ * class of the error says when delay_ms is negative; after max_attempts it is a dead letter. */
 void errand_retry(struct errand_job *job, int64_t delay_ms, const char *format, ...)
     ERRAND_PRINTF(3, 4);
 /* The class of the error of the errand_retry that follows (see struct errand_retry): [a-z0-9_.-],

@@ -206,7 +206,7 @@ bool serve_RETRY(struct errand_job *job, struct frame_reader *in, struct buf *ou
     (void)out;
     if (!frame_is_read(in))
         return false;
-    errand_retry(job, delay_ms > DELAY_MAX_MS ? DELAY_MAX_MS : delay_ms, "%s", text);
+    errand_retry(job, delay_ms, "%s", text);
     return true;
 }
 

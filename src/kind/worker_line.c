@@ -7,6 +7,8 @@
 
 enum { LINE_LOOKED_AT = 200 };
 
+static const int64_t DELAY_MAX_MS = INT64_C(3650) * 86400000;
+
 void worker_line_add_job(struct buf *lines, struct errand_job *job)
 {
     const char *span = job_trace_span(job);
@@ -76,9 +78,9 @@ const char *worker_line_fault(const json_t *line)
     if (!field_is(line, "error", JSON_STRING) || !field_is(line, "class", JSON_STRING) ||
         !field_is(line, "log", JSON_STRING) || !field_is(line, "level", JSON_STRING))
         return "error, class, log and level are texts";
-    if (!field_is(line, "delay_ms", JSON_INTEGER) ||
-        json_integer_value(json_object_get(line, "delay_ms")) < 0)
-        return "delay_ms is an integer, 0 at least";
+    int64_t delay_ms = json_integer_value(json_object_get(line, "delay_ms"));
+    if (!field_is(line, "delay_ms", JSON_INTEGER) || delay_ms < 0 || delay_ms > DELAY_MAX_MS)
+        return "delay_ms is an integer, 0 to 315360000000 (ten years)";
     return NULL;
 }
 

@@ -57,7 +57,7 @@ static bool stage_limit_all(const struct spawn_limits *limits)
             memory = limits->memory_bytes, first_open = descriptor_first_limit();
     return stage_limit(RLIMIT_CORE, 0, 0) &&
            /* SIGXCPU first, SIGKILL a second later */
-           (cpu <= 0 || stage_limit(RLIMIT_CPU, cpu, cpu + 1)) &&
+           (cpu <= 0 || stage_limit(RLIMIT_CPU, cpu, cpu < INT64_MAX ? cpu + 1 : cpu)) &&
            (files <= 0 || stage_limit(RLIMIT_FSIZE, files, files)) &&
            (open > 0 ? stage_limit(RLIMIT_NOFILE, open, open)
                      : first_open < 0 || stage_limit(RLIMIT_NOFILE, first_open, INT64_MAX)) &&

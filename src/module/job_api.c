@@ -232,6 +232,8 @@ job_finish_with(struct errand_job *job, const char *call, enum outcome_code code
     return outcome;
 }
 
+static const int64_t DELAY_MAX_MS = INT64_C(3650) * 86400000;
+
 void errand_done(struct errand_job *job)
 {
     job_finish(job, "errand_done", OUTCOME_DONE);
@@ -267,7 +269,7 @@ void errand_retry(struct errand_job *job, int64_t delay_ms, const char *format, 
     va_start(args, format);
     struct outcome *outcome = job_finish_with(job, "errand_retry", OUTCOME_RETRY, format, args);
     if (outcome)
-        outcome->delay_ms = delay_ms;
+        outcome->delay_ms = delay_ms < DELAY_MAX_MS ? delay_ms : DELAY_MAX_MS;
     va_end(args);
 }
 

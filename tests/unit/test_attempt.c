@@ -274,6 +274,19 @@ static void hold_and_sleep(struct errand_job *job)
     sleep_for_ever(job);
 }
 
+static void retry_never(struct errand_job *job)
+{
+    errand_retry(job, INT64_MAX, "later");
+}
+
+static void test_delay_has_a_greatest(void **state)
+{
+    (void)state;
+    run((struct errand_kind){.run = retry_never}, 1, LONG_MS, NULL);
+    assert_int_equal(outcome(0), OUTCOME_RETRY);
+    assert_true(attempt->jobs[0].outcome.delay_ms == INT64_C(3650) * 86400000);
+}
+
 static void test_cleanup_at_the_return(void **state)
 {
     (void)state;
@@ -607,6 +620,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_none_comes_back_from_a_wait, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_delay_has_a_greatest, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cleanup_at_the_return, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cleanup_when_unwound, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_stack_is_lent_out_again, set_up, tear_down),

@@ -248,6 +248,11 @@ static void test_limits(void **state)
     struct child *child = run(&options);
     assert_string_equal(buf_text(&child->out.kept), "9\n524288\n2048\n32\n0\n");
     child_free(child);
+    options = sh("ulimit -t");
+    options.plan.limits.cpu_seconds = INT64_MAX;
+    child = run(&options);
+    assert_int_equal(child->end, CHILD_EXITED);
+    child_free(child);
     options = sh("while :; do :; done");
     options.plan.limits.cpu_seconds = 1;
     child = run(&options);

@@ -82,6 +82,8 @@ static void test_fault(void **state)
     assert_false(is_right("{\"id\": 1, \"outcome\": null}"));
     assert_false(is_right("{\"id\": 1, \"outcome\": \"retry\", \"delay_ms\": -1}"));
     assert_false(is_right("{\"id\": 1, \"outcome\": \"retry\", \"delay_ms\": 1.5}"));
+    assert_true(is_right("{\"id\": 1, \"outcome\": \"snooze\", \"delay_ms\": 315360000000}"));
+    assert_false(is_right("{\"id\": 1, \"outcome\": \"snooze\", \"delay_ms\": 315360000001}"));
     assert_false(is_right("{\"id\": 1, \"outcome\": \"fail\", \"error\": {}}"));
     assert_false(is_right("{\"id\": 1, \"log\": 1}"));
 }
