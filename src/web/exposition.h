@@ -20,7 +20,7 @@ struct exposition_label {
     const char *name, *value;
 };
 
-enum { EXPOSITION_LABELS = 3 };
+enum { EXPOSITION_LABELS = 3, EXPOSITION_BUCKETS = 32 };
 
 /* Ends at the first without a name. */
 struct exposition_labels {
@@ -30,10 +30,18 @@ struct exposition_labels {
 /* A sample of the family begun last. */
 void exposition_sample(struct exposition *exposition, const struct exposition_labels *labels,
                        double value);
-/* The samples of one histogram: bounds_s[i] is the upper bound of what within[i] counts (each by
- * itself), all that timed counts beyond is above them. */
+
+/* Upper bounds of a histogram's buckets, rising, as text. */
+struct exposition_bounds {
+    size_t count;
+    char le[EXPOSITION_BUCKETS][24];
+};
+
+void exposition_bounds_add(struct exposition_bounds *bounds, double bound);
+/* The samples of one histogram: within[i] is how many are below bound i and not below the one
+ * before it; what is in total and in none of them is above all. */
 void exposition_histogram(struct exposition *exposition, const struct exposition_labels *labels,
-                          const double *bounds_s, const uint64_t *within, size_t buckets,
-                          uint64_t timed, double sum_s);
+                          const struct exposition_bounds *bounds, const uint64_t *within,
+                          uint64_t total, double sum);
 
 #endif

@@ -99,40 +99,45 @@ static void ended_write(const struct counts_kind *counts, void *to)
                           (double)counts->ended[i]);
 }
 
-static void times_write(struct exposition *to, const struct counts_kind *counts,
+struct times_writing {
+    struct exposition *to;
+    struct exposition_bounds bounds;
+};
+
+static void times_write(struct times_writing *writing, const struct counts_kind *counts,
                         const uint64_t *buckets, int64_t sum_us)
 {
-    double bounds_s[BUCKETS];
     uint64_t within[BUCKETS] = {0};
     for (int i = 0; i <= BUCKET_LAST; i++)
         within[i < BUCKET_FIRST ? 0 : i - BUCKET_FIRST] += buckets[i];
-    for (int i = 0; i < BUCKETS; i++)
-        bounds_s[i] = (double)counts_bound_us(i + BUCKET_FIRST) / 1e6;
-    exposition_histogram(to, LABELS({"queue", counts->queue}, {"kind", counts->kind}), bounds_s,
-                         within, BUCKETS, counts->timed, (double)sum_us / 1e6);
+    exposition_histogram(writing->to, LABELS({"queue", counts->queue}, {"kind", counts->kind}),
+                         &writing->bounds, within, counts->timed, (double)sum_us / 1e6);
 }
 
-static void wait_write(const struct counts_kind *counts, void *to)
+static void wait_write(const struct counts_kind *counts, void *context)
 {
-    times_write(to, counts, counts->waits, counts->wait_us);
+    times_write(context, counts, counts->waits, counts->wait_us);
 }
 
-static void run_write(const struct counts_kind *counts, void *to)
+static void run_write(const struct counts_kind *counts, void *context)
 {
-    times_write(to, counts, counts->runs, counts->run_us);
+    times_write(context, counts, counts->runs, counts->run_us);
 }
 
 static void kinds_write(struct exposition *to, const struct runner *runner)
 {
+    struct times_writing writing = {.to = to};
+    for (int i = BUCKET_FIRST; i <= BUCKET_LAST; i++)
+        exposition_bounds_add(&writing.bounds, (double)counts_bound_us(i) / 1e6);
     exposition_family(to, "errand_jobs_ended_total", "counter",
                       "How attempts ended here; retry: it failed, and the job is tried again.");
     counts_kinds(runner, ended_write, to);
     exposition_family(to, "errand_job_wait_seconds", "histogram",
                       "From run_at to the attempt's start.");
-    counts_kinds(runner, wait_write, to);
+    counts_kinds(runner, wait_write, &writing);
     exposition_family(to, "errand_job_run_seconds", "histogram",
                       "From the attempt's start to its end.");
-    counts_kinds(runner, run_write, to);
+    counts_kinds(runner, run_write, &writing);
 }
 
 /* ---- The database ---- */
