@@ -1,4 +1,6 @@
 /* The probe: kinds that do what their args say, to see that a runner works, how fast and how well.
+ * Those that run programs, send requests or keep the runner busy do so where the setting trusted
+ * allows it only: whoever may enqueue a job could have them do it.
  *     probe.run  {}                            does nothing
  *                {"sleep_ms": 500}             waits first
  *                {"outcome": "retry" | "fail" | "snooze" | "cancel" | "unknown", "text": "why",
@@ -48,7 +50,7 @@
 
 enum { PROBE_GRACE_MS = 5000 }; /* for the ledger's last line */
 
-static bool probe_kills;
+static bool probe_kills, probe_trusted;
 
 static const char *args_text(const json_t *args, const char *name)
 {
@@ -207,8 +209,10 @@ static void probe_run(struct errand_job *job)
 static bool probe_start(struct errand_host *host)
 {
     const char *kills = errand_host_setting(host, "kills");
+    const char *trusted = errand_host_setting(host, "trusted");
     const char *path = errand_host_setting(host, "ledger");
     probe_kills = kills && strcmp(kills, "true") == 0;
+    probe_trusted = trusted && strcmp(trusted, "true") == 0;
     if (!path || !*path || ledger_open(path))
         return true;
     errand_host_error(host, "the ledger cannot be written to");
@@ -219,6 +223,48 @@ static void probe_none(struct errand_job *job)
 {
     errand_done(job);
 }
+
+/* ---- What nobody but a test is to ask for ---- */
+
+static void trusted_run(struct errand_job *job, void (*run)(struct errand_job *job))
+{
+    if (probe_trusted)
+        run(job);
+    else
+        errand_fail(job, "the setting trusted of the probe does not allow it");
+}
+
+static void trusted_child(struct errand_job *job)
+{
+    trusted_run(job, probe_child);
+}
+
+static void trusted_http(struct errand_job *job)
+{
+    trusted_run(job, probe_http);
+}
+
+static void trusted_stream(struct errand_job *job)
+{
+    trusted_run(job, stream_run);
+}
+
+static void trusted_stubborn(struct errand_job *job)
+{
+    trusted_run(job, probe_stubborn);
+}
+
+static void trusted_misuse(struct errand_job *job)
+{
+    trusted_run(job, probe_misuse);
+}
+
+static void trusted_thread(struct errand_job *job)
+{
+    trusted_run(job, probe_thread);
+}
+
+/* ---- The kinds ---- */
 
 static const int64_t few_ms[] = {300, 600}, one_ms[] = {400};
 
@@ -256,7 +302,7 @@ static const struct errand_kind probe_kinds[] = {
     {.size = sizeof(struct errand_kind),
      .name = "probe.child",
      .timeout_ms = 10000,
-     .run = probe_child},
+     .run = trusted_child},
     {.size = sizeof(struct errand_kind), .name = "probe.steps", .run = steps_run},
     {.size = sizeof(struct errand_kind), .name = "probe.wait", .run = waits_run},
     {.size = sizeof(struct errand_kind), .name = "probe.signal", .run = signals_run},
@@ -268,17 +314,17 @@ static const struct errand_kind probe_kinds[] = {
      .name = "probe.wait_batch",
      .batch_max = 10,
      .run_batch = waits_run_batch},
-    {.size = sizeof(struct errand_kind), .name = "probe.http", .run = probe_http},
-    {.size = sizeof(struct errand_kind), .name = "probe.stream", .run = stream_run},
+    {.size = sizeof(struct errand_kind), .name = "probe.http", .run = trusted_http},
+    {.size = sizeof(struct errand_kind), .name = "probe.stream", .run = trusted_stream},
     {.size = sizeof(struct errand_kind), .name = "probe.enqueue", .run = probe_enqueue},
     {.size = sizeof(struct errand_kind), .name = "probe.values", .run = probe_values},
-    {.size = sizeof(struct errand_kind), .name = "probe.stubborn", .run = probe_stubborn},
-    {.size = sizeof(struct errand_kind), .name = "probe.misuse", .run = probe_misuse},
-    {.size = sizeof(struct errand_kind), .name = "probe.thread", .run = probe_thread},
+    {.size = sizeof(struct errand_kind), .name = "probe.stubborn", .run = trusted_stubborn},
+    {.size = sizeof(struct errand_kind), .name = "probe.misuse", .run = trusted_misuse},
+    {.size = sizeof(struct errand_kind), .name = "probe.thread", .run = trusted_thread},
     {.size = sizeof(struct errand_kind),
      .name = "probe.stubborn.late",
      .cancel_grace_ms = 500,
-     .run = probe_stubborn},
+     .run = trusted_stubborn},
 };
 
 static const struct errand_setting probe_settings[] = {
@@ -286,6 +332,8 @@ static const struct errand_setting probe_settings[] = {
      "for tests: file to which the start and end of each run of a probe are appended"},
     {"kills", ERRAND_SETTING_BOOLEAN, "false", NULL, 0, 0,
      "for tests: a probe may kill the runner"},
+    {"trusted", ERRAND_SETTING_BOOLEAN, "false", NULL, 0, 0,
+     "for tests: jobs may have the probe run programs, send requests and keep the runner busy"},
 };
 
 extern const struct errand_module probe_module;

@@ -30,8 +30,10 @@ bool act_batch(const struct act *act, const struct cli *cli, struct session *ses
     }
 }
 
-static const char *act_hint(const char *result)
+static const char *act_hint(const struct act *act, const char *result)
 {
+    if (strcmp(act->noun, "event") == 0 && strcmp(result, "not found") == 0)
+        return "`errand webhook list` shows those that there are.";
     static const struct {
         const char *result, *hint;
     } hints[] = {
@@ -79,7 +81,7 @@ static int act_judge(const struct act *act, const struct cli *cli, const struct 
         snprintf(message, sizeof message, "%zu of %zu %ss were not %s", bad, table->rows, act->noun,
                  act->done);
     return failure_tell(cli, missing == bad ? FAILURE_NOT_FOUND : FAILURE_FAILED, message,
-                        act_hint(result));
+                        act_hint(act, result));
 }
 
 static void act_print_ids(const struct act *act, const struct cli *cli, const struct table *table)

@@ -154,3 +154,13 @@ def test_gigabyte_of_output_takes_no_memory(db, errand):
     result = run_child(db, ["head", "-c", "1000000000", "/dev/zero"], max_bytes=1000000).result
     assert result["status"] == 0 and result["out_dropped_bytes"] == 999000000
     assert resident_kib(runner.pid) - before < 20000
+
+
+@pytest.mark.parametrize("kind", ["probe.child", "probe.http", "probe.stream", "probe.stubborn", "probe.misuse", "probe.thread"])
+def test_nobody_who_enqueues_has_the_probe_do_harm(db, errand, kind):
+    """It is linked in wherever errand runs: what could do harm is off unless the operator has set it."""
+    errand.start(env={"ERRAND_PROBE_TRUSTED": ""}).wait_ready()
+    mark = errand.dir / "mark"
+    job = db.wait_ended(db.enqueue(kind, {"argv": ["touch", str(mark)], "url": "http://127.0.0.1:1/", "wait": "sleep", "what": "block", "ms": 1}))
+    assert (job.state, job.last_error) == ("dead", "the setting trusted of the probe does not allow it")
+    assert not mark.exists()

@@ -160,6 +160,6 @@ def test_refusals(errand, args, text):
 
 
 def test_no_such_event(db, errand):
-    assert "event resend:none was not replayed: not found" in refused(
-        errand, "webhook", "replay", "resend:none", status=3, stdout="id\tresult\nresend:none\tnot found\n")
+    text = refused(errand, "webhook", "replay", "resend:none", status=3, stdout="id\tresult\nresend:none\tnot found\n")
+    assert "event resend:none was not replayed: not found" in text and "`errand webhook list`" in text
     assert "invalid input syntax" in refused(errand, "webhook", "replay", "--failed", "--since", "yore", status=2)

@@ -77,7 +77,7 @@ class Errand:
         self.env = {"PATH": os.environ["PATH"], "HOME": str(self.dir)}
         if TEST_JOBS:
             self.env["ERRAND_JOBS"] = TEST_JOBS
-        self.env.update(SANITIZER_ENV, TZ="UTC", LC_ALL="C.UTF-8", ERRAND_DATABASE_URL=database_url)
+        self.env.update(SANITIZER_ENV, TZ="UTC", LC_ALL="C.UTF-8", ERRAND_DATABASE_URL=database_url, ERRAND_PROBE_TRUSTED="true")
         if provider:
             self.env.update(RESEND_API_KEY=provider.API_KEY, ERRAND_EMAIL_URL=provider.url,
                             ERRAND_EMAIL_FROM="Errand <errand@example.com>")
