@@ -1,5 +1,6 @@
 """Kinds that are workers: what they are given, what their lines mean, and that no job is lost whatever they do."""
 
+import json
 import os
 import re
 import shutil
@@ -8,6 +9,8 @@ from datetime import timedelta
 import pytest
 
 from kind_support import JobsDirectory, runner_with
+from support.cluster import shared_cluster
+from support.errand import Errand
 from support.wait import until
 from support.worker import DOCS, worker
 
@@ -340,3 +343,15 @@ def test_a_thousand_that_share_processes(jobs):
             assert db.sql("select distinct outcome, attempt from errand.history where id = any (%s)", ids[how]) == [end], how
         assert db.one("select every(result = to_jsonb(id)) from errand.history where outcome = 'done'")
         assert len(processes(runner)) <= 3
+
+
+def test_tried_alone(jobs):
+    """errand test: the process ends with it, also one that has to be made to."""
+    jobs.put("mix.it.worker", worker('    print(json.dumps({"id": job["id"], "log": "hello", "progress": 1}))\n'
+                                     '    return {"outcome": "done", "result": os.getpid()}', "grace_ms = 200",
+                                     top="import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)") + "time.sleep(600)\n")
+    with Errand(shared_cluster(vector=False).dsn("postgres"), ERRAND_JOBS=str(jobs.path)) as errand:
+        report = json.loads(errand.run("test", "mix.it", "{}", "--only", "queue", "--json").stdout)
+    [job] = report["jobs"]
+    assert job["outcome"] == "done" and {call["call"] for call in report["calls"]} == {"log", "progress"}, report
+    assert not os.path.exists(f"/proc/{job['result']}")
