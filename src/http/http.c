@@ -33,7 +33,7 @@ struct http {
     CURL *idle[HTTP_IDLE_HANDLES]; /* reset, to be taken again */
     size_t idle_count;
     struct http_call *news; /* streams of which there is something to tell, a list */
-    http_route *route; /* NULL: none */
+    http_route *route;      /* NULL: none */
     void *route_owner;
 };
 
@@ -315,6 +315,23 @@ void http_set_route(struct http *http, http_route *route, void *owner)
 {
     http->route = route;
     http->route_owner = owner;
+}
+
+/* A line break there would be another header, or another request. */
+static bool text_has_line_break(const char *text)
+{
+    return text && text[strcspn(text, "\r\n")];
+}
+
+const char *http_request_fault(const struct errand_request *request)
+{
+    if (text_has_line_break(request->method))
+        return "the request's method holds a line break";
+    for (size_t i = 0; i < request->header_count; i++)
+        if (text_has_line_break(request->headers[i].name) ||
+            text_has_line_break(request->headers[i].value))
+            return "a header of the request holds a line break";
+    return NULL;
 }
 
 static void call_set_headers(struct http_call *call, const struct errand_request *request)

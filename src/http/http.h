@@ -32,6 +32,8 @@ void http_free(struct http *http); /* no call may be under way */
 typedef const char *http_route(const struct errand_request *request, void *owner);
 void http_set_route(struct http *http, http_route *route, void *owner); /* NULL: each to its url */
 
+/* What is wrong with a request that must not be sent; NULL: nothing. */
+const char *http_request_fault(const struct errand_request *request);
 /* Starts a request; everything it points to is copied. on_done comes once, later, never inside this
  * call. */
 struct http_call *http_start(struct http *http, const struct errand_request *request,

@@ -32,12 +32,14 @@ void errand_http(struct errand_job *job, const struct errand_request *request,
     if (!call_begins_waiting(job, "errand_http", &response->error))
         return;
     struct attempt *attempt = job->attempt;
+    attempt->head = NULL;
+    if ((response->error = http_request_fault(request)))
+        return;
     int64_t started_us = errand_now_us(job);
     if (attempt->call) {
         http_call_free(attempt->call);
         attempt->call = NULL;
     }
-    attempt->head = NULL;
     if (!attempt->cancelled) {
         attempt->call =
             http_start(attempt->host->http, job_trace_request(job, request), on_http_done, attempt);

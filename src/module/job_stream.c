@@ -163,9 +163,11 @@ struct errand_http_stream *errand_http_open(struct errand_job *job,
     if (!call_begins_waiting(job, "errand_http_open", &response->error))
         return NULL;
     struct attempt *attempt = job->attempt;
+    attempt->head = NULL;
+    if ((response->error = http_request_fault(request)))
+        return NULL;
     int64_t started_us = errand_now_us(job);
     struct errand_http_stream *stream = stream_new(attempt, request);
-    attempt->head = NULL;
     if (!attempt->cancelled)
         stream->call =
             http_open(attempt->host->http, job_trace_request(job, request), on_news, stream);

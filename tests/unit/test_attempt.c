@@ -274,6 +274,33 @@ static void hold_and_sleep(struct errand_job *job)
     sleep_for_ever(job);
 }
 
+static void send_two_lines(struct errand_job *job)
+{
+    const struct errand_header header = {"x-name", "Ada\r\nx-admin: 1"};
+    const struct errand_request request = {.size = sizeof request,
+                                           .method = "GET",
+                                           .url = "http://127.0.0.1:1/",
+                                           .headers = &header,
+                                           .header_count = 1};
+    const struct errand_request method = {
+        .size = sizeof method, .method = "GET / HTTP/1.1\r\n", .url = "http://127.0.0.1:1/"};
+    struct errand_response response;
+    errand_http(job, &request, &response);
+    assert_int_equal(response.result, ERRAND_HTTP_NOT_SENT);
+    assert_string_equal(response.error, "a header of the request holds a line break");
+    assert_null(errand_http_open(job, &request, &response));
+    assert_string_equal(response.error, "a header of the request holds a line break");
+    errand_http(job, &method, &response);
+    assert_string_equal(response.error, "the request's method holds a line break");
+}
+
+static void test_line_break_in_a_request(void **state)
+{
+    (void)state;
+    run((struct errand_kind){.run = send_two_lines}, 1, LONG_MS, NULL);
+    assert_int_equal(outcome(0), OUTCOME_DONE);
+}
+
 static void retry_never(struct errand_job *job)
 {
     errand_retry(job, INT64_MAX, "later");
@@ -620,6 +647,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_none_comes_back_from_a_wait, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_line_break_in_a_request, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_delay_has_a_greatest, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cleanup_at_the_return, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cleanup_when_unwound, set_up, tear_down),
