@@ -201,16 +201,18 @@ static void pool_write(const struct db_pool_counts *counts, void *context)
 
 static void pools_write(struct exposition *to, const struct families_source *source)
 {
+    const struct db_pool *const own[] = {receive_pool(source->receive), &source->callbacks->pool,
+                                         &source->depths->pool};
     for (size_t i = 0; i < sizeof pool_families / sizeof *pool_families; i++) {
         const struct pool_family *family = &pool_families[i];
         struct pool_writing writing = {to, family};
-        struct db_pool_counts counts;
         exposition_family(to, family->name, family->type, family->help);
         counts_pools(source->runner, pool_write, &writing);
-        db_pool_counts(receive_pool(source->receive), &counts);
-        pool_write(&counts, &writing);
-        db_pool_counts(&source->depths->pool, &counts);
-        pool_write(&counts, &writing);
+        for (size_t at = 0; at < sizeof own / sizeof *own; at++) {
+            struct db_pool_counts counts;
+            db_pool_counts(own[at], &counts);
+            pool_write(&counts, &writing);
+        }
     }
 }
 

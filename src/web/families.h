@@ -3,6 +3,7 @@
 #define WEB_FAMILIES_H
 
 #include "httpd/httpd.h"
+#include "web/callbacks.h"
 #include "web/depths.h"
 #include "web/receive.h"
 
@@ -12,6 +13,7 @@ struct families_source {
     const struct runner *runner;
     const struct httpd *server;
     const struct receive *receive;
+    const struct callbacks *callbacks;
     const struct depths *depths;
     int64_t started_us; /* since 1970 */
 };

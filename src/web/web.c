@@ -154,8 +154,10 @@ static void web_check_files(const struct web *web, size_t connections)
 
 static void web_start_metrics(struct web *web, struct loop *loop, const struct settings *settings)
 {
-    const struct families_source source = {
-        .runner = web->runner, .server = web->server, .receive = web->receive};
+    const struct families_source source = {.runner = web->runner,
+                                           .server = web->server,
+                                           .receive = web->receive,
+                                           .callbacks = &web->callbacks};
     if (settings_boolean(settings, "errand", "http_metrics"))
         web->metrics = metrics_new(loop, settings, &source);
 }

@@ -99,6 +99,8 @@ def test_runner_and_process(db):
         assert metrics.get("process_resident_memory_bytes") == pytest.approx(int(status["VmRSS"]) * 1024, rel=0.2)
         assert metrics.get("process_cpu_seconds_total") > 0
         assert 10 < metrics.get("process_open_fds") < metrics.get("process_max_fds")
+        pools = {dict(labels)["pool"] for labels in metrics.having("errand_database_connections")}
+        assert pools == {f"errand {name}" for name in ("control", "reads", "writes", "jobs", "sql", "webhooks", "callbacks", "metrics")}
         assert metrics.get("errand_database_connections", pool="errand control") == 1
         assert metrics.get("errand_database_connections_opened_total", pool="errand control") == 1
         assert metrics.get("errand_database_statements_total", pool="errand control") > 1
