@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "wire/call.h"
+#include "wire/fork.h"
 #include "wire/frame.h"
 
 #include <errand/errand.h>
@@ -72,6 +73,9 @@ void host_cleanup(void); /* cleanup.c */
 _Noreturn void host_end(void);
 
 /* ---- What the process does, each until its end ---- */
+
+/* Forks; true in each new process, with what was asked; false at this one's end. fork_server.c */
+bool host_serve_forks(struct fork_request *request);
 
 void host_describe(void);                     /* describe.c */
 void host_start(struct frame_reader *reader); /* the start hook alone */

@@ -1,5 +1,6 @@
-/* errand-host VERSION FILE NAME: what errand runs for a plug-in that it does not trust. Of no use
- * to people: descriptor 3 is the socket to the runner, whose first frame says what to do. */
+/* errand-host VERSION FILE NAME [fork]: what errand runs for a plug-in that it does not trust. Of
+ * no use to people: descriptor 3 is the socket to the runner, whose first frame says what to do;
+ * with fork it takes requests to fork (wire/fork.h), and the new processes do so. */
 #include "host/host.h"
 
 #include "module/plugin.h"
@@ -42,10 +43,10 @@ static void oom_prefer(void)
     close(fd);
 }
 
-static void host_do(void)
+/* ---- What it is to do ---- */
+
+static void host_do_frame(unsigned what, struct frame_reader reader)
 {
-    unsigned what;
-    struct frame_reader reader = host_receive(&what);
     switch (what) {
     case WIRE_DESCRIPTION:
         host_describe();
@@ -58,10 +59,43 @@ static void host_do(void)
     }
 }
 
+static void host_do(void)
+{
+    unsigned what;
+    struct frame_reader reader = host_receive(&what);
+    host_do_frame(what, reader);
+}
+
+/* Of the environment as the kernel shows it, NULL: it has none. */
+static char *mark_find(void)
+{
+    for (char **each = environ; *each; each++)
+        if (strncmp(*each, "ERRAND_CHILD=", sizeof "ERRAND_CHILD=" - 1) == 0)
+            return *each;
+    return NULL;
+}
+
+/* A process that was forked bears the fork server's mark until the runner speaks to it: until then
+ * it does not know the process, and would take it for a stray. */
+static int host_fork(char *mark)
+{
+    struct fork_request request;
+    unsigned what;
+    if (!host.module || !host_serve_forks(&request))
+        return 1;
+    struct frame_reader reader = host_receive(&what);
+    if (mark && strlen(mark) == strlen(request.mark))
+        memcpy(mark, request.mark, strlen(request.mark));
+    host_do_frame(what, reader);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     struct err err = {0};
-    if (argc != 4 || strlen(argv[3]) > PLUGIN_NAME_MAX) {
+    bool forks = argc == 5 && strcmp(argv[4], "fork") == 0;
+    char *mark = mark_find(); /* the plug-in may move its environment */
+    if ((argc != 4 && !forks) || strlen(argv[3]) > PLUGIN_NAME_MAX) {
         fputs("errand-host: this is errand's own, to run plug-ins in\n", stderr);
         return 2;
     }
@@ -76,6 +110,8 @@ int main(int argc, char **argv)
         return 2;
     }
     host.module = plugin_open(argv[2], argv[3], &host.arena, &err);
+    if (forks)
+        return host_fork(mark);
     if (!host.module)
         host_refuse(err.text);
     else

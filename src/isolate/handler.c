@@ -1,6 +1,6 @@
 #include "isolate/handler.h"
 
-#include "isolate/module.h"
+#include "isolate/fork_server.h"
 #include "isolate/serve.h"
 #include "module/job_lines.h"
 #include "module/rows.h"
@@ -292,20 +292,37 @@ static void handler_conclude(struct handler *handler)
         job_conclude(handler, handler->jobs[i]);
 }
 
+/* A copy of the fork server, or else the program anew. */
+static bool handler_start(struct handler *handler, struct err *err)
+{
+    struct attempt *attempt = handler->attempt;
+    struct children *children = &attempt->host->children;
+    const struct errand_module *module = attempt->kind->module;
+    const struct process_plan plan = isolate_plan(module, attempt->host->settings);
+    const struct process_events events = {handler_on_event, handler_on_output, handler};
+    struct forked forked = {.on_answer = handler_on_event, .owner = handler};
+    if (fork_server_ask((struct isolate_module *)(uintptr_t)module, children, &plan, &forked)) {
+        while (!forked.is_answered)
+            attempt_sleep(attempt, WAIT_HOST);
+        if (process_adopt(&handler->process, children, &forked, &events))
+            return true;
+    }
+    return process_start(&handler->process, children, &plan, &events, err);
+}
+
 void handler_run_batch(struct errand_job *const *jobs, size_t count)
 {
     struct attempt *attempt = jobs[0]->attempt;
     struct handler handler = {.attempt = attempt, .jobs = jobs, .count = count};
-    const struct process_plan plan = isolate_plan(attempt->kind->module, attempt->host->settings);
-    const struct process_events events = {handler_on_event, handler_on_output, &handler};
     struct err err;
     attempt->is_isolated = true;
     handler.lines = job_lines_new(jobs[0], "its output");
     handler.wake = (struct loop_deferred){.run = handler_wake, .owner = &handler};
     loop_timer_init(&handler.closed, attempt->host->loop, handler_on_closed, &handler);
-    if (!process_start(&handler.process, &attempt->host->children, &plan, &events, &err)) {
+    if (!handler_start(&handler, &err)) {
         for (size_t i = 0; i < count; i++)
             errand_retry(jobs[i], -1, "%s", err.text);
+        loop_defer_cancel(attempt->host->loop, &handler.wake);
         return;
     }
     if (!handler_send_work(&handler))

@@ -11,8 +11,11 @@
 struct isolate_module {
     struct errand_module module; /* first: who has it, has this */
     const char *path;
-    bool has_start;      /* a start hook of its own */
-    struct arena *arena; /* that it lives in */
+    bool has_start;                  /* a start hook of its own */
+    struct arena *arena;             /* that it lives in */
+    struct fork_server *fork_server; /* NULL: none runs */
+    int fork_failures;               /* of those that ran */
+    int64_t asked_us;                /* for one, last; 0: never */
 };
 
 /* Its path, its name, and the limits that its settings name. */

@@ -1,6 +1,7 @@
 #include "isolate/process.h"
 
 #include "base/mem.h"
+#include "isolate/fork_server.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -30,7 +31,7 @@ static char *program_find(void)
 }
 
 /* Looked for once: errand's own name changes when its file is replaced. */
-static const char *program_path(void)
+const char *process_program(void)
 {
     static char *found;
     if (!found)
@@ -64,7 +65,7 @@ static void on_output(void *owner, const char *data, size_t length)
 static void process_run(struct process *process, struct children *children,
                         const struct process_plan *plan, int channel)
 {
-    const char *const argv[] = {program_path(), ERRAND_VERSION, plan->path, plan->name, NULL};
+    const char *const argv[] = {process_program(), ERRAND_VERSION, plan->path, plan->name, NULL};
     const struct child_options options = {
         .plan = {.argv = argv, .limits = plan->limits, .channel = channel},
         .timeout_ms = plan->timeout_ms,
@@ -79,7 +80,7 @@ bool process_start(struct process *process, struct children *children,
 {
     int ours, theirs;
     *process = (struct process){.events = *events};
-    if (!program_path())
+    if (!process_program())
         return err_set(err, ERR_CONFIG,
                        "errand-host, which runs plug-ins in a process of their own, is not there: "
                        "it belongs beside errand or into ../libexec/errand");
@@ -89,6 +90,19 @@ bool process_start(struct process *process, struct children *children,
     process_run(process, children, plan, theirs);
     close(theirs);
     return true;
+}
+
+bool process_adopt(struct process *process, struct children *children, const struct forked *forked,
+                   const struct process_events *events)
+{
+    const struct child_options options = {.on_err = on_output};
+    *process = (struct process){.events = *events};
+    channel_init(&process->channel, children->loop, forked->channel, on_channel, process);
+    process->child = child_adopt(children, &options, forked->pid, forked->output, forked->mark,
+                                 on_child, process);
+    if (!process->child)
+        channel_clear(&process->channel);
+    return process->child != NULL;
 }
 
 void process_clear(struct process *process)

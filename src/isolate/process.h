@@ -20,6 +20,8 @@ struct process_events {
     void *owner;
 };
 
+struct forked; /* fork_server.h */
+
 struct process {
     struct child *child;
     struct channel channel;
@@ -32,9 +34,14 @@ struct process {
 bool process_start(struct process *process, struct children *children,
                    const struct process_plan *plan, const struct process_events *events,
                    struct err *err);
+/* The same of one that a fork server has forked; takes its descriptors over. False: it is gone. */
+bool process_adopt(struct process *process, struct children *children, const struct forked *forked,
+                   const struct process_events *events);
 void process_clear(struct process *process); /* once it has ended; not inside on_event */
 
 /* How it ended, into text: "SIGSEGV (Segmentation fault)", "exit status 3", ... */
+const char *process_program(void); /* errand-host; NULL: it is nowhere */
+
 void process_end_text(const struct process *process, char *text, size_t size);
 
 #endif

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -275,7 +276,8 @@ static void child_watch(struct child *child)
     child->out.ready.data = &child->out;
     child->err_out.ready.data = &child->err_out;
     ev_io_start(ev, &child->ended);
-    ev_io_start(ev, &child->out.ready);
+    if (child->spawn.out >= 0)
+        ev_io_start(ev, &child->out.ready);
     ev_io_start(ev, &child->err_out.ready);
     if (child->input_bytes)
         ev_io_start(ev, &child->writable);
@@ -283,19 +285,32 @@ static void child_watch(struct child *child)
         io_close(child, &child->writable);
 }
 
+void children_mark(struct children *children, char mark[STRAY_MARK_BYTES])
+{
+    if (children->count++ == 0)
+        stray_adopt();
+    stray_mark(mark, children->count);
+}
+
+/* That knows of all that run. */
+static bool children_guard(struct children *children, struct err *err)
+{
+    bool is_new;
+    if (!warden_ready(&children->warden, &is_new, err))
+        return false;
+    for (struct child *each = children->first; is_new && each; each = each->next)
+        warden_tell(&children->warden, each->spawn.pid);
+    return true;
+}
+
 static bool child_spawn(struct child *child, const struct spawn_plan *wanted)
 {
     struct children *children = child->children;
     struct spawn_plan plan = *wanted;
-    bool is_new;
-    if (!warden_ready(&children->warden, &is_new, &child->err))
+    if (!children_guard(children, &child->err))
         return false;
-    for (struct child *each = children->first; is_new && each; each = each->next)
-        warden_tell(&children->warden, each->spawn.pid);
     plan.group_fd = children->warden.groups;
-    if (children->count++ == 0)
-        stray_adopt();
-    stray_mark(child->mark, children->count);
+    children_mark(children, child->mark);
     plan.mark = child->mark;
     if (spawn_start(&plan, &child->spawn, &child->err))
         return true;
@@ -304,8 +319,8 @@ static bool child_spawn(struct child *child, const struct spawn_plan *wanted)
     return false;
 }
 
-struct child *child_start(struct children *children, const struct child_options *options,
-                          void (*on_done)(struct child *child, void *owner), void *owner)
+static struct child *child_new(struct children *children, const struct child_options *options,
+                               void (*on_done)(struct child *child, void *owner), void *owner)
 {
     struct child *child = mem_zalloc(sizeof *child);
     child->children = children;
@@ -322,17 +337,61 @@ struct child *child_start(struct children *children, const struct child_options 
     output_init(child, &child->err_out, options->max_err_bytes, options->on_err);
     loop_timer_init(&child->timeout, children->loop, on_timeout, child);
     loop_timer_init(&child->force, children->loop, on_force, child);
-    if (!child_spawn(child, &options->plan)) {
-        child->end = CHILD_NOT_STARTED;
-        loop_defer(children->loop, &child->tell);
-        return child;
-    }
+    return child;
+}
+
+static void child_join(struct child *child, int timeout_ms)
+{
+    struct children *children = child->children;
     child->next = children->first;
     children->first = child;
     look_within(children, LOOK_EVERY_MS);
     child_watch(child);
-    if (options->timeout_ms > 0)
-        loop_timer_set(&child->timeout, clock_mono_us() + (int64_t)options->timeout_ms * 1000);
+    if (timeout_ms > 0)
+        loop_timer_set(&child->timeout, clock_mono_us() + (int64_t)timeout_ms * 1000);
+}
+
+struct child *child_start(struct children *children, const struct child_options *options,
+                          void (*on_done)(struct child *child, void *owner), void *owner)
+{
+    struct child *child = child_new(children, options, on_done, owner);
+    if (child_spawn(child, &options->plan)) {
+        child_join(child, options->timeout_ms);
+        return child;
+    }
+    child->end = CHILD_NOT_STARTED;
+    loop_defer(children->loop, &child->tell);
+    return child;
+}
+
+/* A pidfd of a process that nobody has waited for; -1: there is none, or it is another's. */
+static int pidfd_of(const struct children *children, pid_t pid)
+{
+    siginfo_t info;
+    for (const struct child *each = children->first; each; each = each->next)
+        if (each->spawn.pid == pid)
+            return -1;
+    if (pid <= 0 || pid == children->warden.pid ||
+        waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0)
+        return -1;
+    return pidfd_open(pid, 0);
+}
+
+struct child *child_adopt(struct children *children, const struct child_options *options, pid_t pid,
+                          int err_fd, const char *mark,
+                          void (*on_done)(struct child *child, void *owner), void *owner)
+{
+    struct err err;
+    int pidfd = children_guard(children, &err) ? pidfd_of(children, pid) : -1;
+    if (pidfd < 0) {
+        close(err_fd);
+        return NULL;
+    }
+    struct child *child = child_new(children, options, on_done, owner);
+    child->spawn = (struct spawn){.pid = pid, .pidfd = pidfd, .in = -1, .out = -1, .err = err_fd};
+    strcpy(child->mark, mark);
+    warden_tell(&children->warden, pid);
+    child_join(child, options->timeout_ms);
     return child;
 }
 

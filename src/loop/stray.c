@@ -24,7 +24,7 @@ void stray_mark(char mark[STRAY_MARK_BYTES], unsigned long long number)
     int length = snprintf(mark, STRAY_MARK_BYTES, "%s%ld.%lld%09ld.", mark_name, (long)getpid(),
                           (long long)begun.tv_sec, begun.tv_nsec);
     if (number)
-        snprintf(mark + length, (size_t)(STRAY_MARK_BYTES - length), "%llu", number);
+        snprintf(mark + length, (size_t)(STRAY_MARK_BYTES - length), "%020llu", number);
 }
 
 void stray_adopt(void)

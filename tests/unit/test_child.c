@@ -12,6 +12,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -450,6 +451,37 @@ static void test_kill_all(void **state)
     child_free(child);
 }
 
+/* ---- Adopted ---- */
+
+static struct child *adopt(pid_t pid, int output)
+{
+    const struct child_options options = {.max_err_bytes = 100};
+    char mark[STRAY_MARK_BYTES];
+    children_mark(&children, mark);
+    return child_adopt(&children, &options, pid, output, mark, on_done, NULL);
+}
+
+static void test_adopted(void **state)
+{
+    (void)state;
+    int ends[2];
+    assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        setsid();
+        _exit(write(ends[1], "said", 4) == 4 ? 3 : 4);
+    }
+    close(ends[1]);
+    struct child *child = adopt(pid, ends[0]);
+    assert_non_null(child);
+    loop_run(&loop);
+    assert_int_equal(child->status, 3);
+    assert_string_equal(buf_text(&child->err_out.kept), "said");
+    child_free(child);
+    assert_null(adopt(pid, dup(0)));       /* it is gone */
+    assert_null(adopt(getppid(), dup(0))); /* nobody's child */
+}
+
 /* ---- Strays ---- */
 
 static void on_pause_over(void *owner)
@@ -644,6 +676,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_cancel, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cancelled_at_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_many_leak_no_descriptor, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_adopted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_warden_that_is_gone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_warden_outlives_its_process, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_kill_all, set_up, tear_down),
