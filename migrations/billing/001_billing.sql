@@ -373,7 +373,7 @@ $$;
 -- Forgets events that were put down keep_days ago, or keep_open_days where they are unassigned yet; at most max of each. What they said of
 -- subscriptions stays, and so do their rows in public.subscription_events.
 create function errand.billing_forget(keep_days integer, keep_open_days integer, max integer) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     delete from errand.billing_event e where e.ctid = any (array(
         select x.ctid from errand.billing_event x

@@ -155,7 +155,7 @@ $$;
 -- Removes events that came so many days ago, at most max of them, the oldest first: those that are applied or ignored after settled_days,
 -- others after open_days, unless their job is yet to end. Returns how many it removed. The runner calls it until it is fewer than max.
 create function errand.webhook_forget(settled_days integer, open_days integer, max integer) returns integer
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     settled integer;
     open integer := 0;
