@@ -226,44 +226,46 @@ $$;
 -- Gives what belongs to a customer or a subscription (either may be null) to its workspace: subscriptions, events and the log; and the
 -- workspaces that this touches are written. Returns whether any of them was another one before.
 create function errand.billing_assign(customer_id text, subscription_id text, policy jsonb, at timestamptz) returns boolean
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
 declare
     touched uuid[];
     changed boolean := false;
+    one record;
 begin
-    with new as (
+    -- Row by row, and without scans: joined with what is to change, a table whose statistics are old may be read whole.
+    for one in
         select s.subscription_id, s.workspace_id as was, coalesce(
             (select w.id from public.workspaces w where w.id = s.named_workspace_id),
             errand.billing_customer_workspace(s.customer_id)) as workspace_id
         from errand.billing_subscription s
         where s.customer_id = billing_assign.customer_id or s.subscription_id = billing_assign.subscription_id
-    ), changed as (
-        update errand.billing_subscription s set workspace_id = n.workspace_id
-        from new n where s.subscription_id = n.subscription_id and s.workspace_id is distinct from n.workspace_id
-    )
-    select pg_catalog.array_agg(distinct u.id) into touched
-    from (select n.was from new n union all select n.workspace_id from new n
-        union all select errand.billing_customer_workspace(billing_assign.customer_id)) u(id) where u.id is not null;
-    with new as (
-        select e.source, e.event_id, coalesce(
-            (select w.id from public.workspaces w where w.id = e.named_workspace_id),
-            (select s.workspace_id from errand.billing_subscription s where s.subscription_id = e.subscription_id),
-            errand.billing_customer_workspace(e.customer_id)) as workspace_id
-        from errand.billing_event e
-        where e.customer_id = billing_assign.customer_id or e.subscription_id = billing_assign.subscription_id
-    ), changed as (
-        update errand.billing_event e set workspace_id = n.workspace_id, status = case
-            when e.status = 'ignored' then e.status when n.workspace_id is null then 'unassigned' else 'applied' end
-        from new n
-        where e.source = n.source and e.event_id = n.event_id and e.workspace_id is distinct from n.workspace_id
-        returning e.source, e.event_id, e.workspace_id, e.status
-    ), log as (
-        update public.subscription_events l set workspace_id = c.workspace_id
-        from changed c where l.id = errand.billing_event_uuid(c.source, c.event_id)
-    )
-    update errand.webhook_event h set status = c.status, effect = 'workspace ' || c.workspace_id || ', named by a later event'
-    from changed c where h.source = c.source and h.event_id = c.event_id and h.status = 'unassigned' and c.status = 'applied';
-    for i in 1 .. coalesce(pg_catalog.cardinality(touched), 0) loop
+    loop
+        touched := touched || one.was || one.workspace_id;
+        if one.workspace_id is distinct from one.was then
+            update errand.billing_subscription s set workspace_id = one.workspace_id where s.subscription_id = one.subscription_id;
+        end if;
+    end loop;
+    for one in
+        select x.* from (
+            select e.source, e.event_id, e.status, e.workspace_id as was, coalesce(
+                (select w.id from public.workspaces w where w.id = e.named_workspace_id),
+                (select s.workspace_id from errand.billing_subscription s where s.subscription_id = e.subscription_id),
+                errand.billing_customer_workspace(e.customer_id)) as workspace_id
+            from errand.billing_event e
+            where e.customer_id = billing_assign.customer_id or e.subscription_id = billing_assign.subscription_id
+        ) x where x.workspace_id is distinct from x.was
+    loop
+        one.status := case when one.status = 'ignored' then one.status when one.workspace_id is null then 'unassigned' else 'applied' end;
+        update errand.billing_event e set workspace_id = one.workspace_id, status = one.status
+        where e.source = one.source and e.event_id = one.event_id;
+        update public.subscription_events l set workspace_id = one.workspace_id
+        where l.id = errand.billing_event_uuid(one.source, one.event_id);
+        update errand.webhook_event h set status = 'applied', effect = 'workspace ' || one.workspace_id || ', named by a later event'
+        where h.source = one.source and h.event_id = one.event_id and h.status = 'unassigned' and one.status = 'applied';
+    end loop;
+    touched := array(select distinct u.id from pg_catalog.unnest(touched || errand.billing_customer_workspace(billing_assign.customer_id)) u(id)
+        where u.id is not null order by 1);
+    for i in 1 .. pg_catalog.cardinality(touched) loop
         changed := errand.billing_workspace_set(touched[i], policy, at) or changed;
     end loop;
     return changed;
