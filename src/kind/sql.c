@@ -39,6 +39,9 @@ static bool sql_open(struct kind_file *file, struct err *err)
     if (!script_parse(script, &file->arena, file->text, err))
         return err_prefix(err, "%s", file->name);
     file->script = script;
+    /* What such a transaction did stays, whatever becomes of the job: a cancel must have seen it. */
+    if (sql_is_own(file) && !kind_file_text(file, "claim"))
+        file->errand.claim = ERRAND_CLAIM_FIRST;
     return true;
 }
 

@@ -48,7 +48,6 @@ WORKER = """\
     return {"outcome": "done", "result": {"id": job["id"]}}"""
 
 STATEMENTS = """-- errand: transaction = own
--- errand: claim = first
 -- errand: max_attempts = 2
 -- errand: concurrency = 40
 insert into public.did (id, attempt) values (:id, :attempt);

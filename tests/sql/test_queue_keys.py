@@ -3,6 +3,7 @@ of unique_for."""
 
 import contextlib
 import threading
+from decimal import Decimal
 
 import psycopg2
 import pytest
@@ -374,7 +375,7 @@ def test_unique_again_and_again_by_many_at_once(db):
     at_once(db, enqueue)
     found = [row[0] for row in db.sql("select extract(epoch from created_at - lag(created_at) over (order by created_at)) from errand.history"
                                       " where kind = 'some.kind'")][1:]
-    assert len(found) > 1 and min(found) >= 0.02
+    assert len(found) > 1 and min(found) >= Decimal("0.02")
 
 
 def test_allow_by_many_at_once(db):
