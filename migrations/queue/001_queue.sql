@@ -175,6 +175,7 @@ create table errand.recent_key (
     key text not null,
     id bigint not null,
     enqueued_at timestamptz not null,
+    before_at timestamptz not null default '-infinity', -- enqueued_at until a call took the key that may find that a job stands
     until timestamptz not null, -- for clearing up; what counts is enqueued_at and the caller's unique_for
     primary key (lane, key)
 );

@@ -340,8 +340,8 @@ begin
         where j.lane = enqueue_keyed.lane and j.key = enqueue_keyed.key and not j.key_shared;
         if found_id is not null then
             if taken then
-                -- No job was made: the window stays open.
-                perform errand.recent_key_set(enqueue_keyed.lane, enqueue_keyed.key, found_id, '-infinity');
+                -- No job was made: it still counts from the one before.
+                perform errand.recent_key_set(enqueue_keyed.lane, enqueue_keyed.key, found_id, null);
             end if;
             return found_id;
         end if;
@@ -362,7 +362,7 @@ begin
     loop
         insert into errand.recent_key as r (lane, key, id, enqueued_at, until)
         values (recent_key_take.lane, recent_key_take.key, 0, recent_key_take.now_at, until)
-        on conflict (lane, key) do update set id = 0, enqueued_at = excluded.enqueued_at,
+        on conflict (lane, key) do update set id = 0, enqueued_at = excluded.enqueued_at, before_at = r.enqueued_at,
             until = case when r.until > excluded.until then r.until else excluded.until end
         where r.enqueued_at <= since;
         if found then
@@ -377,10 +377,11 @@ begin
 end
 $$;
 
+-- enqueued_at null: as it was before it was taken.
 create function errand.recent_key_set(lane integer, key text, id bigint, enqueued_at timestamptz) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-    update errand.recent_key r set id = recent_key_set.id, enqueued_at = recent_key_set.enqueued_at
+    update errand.recent_key r set id = recent_key_set.id, enqueued_at = coalesce(recent_key_set.enqueued_at, r.before_at)
     where r.lane = recent_key_set.lane and r.key = recent_key_set.key;
 end
 $$;

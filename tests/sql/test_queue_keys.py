@@ -156,6 +156,16 @@ def test_unique_while_it_stands_and_after_it_ended(db):
     assert unique(db, 6) == second
 
 
+def test_a_call_that_finds_a_job_standing_leaves_its_time(db):
+    """It had taken the key, as its own time was over; who asks for a longer one, or asked a moment before, still meets the job."""
+    first = unique(db)
+    passes(db, 10)
+    assert unique(db, unique_for="5 seconds") == first
+    finish(db, first)
+    assert unique(db) == first
+    assert unique(db, unique_for="5 seconds") != first
+
+
 def test_time_counts_from_the_job_not_from_the_last_call(db):
     first = unique(db)
     finish(db, first)
