@@ -298,6 +298,17 @@ const char *segment_next(const struct buf *content, size_t *at, size_t *length,
     return NULL;
 }
 
+bool segment_set_aside(struct segment *segment, struct err *err)
+{
+    char name[SEGMENT_NAME_BYTES + sizeof ".damaged"];
+    snprintf(name, sizeof name, "%s.damaged", segment->name);
+    bool renamed = renameat(segment->directory, segment->name, segment->directory, name) == 0;
+    if (!renamed)
+        err_set(err, ERR_TEMPORARY, "cannot rename %s: %s", segment->name, strerror(errno));
+    segment_close(segment);
+    return renamed;
+}
+
 bool segment_remove(struct segment *segment, struct err *err)
 {
     bool removed = unlinkat(segment->directory, segment->name, 0) == 0 || errno == ENOENT;

@@ -48,6 +48,8 @@ bool segment_take_oldest(struct segment *segment, int directory, struct buf *con
  * record (of a write that a crash cut off, or damaged) is passed over, and counted. */
 const char *segment_next(const struct buf *content, size_t *at, size_t *length,
                          size_t *skipped_bytes);
+/* Renames and closes it: NAME.damaged is no segment any more, and left to people. */
+bool segment_set_aside(struct segment *segment, struct err *err);
 /* Removes and closes it. */
 bool segment_remove(struct segment *segment, struct err *err);
 

@@ -42,6 +42,7 @@ struct task {
     struct files *files;
     struct buf bytes;     /* WRITE: records; TAKE: what was read */
     struct event *events; /* WRITE: that the records are of */
+    bool damaged;         /* REMOVE: what was taken has bytes that are no event */
     bool done;
     struct err err;
 };
@@ -81,6 +82,14 @@ static bool files_take(struct files *files, struct buf *content, struct err *err
     return segment_take_oldest(&files->taken, files->directory, content, err);
 }
 
+/* What is to stay of it goes behind the others first. */
+static bool files_end(struct files *files, const struct buf *stay, bool damaged, struct err *err)
+{
+    if (stay->length && !files_write(files, stay, err))
+        return false;
+    return damaged ? segment_set_aside(&files->taken, err) : segment_remove(&files->taken, err);
+}
+
 static void task_run(void *owner)
 {
     struct task *task = owner;
@@ -93,9 +102,7 @@ static void task_run(void *owner)
         task->done = files_take(files, &task->bytes, &task->err);
         break;
     case TASK_REMOVE:
-        /* What is to stay of it goes behind the others first. */
-        task->done = (!task->bytes.length || files_write(files, &task->bytes, &task->err)) &&
-                     segment_remove(&files->taken, &task->err);
+        task->done = files_end(files, &task->bytes, task->damaged, &task->err);
         segment_close(&files->taken);
         break;
     }
@@ -110,6 +117,7 @@ struct sending {
     struct buf content; /* the bodies are there */
     size_t count, left; /* events; of them, those that have not ended */
     bool away;
+    bool damaged;          /* it has bytes that are no event */
     struct event *refused; /* those that the database does not take */
 };
 
@@ -299,6 +307,7 @@ static void sending_end(struct spool *spool)
         return;
     }
     struct task *task = task_new(spool, TASK_REMOVE);
+    task->damaged = sending->damaged;
     size_t refused = sending_keep_refused(spool, task);
     spool->away = false;
     spool->look = true;
@@ -357,10 +366,12 @@ static struct event *sending_unpack(struct spool *spool)
         last = &event->next;
         sending->count++;
     }
-    /* The end of a file whose writer crashed was not promised to anybody; a damaged one was. */
+    /* The end of a file whose writer crashed was not promised to anybody; what was damaged was. */
+    sending->damaged = skipped > 0;
     if (skipped)
-        log_event(LOG_ERROR, "a file of the spool has bytes that are no event", "file",
-                  spool->files->taken.name, "bytes", log_int((long long)skipped), NULL);
+        log_event(LOG_ERROR, "a file of the spool has bytes that are no event, it is kept", "file",
+                  spool->files->taken.name, "as", "*.damaged", "bytes", log_int((long long)skipped),
+                  NULL);
     return events;
 }
 

@@ -160,11 +160,13 @@ def test_what_is_damaged_is_passed_over(cluster, db, state):
     [file] = [file for file in spooled(state) if b"msg_7\0" in file.read_bytes()]
     content = bytearray(file.read_bytes())
     content[content.index(b"msg_7\0")] ^= 1
-    file.write_bytes(bytes(content) + content[:100])
+    file_content = bytes(content) + content[:100]
+    file.write_bytes(file_content)
     with serving(db, state) as sender:
         wait_stored(db, taken - {"msg_7"})
-        until(lambda: not spooled(state), "the spool is not empty")
+        until(lambda: [path.suffix for path in spooled(state)] == [".damaged"], lambda: spooled(state))
         assert "bytes that are no event" in sender.runner.log()
+    assert spooled(state)[0].read_bytes() == file_content
 
 
 def test_a_file_that_cannot_be_read_keeps_no_other(cluster, db, state):
