@@ -8,7 +8,7 @@ import pytest
 from support.cluster import shared_cluster
 from support.errand import Errand
 from support.late import LateServer
-from support.process import Family, children_of, open_files
+from support.process import Family, children_of, command_of, open_files
 from support.wait import QueueDatabase, until
 
 NEVER = 1_000_000
@@ -63,6 +63,8 @@ def warm_up(db, runner, server, family):
     for args in ways(server, family):
         db.wait_ended(db.enqueue("probe.stubborn", args, timeout="0.1 seconds", max_attempts=1))
     until(lambda: not family.pids() and not server.waiting, "something is left")
+    # An isolated plug-in's process that others were forked from ends when it has had nothing to do for a second.
+    until(lambda: not [pid for pid in children_of(runner.pid) if command_of(pid)[0].endswith(b"errand-host")], "a host is left")
     return counts(db, runner)
 
 

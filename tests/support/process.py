@@ -31,6 +31,14 @@ class Family:
         until(lambda: not self.pids(), lambda: f"of the family still run {self.pids()}", timeout)
 
 
+def command_of(pid):
+    """Its program and arguments; empty when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return [b""]
+
+
 def children_of(pid):
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
