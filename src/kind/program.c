@@ -6,10 +6,12 @@
 #include "kind/type.h"
 
 #include <string.h>
+#include <unistd.h>
 
 enum { EXIT_DATA = 65, EXIT_LATER = 75, EXIT_CONFIG = 78 }; /* of sysexits.h */
 enum { ERR_BYTES_MAX = 65536 };  /* of its stderr, in which the last line is looked for */
 enum { PROGRAM_END_MS = 60000 }; /* for its last lines */
+enum { GONE_US = 1000000 };      /* until the directory has been looked at */
 
 static const struct errand_setting program_settings[] = {
     {"grace_ms", ERRAND_SETTING_INTEGER, "2000", NULL, 1, 60000, "from SIGTERM to SIGKILL"},
@@ -49,6 +51,15 @@ static void program_settle_exit(struct errand_job *job, const struct errand_chil
     errand_retry(job, -1, "%s", program_error(job, result));
 }
 
+/* Its file may have been removed, or be about to be replaced: that is no fault of the job. */
+static void program_settle_not_run(struct errand_job *job, const struct errand_child_result *result)
+{
+    if (access(kind_file_of(job)->path, F_OK) != 0)
+        errand_snooze(job, errand_now_us(job) + GONE_US, "%s", result->error);
+    else
+        errand_retry(job, -1, "%s", result->error);
+}
+
 static void program_settle(struct errand_job *job, const struct errand_child_result *result)
 {
     switch (result->end) {
@@ -61,6 +72,9 @@ static void program_settle(struct errand_job *job, const struct errand_child_res
         break;
     case ERRAND_CHILD_CANCELLED:
         errand_cancelled(job, "%s", program_error(job, result));
+        break;
+    case ERRAND_CHILD_NOT_RUN:
+        program_settle_not_run(job, result);
         break;
     default:
         errand_retry(job, -1, "%s", program_error(job, result));

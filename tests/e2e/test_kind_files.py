@@ -244,6 +244,22 @@ def test_what_is_no_kind_is_left_alone(jobs):
         assert {one["state"] for one in listed(errand).values()} == {"linked"}
 
 
+def test_a_program_that_has_gone_fails_no_job(jobs):
+    """Its jobs start in the moment before that is noticed; they wait until it is there again."""
+    jobs.script("program.run", "echo 1")
+    with runner_with(jobs) as (_, db, runner):
+        db.wait("select exists (select from errand.kind where name = 'program.run')")
+        db.wait_ended(db.enqueue("program.run"))
+        jobs.remove("program.run")
+        ids = db.enqueue_many(20, kind="program.run")
+        runner.wait_log("kind removed|kind.*removed")
+        jobs.script("program.run", "echo 2")
+        for id in ids:
+            assert db.wait_ended(id).state == "done"
+        assert db.one("select count(*) from errand.attempt") == 0
+        assert db.one("select max(attempt) from errand.history") == 1
+
+
 def test_files_that_change_all_the_time(jobs):
     """While jobs of theirs run, wait, fail and are limited: each ends once."""
     def put(number):
