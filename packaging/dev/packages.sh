@@ -6,7 +6,7 @@
 PACKAGES_BUILD="gcc libc6-dev cmake ninja-build pkgconf libpq-dev libcurl4-openssl-dev libjansson-dev
     libmicrohttpd-dev libev-dev uthash-dev libssl-dev libcmocka-dev python3"
 PACKAGES_RUN="python3-psycopg2"
-PACKAGES_TEST="$PACKAGES_RUN python3-pytest pgbouncer spin"
+PACKAGES_TEST="$PACKAGES_RUN python3-pytest python3-psycopg pgbouncer spin"
 
 # packages_need "NAME...": returns when all of them are installed.
 packages_need() {

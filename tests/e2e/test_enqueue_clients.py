@@ -2,12 +2,14 @@
 there, once so that it commits, and once so that its commit fails."""
 
 import contextlib
+import http.server
 import importlib.util
 import json
 import os
 import re
 import subprocess
 import sys
+import threading
 
 import psycopg2
 import pytest
@@ -18,6 +20,7 @@ from support.npm import Missing, npm_directory
 from support.wait import QueueDatabase, connect
 
 PACKAGES = {"pg": "8.23.1"}
+SUPABASE = {"@supabase/supabase-js": "2.45.4"}
 TEXT = (ROOT / "docs" / "enqueue.md").read_text(encoding="utf-8")
 USER = "6f1c24a8-3f0e-4a0e-9a53-0d2f5ac2c1b7"
 
@@ -109,6 +112,54 @@ def rpc(db, role, **given):
             return id
     finally:
         connection.close()
+
+
+class Rest(http.server.BaseHTTPRequestHandler):
+    """The one thing of PostgREST that rpc() needs: POST /rest/v1/rpc/NAME, answered as rpc above does it. The key is the role."""
+
+    def do_POST(self):  # noqa: N802 (its name is the library's)
+        args = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        try:
+            assert self.path == "/rest/v1/rpc/place_order", self.path
+            status, answer = 200, rpc(self.server.db, self.headers["Authorization"].removeprefix("Bearer "), **args)
+        except psycopg2.Error as error:
+            status, answer = 403, {"code": error.pgcode, "message": str(error).splitlines()[0], "details": None, "hint": None}
+        body = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def rest(supabase):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Rest) as server:
+        server.db = supabase
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_supabase_js(supabase, rest):
+    """The real client, with the page's line: the user gets the id, and anybody else the error."""
+    try:
+        directory = npm_directory("supabase", SUPABASE)
+    except Missing as missing:
+        pytest.skip(str(missing))
+    script = f"""import {{ createClient }} from '@supabase/supabase-js';
+        const supabase = createClient('{rest}', process.env.KEY);
+        {block("js", "supabase.rpc")}
+        console.log(error ? error.code : id);"""
+    told = {role: subprocess.run(["node", "--input-type=module"], input=script, cwd=directory, capture_output=True, text=True, timeout=60,
+                                 env={"PATH": os.environ["PATH"], "KEY": role}) for role in ("authenticated", "anon")}
+    [order], [(id, kind, args)] = state(supabase)
+    assert (kind, args) == ("order.confirm", {"order": order, "user": USER})
+    assert told["authenticated"].stdout.split() == [str(id)], told["authenticated"].stderr
+    assert told["anon"].stdout.split() == ["42501"], told["anon"].stderr
 
 
 def test_rpc_of_a_user(supabase):
