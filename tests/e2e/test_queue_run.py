@@ -91,9 +91,9 @@ def test_batch_among_others():
         db.sql("select errand.queue_create('single', 1)")
         due, later = [], []
         for every in (2, 40):
-            made = db.sql("""select errand.enqueue('probe.run', queue => 'single', priority => n / 7 % 4,
+            made = db.sql("""select errand.enqueue('probe.run', queue => 'single', priority => n / 7 %% 4,
                     run_at => case when n %% %s = 0 then '2000-01-01' else clock_timestamp() + interval '1 day' end) as id, n %% %s = 0 as due
-                from generate_series(1, 4000) n""".replace("n / 7 % 4", "n / 7 %% 4"), every, every)
+                from generate_series(1, 4000) n""", every, every)
             due += [row.id for row in made if row.due]
             later += [row.id for row in made if not row.due]
         errand.start("--queues", "single", "--concurrency", "1000").wait_ready()
