@@ -9,7 +9,7 @@ import psycopg2
 import psycopg2.extras
 
 from support.cluster import shared_cluster
-from support.errand import Errand, make_runner_login
+from support.template import template
 
 WORKSPACE = "00000000-0000-4000-8000-00000000000a"
 OWNER = "00000000-0000-4000-8000-00000000000b"
@@ -17,22 +17,11 @@ HTML = {"html": "<p>Hello</p>"}
 
 psycopg2.extras.register_uuid()
 numbers = itertools.count(1)
-templates = {}
 
 
 def make_template():
-    """A migrated database, made once a process, from which the tests' own are copied."""
-    cluster = shared_cluster()
-    if cluster not in templates:
-        dsn = cluster.create_database("email_template")
-        with Errand(dsn) as errand:
-            errand.run("migrate", "up")
-        make_runner_login(dsn)
-        with MailBox(dsn) as box:
-            box.sql("insert into auth.users (id, email) values (%s, 'owner@example.com')", OWNER)
-            box.sql("insert into public.workspaces (id, name, owner_id) values (%s, 'Test', %s)", WORKSPACE, OWNER)
-        templates[cluster] = dsn.split("///")[1].split("?")[0]
-    return templates[cluster]
+    return template("email", ("insert into auth.users (id, email) values (%s, 'owner@example.com')", OWNER),
+                    ("insert into public.workspaces (id, name, owner_id) values (%s, 'Test', %s)", WORKSPACE, OWNER))
 
 
 def make_database():

@@ -11,30 +11,20 @@ import pytest
 
 from support.checkout import DAY, UTC, checkout, subscription
 from support.cluster import shared_cluster
-from support.errand import Errand, make_runner_login
+from support.errand import Errand
 from support.provider import LemonSqueezyProvider
+from support.template import template
 from support.wait import ask, connect, until
 
 OWNER = uuid.uuid4()
 NOW = datetime.datetime.now(UTC).replace(microsecond=0)
 FAST = {"ERRAND_BILLING_REQUESTS_PER_MINUTE": "299"}
-templates = {}
 
 psycopg2.extras.register_uuid()
 
 
 def make_template():
-    cluster = shared_cluster()
-    if cluster not in templates:
-        dsn = cluster.create_database("reconcile_template")
-        with Errand(dsn) as errand:
-            errand.run("migrate", "up")
-        make_runner_login(dsn)
-        connection = connect(dsn)
-        ask(connection, "insert into auth.users (id, email) values (%s, 'owner@example.com')", OWNER)
-        connection.close()
-        templates[cluster] = dsn.split("///")[1].split("?")[0]
-    return templates[cluster]
+    return template("billing", ("insert into auth.users (id, email) values (%s, 'owner@example.com')", OWNER))
 
 
 def resource(body, test_mode=False):

@@ -12,30 +12,19 @@ import psycopg2.extras
 import pytest
 from support.checkout import DAY, START, UTC, checkout, event, invoice, order, subscription
 from support.cluster import shared_cluster
-from support.errand import Errand, make_runner_login
+from support.errand import Errand
+from support.template import template
 from support.wait import ask, connect, until
-
 
 POLICY = {"paused": False, "test_mode": False, "grace_ms": 86400000, "past_due_ms": 30 * 86400000, "keep_days": 35}
 GRANTS = {"on_trial", "active", "past_due", "cancelled"}
 OWNER = uuid.uuid4()
-templates = {}
 
 psycopg2.extras.register_uuid()
 
 
 def make_template():
-    cluster = shared_cluster()
-    if cluster not in templates:
-        dsn = cluster.create_database("billing_template")
-        with Errand(dsn) as errand:
-            errand.run("migrate", "up")
-        make_runner_login(dsn)
-        connection = connect(dsn)
-        ask(connection, "insert into auth.users (id, email) values (%s, 'owner@example.com')", OWNER)
-        connection.close()
-        templates[cluster] = dsn.split("///")[1].split("?")[0]
-    return templates[cluster]
+    return template("billing", ("insert into auth.users (id, email) values (%s, 'owner@example.com')", OWNER))
 
 
 class Books:

@@ -11,9 +11,9 @@ import psycopg2
 import psycopg2.extras
 import pytest
 from support.cluster import shared_cluster
-from support.errand import Errand, make_runner_login
+from support.errand import Errand
+from support.template import template
 from support.wait import ask, connect, until
-
 
 UTC = datetime.timezone.utc
 START = datetime.datetime(2026, 1, 1, tzinfo=UTC)
@@ -22,7 +22,6 @@ HOUR = datetime.timedelta(hours=1)
 OWNER, WORKSPACE = uuid.uuid4(), uuid.uuid4()
 WORDS = ["scheduled", "sent", "delivery_delayed", "delivered", "opened", "clicked", "failed", "suppressed", "bounced", "complained"]
 HARD = {"type": "Permanent", "subType": "General", "message": "No such user"}
-templates = {}
 
 psycopg2.extras.register_uuid()
 
@@ -36,18 +35,8 @@ def event(word, at=START, mail="m1", to="ann@example.com", tag=None, made=None, 
 
 
 def make_template():
-    cluster = shared_cluster()
-    if cluster not in templates:
-        dsn = cluster.create_database("mailevent_template")
-        with Errand(dsn) as errand:
-            errand.run("migrate", "up")
-        make_runner_login(dsn)
-        connection = connect(dsn)
-        ask(connection, "insert into auth.users (id, email) values (%s, 'owner@example.com')", OWNER)
-        ask(connection, "insert into public.workspaces (id, name, owner_id) values (%s, 'W', %s)", WORKSPACE, OWNER)
-        connection.close()
-        templates[cluster] = dsn.split("///")[1].split("?")[0]
-    return templates[cluster]
+    return template("mailevent", ("insert into auth.users (id, email) values (%s, 'owner@example.com')", OWNER),
+                    ("insert into public.workspaces (id, name, owner_id) values (%s, 'W', %s)", WORKSPACE, OWNER))
 
 
 class Post:
