@@ -13,6 +13,9 @@
 #include "queue/runner.h"
 #include "web/web.h"
 
+#include <signal.h>
+#include <unistd.h>
+
 enum { OWN_DESCRIPTORS = 64 }; /* connections to the database, the log, the loop's own */
 
 /* Whether this binary and the tables fit: 0, or the exit status, told. A database that does not
@@ -69,9 +72,26 @@ static void run_check_descriptors(const struct cli *cli)
                   "raise LimitNOFILE= of the service (ulimit -Hn), or lower concurrency", NULL);
 }
 
+/* Nothing runs yet that would have to be ended. */
+static void on_early_stop(int number)
+{
+    (void)number;
+    _exit(FAILURE_OK);
+}
+
+/* Until the runner's loop has them: the first look at the database may take long. What a hang-up
+ * asks for, reading the kinds, is about to be done. */
+static void run_take_signals(void)
+{
+    signal(SIGTERM, on_early_stop);
+    signal(SIGINT, on_early_stop);
+    signal(SIGHUP, SIG_IGN);
+}
+
 int cmd_run(struct cli *cli)
 {
     struct err err = {0};
+    run_take_signals();
     mem_return_large();
     loader_log(cli->loader);
     run_check_descriptors(cli);

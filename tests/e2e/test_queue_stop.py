@@ -1,6 +1,7 @@
 """Stopping a runner: what runs may finish, nothing new starts, everything is given back."""
 
 import signal
+import socket
 import time
 
 import pytest
@@ -164,3 +165,16 @@ def test_stop_before_the_database_was_ever_there(errand):
         runner = lost.start()
         runner.wait_log("database away")
         assert runner.terminate() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_stop_while_the_database_does_not_answer(number):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(20)
+        with Errand(f"host=127.0.0.1 port={silent.getsockname()[1]} user=a dbname=a") as errand:
+            runner = errand.start()
+            connection, _ = silent.accept()
+            with connection:
+                runner.process.send_signal(signal.SIGHUP)
+                runner.process.send_signal(number)
+                assert runner.wait(5) == 0
