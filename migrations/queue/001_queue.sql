@@ -72,7 +72,8 @@ create table errand.runner (
     backend_start timestamptz,
     lease_until timestamptz not null,
     started_at timestamptz not null default now(),
-    -- As of the last beat, by queue: {"email": {"running": 3, "waits": "rate"}}; only queues in which something runs or waits.
+    -- As of the last beat, by queue: {"email": {"running": 3, "waits": "rate"}}; only queues in which something runs or waits, or whose keys
+    -- have a rate. "keys": which of them wait for a token (src/queue/report.h).
     state jsonb not null default '{}'
 ) with (fillfactor = 50);
 

@@ -211,6 +211,81 @@ begin
 end
 $$;
 
+-- How many jobs of its key go before it in its lane, of those that are due and not written down as running; 1000 are 1000 or more.
+create function errand.why_key_before(lane integer, job_id bigint, key text, priority integer, run_at timestamptz) returns bigint
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+    before bigint;
+begin
+    select pg_catalog.count(*) into before from (
+        select from (
+            select j.priority, j.run_at, j.id, j.claimed_by from errand.job j
+            where j.lane = why_key_before.lane and j.key = why_key_before.key and not j.key_shared
+            union all
+            select j.priority, j.run_at, j.id, j.claimed_by from errand.job j
+            where j.lane = why_key_before.lane and j.key = why_key_before.key and j.key_shared
+        ) j
+        where j.claimed_by is null and j.run_at <= pg_catalog.clock_timestamp()
+            and (j.priority, j.run_at, j.id) < (why_key_before.priority, why_key_before.run_at, why_key_before.job_id)
+        limit 1000
+    ) b;
+    return before;
+end
+$$;
+
+-- What its runner has told of the rate of its key: whether that holds the job back for sure, and what there is to say; reason null:
+-- nothing. A rate's tokens are in the runner's memory alone, and with each beat it tells the keys that wait for one, and until when.
+-- Since then a token came with each interval of the rate, and each of them let one of the jobs go that were waiting.
+create function errand.why_rate(lane integer, job_id bigint, key text, priority integer, run_at timestamptz,
+    out holds boolean, out reason text)
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+    now_at constant timestamptz := pg_catalog.clock_timestamp();
+    q record;
+    told_at timestamptz;
+    next_at timestamptz;
+    until_at timestamptz;
+    before bigint := 0;
+    rate text;
+begin
+    holds := false;
+    select x.name, x.key_rate, coalesce(x.key_burst, 1) as key_burst, x.key_ordered, l.acquired_at, r.name as runner,
+        r.state -> x.name -> 'keys' as told
+    into q
+    from errand.lane l join errand.queue x on x.name = l.queue join errand.runner r on r.id = l.owner where l.lane = why_rate.lane;
+    if q.key_rate is null or why_rate.key is null then
+        return;
+    end if;
+    rate := pg_catalog.format('the rate of key %s in queue %s (%s starts a second, %s at once)', why_rate.key, q.name, q.key_rate, q.key_burst);
+    told_at := pg_catalog.to_timestamp((q.told ->> 'at')::bigint / 1000000.0);
+    next_at := pg_catalog.to_timestamp((q.told -> 'held' ->> why_rate.key)::bigint / 1000000.0);
+    until_at := pg_catalog.to_timestamp((q.told ->> 'until')::bigint / 1000000.0);
+    if told_at is null or told_at < why_rate.run_at or told_at < q.acquired_at then
+        reason := pg_catalog.format('It is due since %s, and runner %s starts it at any moment or tells with its next beat until when %s holds it back.',
+            errand.why_time(why_rate.run_at), q.runner, rate);
+    elsif next_at is not null then
+        if not q.key_ordered then -- otherwise it is the first, or waits for that one and not for the rate
+            before := errand.why_key_before(why_rate.lane, why_rate.job_id, why_rate.key, why_rate.priority, why_rate.run_at);
+        end if;
+        holds := next_at > now_at or before > 0;
+        if next_at <= now_at then
+            next_at := next_at + pg_catalog.make_interval(secs => 1 / q.key_rate)
+                * (1 + pg_catalog.floor(pg_catalog.date_part('epoch', now_at - next_at) * q.key_rate));
+        end if;
+        reason := case when holds
+            then pg_catalog.format('It is held back by %s, which lets the next one start at %s%s.', rate, errand.why_time(next_at),
+                case when before = 0 then '' when before = 1 then ', and one job of that key goes before it'
+                    else pg_catalog.format(', and %s jobs of that key go before it',
+                        case when before = 1000 then '1000 or more' else before::text end) end)
+            else pg_catalog.format('It is due since %s, and runner %s starts it at any moment: %s holds it back no more.',
+                errand.why_time(why_rate.run_at), q.runner, rate) end;
+    elsif until_at > now_at then
+        reason := pg_catalog.format('It is due since %s, and %s lets the next one start by %s at the latest: more keys are held back than runner %s tells of.',
+            errand.why_time(why_rate.run_at), rate, errand.why_time(until_at), q.runner);
+    end if;
+end
+$$;
+
 -- Why a job that is due does not start.
 create function errand.why_due(lane integer, job_id bigint, kind text, key text, priority integer, run_at timestamptz) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -218,19 +293,22 @@ declare
     found_reason text := coalesce(errand.why_nobody(why_due.lane, why_due.kind),
         errand.why_limit(why_due.lane, why_due.job_id, why_due.kind, why_due.key));
     r record;
+    rate record;
     before bigint;
 begin
     if found_reason is not null then
         return found_reason;
     end if;
-    select x.name, x.running, x.concurrency, l.queue, q.key_rate, coalesce(q.key_burst, 1) as key_burst into r
-    from errand.lane l join errand.runner x on x.id = l.owner join errand.queue q on q.name = l.queue where l.lane = why_due.lane;
+    select x.* into rate from errand.why_rate(why_due.lane, why_due.job_id, why_due.key, why_due.priority, why_due.run_at) x;
+    if rate.holds then
+        return rate.reason;
+    end if;
+    select x.name, x.running, x.concurrency into r
+    from errand.lane l join errand.runner x on x.id = l.owner where l.lane = why_due.lane;
     if r.running >= r.concurrency then
         return pg_catalog.format('All %s slots of runner %s are taken.', r.concurrency, r.name);
-    end if;
-    if r.key_rate is not null and why_due.key is not null then
-        return pg_catalog.format('It is due since %s, and runner %s starts it as soon as the rate of key %s in queue %s allows: %s starts a second, %s at once.',
-            errand.why_time(why_due.run_at), r.name, why_due.key, r.queue, r.key_rate, r.key_burst);
+    elsif rate.reason is not null then
+        return rate.reason;
     end if;
     select pg_catalog.count(*) into before from (
         select from pg_catalog.generate_series(0, why_due.priority) p(priority)

@@ -45,14 +45,26 @@ bool bucket_allows(struct bucket *bucket, double count, int64_t now_us)
     return bucket->tokens >= count + bucket->promised + 1 - bucket_rounding(bucket);
 }
 
-int64_t bucket_next_us(const struct bucket *bucket, double count)
+static double bucket_missing(const struct bucket *bucket, double count)
 {
-    double missing = count + bucket->promised + 1 - bucket->tokens;
+    return count + bucket->promised + 1 - bucket->tokens;
+}
+
+int64_t bucket_earliest_us(const struct bucket *bucket, double count)
+{
+    double missing = bucket_missing(bucket, count);
     if (bucket->per_second <= 0 || missing <= 0)
         return bucket->filled_us;
-    if (bucket->promised > 0 && bucket->tokens + missing > bucket->burst)
-        return INT64_MAX; /* when one of those has started */
     return bucket->filled_us + (int64_t)(missing * 1e6 / bucket->per_second) + 1;
+}
+
+int64_t bucket_next_us(const struct bucket *bucket, double count)
+{
+    double missing = bucket_missing(bucket, count);
+    if (bucket->promised > 0 && bucket->per_second > 0 && missing > 0 &&
+        bucket->tokens + missing > bucket->burst)
+        return INT64_MAX; /* when one of those has started */
+    return bucket_earliest_us(bucket, count);
 }
 
 void bucket_take(struct bucket *bucket)

@@ -26,6 +26,9 @@ bool bucket_allows(struct bucket *bucket, double count, int64_t now_us);
 /* When the token behind those is there; now or in the past when it is there already; INT64_MAX when
  * there are never so many at once. */
 int64_t bucket_next_us(const struct bucket *bucket, double count);
+/* The same for who only wants to know, and does not wait for it: when those that were promised a
+ * token start in time. */
+int64_t bucket_earliest_us(const struct bucket *bucket, double count);
 void bucket_take(struct bucket *bucket);
 /* A token is taken when the start happens, not when it is decided: one that was decided long before
  * would come close to the next. */

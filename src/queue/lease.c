@@ -7,6 +7,7 @@
 #include "queue/dispatch.h"
 #include "queue/handover.h"
 #include "queue/reader.h"
+#include "queue/report.h"
 #include "queue/runner_state.h"
 #include "queue/served.h"
 #include "queue/spread.h"
@@ -313,25 +314,6 @@ static void on_beat(struct db_unit *unit, void *owner)
         lease_beat(runner);
 }
 
-/* By queue, of those in which something runs or waits. */
-static void state_write(struct buf *buf, const struct runner *runner)
-{
-    const char *comma = "";
-    buf_init(buf, 0);
-    buf_add_char(buf, '{');
-    for (const struct workqueue *queue = runner->workqueues; queue; queue = queue->next) {
-        const char *waits = workqueue_waits(queue);
-        if (!queue->running && !waits)
-            continue;
-        buf_printf(buf, "%s\"%s\":{\"running\":%zu", comma, queue->name, queue->running);
-        if (waits)
-            buf_printf(buf, ",\"waits\":\"%s\"", waits);
-        buf_add_char(buf, '}');
-        comma = ",";
-    }
-    buf_add_char(buf, '}');
-}
-
 void lease_beat(struct runner *runner)
 {
     char ttl[24], running[24];
@@ -350,7 +332,8 @@ void lease_beat(struct runner *runner)
     runner->lease.again = false;
     runner->lease.sent_us = clock_mono_us();
     snprintf(running, sizeof running, "%zu", runner->dispatch.in_flight);
-    state_write(&state, runner);
+    buf_init(&state, 0);
+    report_add(&state, runner);
     const char *params[] = {runner->id_text, lease_ttl_text(runner, ttl),
                             running,         runner->phase == RUNNER_STOPPING ? "true" : "false",
                             runner->queues,  db_pool_is_pooled(&runner->control) ? "false" : "true",

@@ -1,10 +1,13 @@
 """`errand why` gives the true reason, for each that there is."""
 
+import re
+from datetime import timedelta
+
 import pytest
 
 from support.cluster import shared_cluster
 from support.errand import Errand
-from support.wait import QueueDatabase
+from support.wait import QueueDatabase, ask
 
 
 @pytest.fixture
@@ -48,6 +51,45 @@ def test_with_a_runner(queue):
     queue.sql("select errand.queue_resume('default')")
     assert queue.one("select errand.cancel(%s)", running) == "requested"
     queue.wait_state(waiting, "done")
+
+
+def test_rate_of_a_key(queue):
+    """What is said of the next start is what happens then."""
+    queue.sql("select errand.queue_limit('default', key_rate => 0.2, key_burst => 2)")
+    queue.errand.start(env={"ERRAND_NAME": "ada"}).wait_ready()
+    ids = [queue.one("select errand.enqueue('probe.run', key => 'k \"é\"', on_conflict => 'allow')") for _ in range(4)]
+    for id in ids[:2]:
+        queue.wait_state(id, "done")
+    queue.wait("""select state #> '{default,keys,held}' ? 'k "é"' from errand.runner""")
+    rate = 'the rate of key k "é" in queue default (0.2 starts a second, 2 at once)'
+    third, fourth = (re.fullmatch(f"It is held back by {re.escape(rate)}, which lets the next one start at (20[-0-9]+ [:0-9]+ UTC)"
+                                  r"( \(in [:0-9]+\))?(, and one job of that key goes before it)?\.", queue.why(id)) for id in ids[2:])
+    assert not third[3] and fourth[3] and third[1] == fourth[1]
+    told = queue.one("""select to_timestamp((state #>> '{default,keys,held,"k \\"é\\""}')::float8 / 1000000) from errand.runner""")
+    assert third[1] == queue.one("select to_char(%s::timestamptz at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC'", told)
+    queue.wait_state(ids[2], "done")
+    started = queue.one("select started_at from errand.history where id = %s", ids[2])
+    assert timedelta(milliseconds=-1) <= started - told < timedelta(seconds=5), "with that token, and no later one"
+
+
+def test_rate_of_more_keys_than_are_told(queue):
+    """Of those that are left out it is said by when they start."""
+    queue.sql("select errand.queue_limit('default', key_rate => 0.01)")
+    queue.errand.start(env={"ERRAND_NAME": "ada"}).wait_ready()
+    queue.sql("select count(*) from errand.enqueue_many('probe.run', array_fill('{}'::jsonb, array[200]),"
+              " keys => array(select 'k' || n % 100 from generate_series(1, 200) n), on_conflict => 'allow')")
+    queue.wait("select count(*) = 100 from errand.history")
+    queue.wait("select (state #> '{default,keys,at}')::bigint > %s from errand.runner",
+               queue.one("select (extract(epoch from clock_timestamp()) * 1000000)::bigint"))
+    assert queue.one("select min(value::bigint) >= (state #>> '{default,keys,until}')::bigint from errand.runner,"
+                     " jsonb_each_text(state #> '{default,keys,held}') group by state")
+    told = [why for (why,) in ask(queue.connection, "select errand.why(id) from errand.job")]
+    assert sum(why.startswith("It is held back by the rate of key k") for why in told) == 64
+    others = [why for why in told if why.startswith("It is due since 20")]
+    assert len(others) == 36
+    for why in others:
+        assert re.search(r", and the rate of key k\d+ in queue default \(0.01 starts a second, 1 at once\) lets the next one start by 20.* at the "
+                         r"latest: more keys are held back than runner ada tells of\.$", why), why
 
 
 def test_after_a_crash(queue):

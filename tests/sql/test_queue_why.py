@@ -1,5 +1,6 @@
 """errand.why: one true sentence for each reason that there is, the rows set up as runners and callers leave them."""
 
+import json
 import re
 
 import pytest
@@ -274,11 +275,106 @@ def test_rate(db):
     check(db, id, "Queue q is held back for a moment by its runner, as a handler of it asked.")
 
 
-def test_rate_of_a_key(db):
+def told(db, at, until=None, **held):
+    """What ada tells of the keys of q, in seconds from now."""
+    db.sql("""update errand.runner r set state = jsonb_build_object('q', jsonb_build_object('running', 0, 'keys', jsonb_strip_nulls(
+        jsonb_build_object('at', told_us(%s), 'until', told_us(%s), 'held',
+            (select coalesce(jsonb_object_agg(key, told_us(value::float)), '{}') from jsonb_each_text(%s)))))) where id = %s""",
+           at, until, json.dumps(held), ADA)
+
+
+@pytest.fixture
+def rated(db):
+    """Keys of q may start 2 a second, 3 at once. Returns a job of key k that became due a minute ago."""
+    db.sql("create function told_us(seconds float) returns bigint return (extract(epoch from clock_timestamp()) * 1000000 + seconds * 1000000)::bigint")
     db.sql("select errand.queue_limit('q', key_rate => 2, key_burst => 3)")
-    check(db, enqueue(db, "key => 'k'"), "It is due since <T>, and runner ada starts it as soon as the rate of key k in queue q allows: "
-          "2 starts a second, 3 at once.")
-    assert "rate" not in db.one("select errand.why(%s)", enqueue(db))
+    db.sql("update errand.lane set acquired_at = now() - interval '1 day' where queue = 'q'")
+    return keyed(db)
+
+
+def keyed(db, more="", key="k", due="1 minute"):
+    id = enqueue(db, f"key => '{key}', on_conflict => 'allow'{more and ', ' + more}")
+    db.sql("update errand.job set run_at = now() - %s::interval where id = %s", due, id)
+    return id
+
+
+RATE = "the rate of key k in queue q (2 starts a second, 3 at once)"
+
+
+def test_rate_of_a_key_holds_it_back(db, rated):
+    told(db, -1, k=3600)
+    check(db, rated, f"It is held back by {RATE}, which lets the next one start at <T>.")
+    for n, jobs in ((1, "one job"), (2, "2 jobs")):
+        second = keyed(db, due="30 seconds")
+        keyed(db, "priority => 3", due="50 seconds")  # goes behind it
+        run(db, keyed(db))  # runs
+        keyed(db, key="other")
+        check(db, second, f"It is held back by {RATE}, which lets the next one start at <T>, and {jobs} of that key go{'es' * (n == 1)} before it.")
+    db.sql("select count(*) from errand.enqueue_many('a', array_fill('{}'::jsonb, array[1100]), keys => array_fill('k'::text, array[1100]),"
+           " on_conflict => 'allow', queue => 'q', priority => 0)")
+    check(db, rated, f"It is held back by {RATE}, which lets the next one start at <T>, and 1000 or more jobs of that key go before it.")
+
+
+def test_rate_of_a_key_that_has_let_it_go(db, rated):
+    """The token came after the runner told of it: the first one of the key has it, those behind it the next ones."""
+    db.sql("select errand.queue_limit('q', key_rate => 0.001)")
+    told(db, -5, k=-2)
+    rate = RATE.replace("2 starts", "0.001 starts")
+    check(db, rated, f"It is due since <T>, and runner ada starts it at any moment: {rate} holds it back no more.")
+    second = keyed(db, due="30 seconds")
+    check(db, second, f"It is held back by {rate}, which lets the next one start at <T>, and one job of that key goes before it.")
+    assert re.search(r"\(in 00:16:3[678]\)", db.one("select errand.why(%s)", second)), "1000 s after the one before, 2 s ago"
+    first = keyed(db, due="3 hours")
+    second = keyed(db, due="2 hours")
+    told(db, -5000, k=-4002)  # five came since then
+    assert "at any moment" in db.one("select errand.why(%s)", first)
+    assert re.search(r"\(in 00:16:3[678]\)", db.one("select errand.why(%s)", second))
+
+
+def test_rate_of_a_key_that_the_runner_does_not_tell_of(db, rated):
+    told(db, -1, k2=3600)
+    check(db, rated, "It is due since <T>, and runner ada starts it at any moment.")
+    told(db, -1, until=1800, k2=3600)
+    check(db, rated, f"It is due since <T>, and {RATE} lets the next one start by <T> at the latest: "
+          "more keys are held back than runner ada tells of.")
+    told(db, -2, until=-1, k2=3600)
+    check(db, rated, "It is due since <T>, and runner ada starts it at any moment.")
+
+
+def test_rate_of_a_key_that_is_not_told_yet(db, rated):
+    untold = ("It is due since <T>, and runner ada starts it at any moment or tells with its next beat until when "
+              f"{RATE} holds it back.")
+    check(db, rated, untold)  # a runner that has told nothing since the rate was set
+    told(db, -120, k=3600)
+    check(db, rated, untold)  # it became due since
+    told(db, -1)
+    check(db, rated, "It is due since <T>, and runner ada starts it at any moment.")
+    db.sql("update errand.lane set acquired_at = now() where queue = 'q'")
+    check(db, rated, untold)  # the lane came to it since
+
+
+def test_rate_of_a_key_and_slots(db, rated):
+    """Slots count where the rate does not hold it back for sure."""
+    db.sql("update errand.runner set running = 10")
+    told(db, -1, k=3600)
+    check(db, rated, f"It is held back by {RATE}, which lets the next one start at <T>.")
+    for held in ({"k": -1}, {}, {"until": 1800}):
+        told(db, -2, **held)
+        check(db, rated, "All 10 slots of runner ada are taken.")
+
+
+def test_rate_of_a_key_and_its_order(db, rated):
+    """The first one as it was enqueued waits for the rate, the others for the first one."""
+    db.sql("select errand.queue_limit('q', key_ordered => true)")
+    told(db, -1, k=3600)
+    check(db, keyed(db, "priority => 0"), f"Jobs of key k run one after the other in queue q, and job {rated} goes first.")
+    check(db, rated, f"It is held back by {RATE}, which lets the next one start at <T>.")
+
+
+def test_rate_of_keys_is_nothing_to_a_job_without(db, rated):
+    id = enqueue(db)
+    told(db, -1, k=3600)
+    check(db, id, "It is due since <T>, and runner ada starts it after one job of its lane that goes before it.")
 
 
 def test_lanes_of_a_whole_queue(db):

@@ -54,6 +54,7 @@ static void test_next_is_when_it_allows(void **state)
     assert_false(bucket_allows(&bucket, 0, 0));
     int64_t next_us = bucket_next_us(&bucket, 0);
     assert_in_range(next_us, SECOND / 3, SECOND / 3 + 2);
+    assert_true(bucket_earliest_us(&bucket, 0) == next_us);
     assert_false(bucket_allows(&bucket, 0, next_us - 10));
     assert_true(bucket_allows(&bucket, 0, next_us));
     /* A second one is promised elsewhere. */
@@ -103,6 +104,9 @@ static void test_promised_tokens_are_taken_at_the_start(void **state)
     bucket_promise(&bucket);
     assert_false(bucket_allows(&bucket, 0, 10 * SECOND));
     assert_true(bucket_next_us(&bucket, 0) == INT64_MAX);
+    /* If both start now, the third one comes a tenth of a second later. */
+    assert_in_range(bucket_earliest_us(&bucket, 0), 10 * SECOND + SECOND / 10,
+                    10 * SECOND + SECOND / 10 + 1);
     bucket_redeem(&bucket, 10 * SECOND);
     assert_int_equal((int)bucket_tokens(&bucket, 10 * SECOND), 1);
     assert_false(bucket_allows(&bucket, 0, 10 * SECOND));
