@@ -1,4 +1,4 @@
-# What plug-ins out of the tree build with: header, CMake package, pkg-config file, and the skeleton to begin with.
+# What plug-ins out of the tree build with: headers, CMake package, pkg-config file, and the skeleton to begin with.
 include(CMakePackageConfigHelpers)
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/errand-config-version.cmake VERSION ${PROJECT_VERSION}
     COMPATIBILITY SameMajorVersion ARCH_INDEPENDENT)

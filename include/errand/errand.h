@@ -1,4 +1,6 @@
-/* The plug-in ABI of errand: everything that a job in C may use of it.
+/* The plug-in ABI of errand: everything that a job in C may use of it. What stands alone has a
+ * header of its own, which this one includes: http.h, child.h (programs), step.h, signal.h and
+ * enqueue.h (further jobs).
  *
  * A plug-in serves one or more kinds. For each attempt of a job errand calls the kind's handler,
  * which is straight-line code on a small stack of its own (64 KiB: no large arrays): a call that
@@ -48,7 +50,7 @@
  * same source can be linked into errand. A plug-in that was built with an older header of the same
  * ABI has smaller structs: what they do not have is zero. */
 
-/* What errand exports to plug-ins: all functions below, up to the end of this file. */
+/* What errand exports to plug-ins: all functions of this header and of those that it includes. */
 #if defined(__GNUC__)
 #pragma GCC visibility push(default)
 #endif
@@ -261,72 +263,6 @@ const json_t *errand_rows_json(const struct errand_rows *rows, size_t row, size_
 const void *errand_rows_bytes(const struct errand_rows *rows, size_t row, size_t column,
                               size_t *length);
 
-/* ---- Steps ---- */
-
-/* What a long job has done stands under a name of its own, with a result, so that an attempt after
- * a crash, a retry, a snooze or a redrive goes on behind it. First ask; where *result is NULL do
- * the work, then errand_step_done, which commits at once: if (!errand_step(job, "outline", &result,
- * &error)) { errand_retry(job, -1, "%s", error); ... Work between the two may happen twice when the
- * runner ends there. Steps stand until the job has ended; a dead letter keeps them, a job that is
- * replaced loses them. */
-enum { ERRAND_STEP_NAME_MAX = 200, ERRAND_STEP_RESULT_MAX = 1048576, ERRAND_STEPS_MAX = 1000 };
-/* True: *result is the step's JSON as PostgreSQL writes it, until the attempt ends, or NULL: it was
- * not taken yet. False: it is not known, or the job is no longer this attempt's own (another
- * runner's, or changed), and the work must not be done: finish; *error (NULL: not wanted; until the
- * attempt ends) says why. */
-bool errand_step(struct errand_job *job, const char *name, const char **result, const char **error);
-/* Writes the step down and waits for it; what stands under the name already stays. False: *error as
- * above, says whether the database could not be reached, the job is no longer this attempt's own
- * (nothing was written), or what is wrong: the name (1 to 200 bytes), the result (JSON as of
- * errand_result, at most 1 MiB), more than 1000 steps. */
-bool errand_step_done(struct errand_job *job, const char *name, const json_t *result,
-                      const char **error);
-bool errand_step_done_text(struct errand_job *job, const char *name, const char *json,
-                           const char **error);
-
-/* ---- Further jobs ---- */
-
-enum errand_priority {
-    ERRAND_PRIORITY_DEFAULT, /* 2 */
-    ERRAND_PRIORITY_0,       /* first */
-    ERRAND_PRIORITY_1,
-    ERRAND_PRIORITY_2,
-    ERRAND_PRIORITY_3 /* last */
-};
-
-/* A job to be enqueued, as by errand.enqueue, whose arguments these are. Zero means the default. */
-struct errand_new_job {
-    size_t size;                   /* sizeof(struct errand_new_job) */
-    const char *kind;              /* also one without a handler here */
-    const json_t *args;            /* or: */
-    const char *args_text;         /* JSON; neither: {} */
-    const char *queue;             /* default: the kind's own */
-    const char *key, *on_conflict; /* "keep" (default), "replace", "allow" */
-    enum errand_priority priority;
-    int max_attempts;
-    int64_t run_at_us, delay_ms; /* one of them; delay_ms counts from the moment of the insert */
-    int64_t timeout_ms, unique_for_ms, expires_at_us;
-    const int64_t *after; /* ids of jobs that end before */
-    size_t after_count;
-    const char *on_parent;   /* "cancel" (default), "run", "hold" */
-    const char *const *tags; /* words */
-    size_t tag_count;
-    const char *trace; /* a traceparent; default: errand_trace_span of this job, if it has one */
-};
-
-/* Enqueues it at once, in a transaction of its own, and waits for it. It stands whatever becomes of
- * this job, and another attempt enqueues another one, as may a false after which the connection was
- * lost: give it a key. *id (NULL: not wanted) is the new job's, or that of the one which stands
- * under the key. False: *error (NULL: not wanted; until the attempt ends) says why, and
- * errand_query_class whether to try again. */
-bool errand_enqueue(struct errand_job *job, const struct errand_new_job *new_job, int64_t *id,
-                    const char **error);
-/* Enqueues it in the transaction that writes this attempt's end down, as errand_effect does: once.
- * False: *error says what is wrong with it, and nothing is added; what the database finds wrong
- * with it later fails the attempt. */
-bool errand_enqueue_effect(struct errand_job *job, const struct errand_new_job *new_job,
-                           const char **error);
-
 /* ---- Trace context ---- */
 
 /* The W3C traceparent that the job was enqueued with; NULL: none. */
@@ -337,215 +273,13 @@ const char *errand_trace(const struct errand_job *job);
  * errand_enqueue gives it to the new job. */
 const char *errand_trace_span(struct errand_job *job);
 
-/* ---- Signals ---- */
-
-/* What somebody tells a job under a name, with a JSON payload: an approval, an answer, a file that
- * has come. Senders call errand.signal(job_id, name, payload) in SQL. The first signal of a name
- * stands until the job has ended; what was sent before the job waits is kept for it. */
-enum {
-    ERRAND_SIGNAL_NAME_MAX = 200,
-    ERRAND_SIGNAL_PAYLOAD_MAX = 1048576,
-    ERRAND_SIGNALS_MAX = 1000
-};
-/* Waits for a signal without a slot, a connection or any memory: where it is not there yet, the
- * attempt ends at this call, which does not come back (see errand_cleanup), and does not count as
- * one. The job is run again from the top when the signal comes or timeout_ms are up (at most ten
- * years; negative: it waits for ever; 0: only a look), and then this call returns at once; so take
- * as steps what is not to be done again. Of the attempt that ended so no effect and no result
- * stays. In every later attempt the call ends as it did: with the same payload, or without, when
- * the time was up (what is sent afterwards is refused), counted from the first call.
- * True: *payload is the signal's JSON as PostgreSQL writes it, until the attempt ends, or NULL: the
- * time is up. False: *error (NULL: not wanted; until the attempt ends) says that the database could
- * not be reached, that the job is no longer this attempt's own, or what is wrong with the name (1
- * to 200 bytes): finish the job. In run_batch, of which other jobs go on, the call returns false,
- * too, for a job that is to wait, and nothing that is done to that job afterwards counts. */
-bool errand_wait(struct errand_job *job, const char *name, int64_t timeout_ms, const char **payload,
-                 const char **error);
-/* Sends a signal to another job, as errand.signal does: at once, in a transaction of its own.
- * payload NULL: null. *became (NULL: not wanted; until the attempt ends) is what that returns:
- * "delivered", "stored", "known", "late", "ended" or "not found". Sent again, by another attempt or
- * after a false for which the connection was lost, it does no harm. False: *error (NULL: not
- * wanted; until the attempt ends) says why, and errand_query_class whether to try again. */
-bool errand_signal(struct errand_job *job, int64_t id, const char *name, const json_t *payload,
-                   const char **became, const char **error);
-/* Sends it in the transaction that writes this attempt's end down, as errand_effect does. False:
- * *error says what is wrong with the payload, and nothing is added. */
-bool errand_signal_effect(struct errand_job *job, int64_t id, const char *name,
-                          const json_t *payload, const char **error);
-
-/* ---- HTTP ---- */
-
-struct errand_header {
-    const char *name, *value;
-};
-
-struct errand_request {
-    size_t size;        /* sizeof(struct errand_request) */
-    const char *method; /* "POST" */
-    const char *url;    /* http or https */
-    const struct errand_header *headers;
-    size_t header_count;
-    const void *body;
-    size_t body_bytes;
-    int timeout_ms;            /* for the whole exchange; default 30,000 */
-    size_t max_response_bytes; /* body; default 1 MiB; past it the exchange is ended */
-    const char *failpoint;     /* prefix of the failpoints of this exchange; NULL: none */
-    bool public_only; /* the url comes from somebody else: https only, past no proxy, and only to an
-                         address of the public internet (looked at when it connects, so what a name
-                         resolves to then counts); else ERRAND_HTTP_NOT_SENT, and the error says
-                         which address and why */
-    int idle_ms;      /* of errand_http_open: the longest wait for the head, or for the next byte of
-                         the body; default 60,000 */
-};
-
-enum errand_http_result {
-    ERRAND_HTTP_OK,        /* an answer with a status came whole */
-    ERRAND_HTTP_NOT_SENT,  /* nothing of the request can have been acted on: no connection */
-    ERRAND_HTTP_LOST,      /* it was sent, at least in part, and no whole answer came */
-    ERRAND_HTTP_TIMEOUT,   /* the same, because the time was up */
-    ERRAND_HTTP_TOO_LARGE, /* the answer passed max_response_bytes */
-    ERRAND_HTTP_CANCELLED  /* the job is to end */
-};
-
-struct errand_response {
-    enum errand_http_result result;
-    int status;       /* 0 unless ERRAND_HTTP_OK (or TOO_LARGE after the header) */
-    const char *body; /* NUL-terminated behind body_bytes; "" when none; until the attempt ends */
-    size_t body_bytes;
-    const char *error;            /* one line when not ERRAND_HTTP_OK */
-    int64_t started_us, ended_us; /* database's clock */
-};
-
-void errand_http(struct errand_job *job, const struct errand_request *request,
-                 struct errand_response *response);
-/* The last value of a response header of the last errand_http, by name without case; NULL when
- * absent. */
-const char *errand_http_header(const struct errand_job *job, const char *name);
-
-/* What an exchange says of trying again. */
-enum errand_http_class {
-    ERRAND_HTTP_CLASS_OK,    /* 200 to 299 */
-    ERRAND_HTTP_CLASS_RETRY, /* no whole answer, 408, 425, and 500 to 599 but the next: later. What
-                                was sent may have been acted on: use an idempotency key */
-    ERRAND_HTTP_CLASS_SLOW,  /* 429, 502, 504: later, and less often from now on */
-    ERRAND_HTTP_CLASS_FAIL   /* anything else, and ERRAND_HTTP_TOO_LARGE: the same again would end
-                                the same way */
-};
-enum errand_http_class errand_http_class(const struct errand_response *response);
-/* How long the last errand_http's answer asks to wait (Retry-After, in seconds or as a date, which
- * is taken against the answer's own Date), at most a day; -1 when it does not say: fit to be handed
- * to errand_retry as it is. */
-int64_t errand_http_retry_after_ms(const struct errand_job *job);
-
-/* ---- HTTP, read as it comes ---- */
-
-/* An answer whose body is read piece by piece: one that is larger than memory, or that goes on for
- * minutes (a language model's). Several may be open at once, and errand_http be called in between.
- */
-struct errand_http_stream;
-
-/* Sends the request and waits for the answer's head. response is filled in as by errand_http, with
- * an empty body; errand_http_header and errand_http_retry_after_ms read this head. NULL: no head
- * came, and response says why. Of request, max_response_bytes 0 is no limit here, and timeout_ms 0
- * no time but the attempt's. The stream stands until errand_http_close or the end of the attempt,
- * which end the exchange. */
-struct errand_http_stream *errand_http_open(struct errand_job *job,
-                                            const struct errand_request *request,
-                                            struct errand_response *response);
-void errand_http_close(struct errand_job *job, struct errand_http_stream *stream);
-
-struct errand_chunk {
-    size_t size;      /* sizeof(struct errand_chunk), set by the caller */
-    const char *data; /* until the next read; NUL-terminated behind its bytes */
-    size_t bytes;
-    enum errand_http_result result; /* at the end: ERRAND_HTTP_OK when the body came whole */
-    const char *error;              /* one line when not; until the attempt ends */
-};
-
-/* Waits for the next piece of the body, cut anywhere. False: there is none any more, and
- * chunk->result says whether that was all. While nobody reads, some 256 KiB are taken in ahead;
- * then the other side has to wait. */
-bool errand_http_read(struct errand_job *job, struct errand_http_stream *stream,
-                      struct errand_chunk *chunk);
-
-/* A server-sent event (text/event-stream). */
-struct errand_sse_event {
-    size_t size;      /* sizeof(struct errand_sse_event), set by the caller */
-    const char *type; /* "message" where it names none; with data and id until the next call */
-    const char
-        *data; /* its lines joined by "\n"; what it means ("[DONE]") is the handler's business
-                */
-    size_t data_bytes;
-    const char *id;                 /* the last that the stream has named; "" */
-    int64_t retry_ms;               /* the time to wait before asking again; -1: not named */
-    enum errand_http_result result; /* at the end, with error as of struct errand_chunk */
-    const char *error;
-};
-
-/* Waits for the next event of the stream: of its body, to be read by this call alone. False: there
- * is none any more. An event that the end cuts off is none; one past 1 MiB (a single line counts,
- * too) ends the stream with ERRAND_HTTP_TOO_LARGE. */
-enum { ERRAND_SSE_EVENT_MAX = 1048576 };
-bool errand_sse_next(struct errand_job *job, struct errand_http_stream *stream,
-                     struct errand_sse_event *event);
-
-/* ---- Child processes ---- */
-
-/* A program to run. It has of errand's environment PATH, HOME, USER, LOGNAME, SHELL, TZ, TMPDIR and
- * the locale, and ERRAND_CHILD, and no descriptor but its three; it leads a process group (and
- * session) of its own.
- * Zero means the default; a limit of 0 is errand's own. */
-struct errand_child {
-    size_t size;             /* sizeof(struct errand_child) */
-    const char *const *argv; /* program (found in PATH when it has no slash), arguments, NULL */
-    const void *input;       /* its stdin */
-    size_t input_bytes;
-    const char *const *env; /* "NAME=value" ..., NULL: beside those above, or instead of them */
-    const char *cwd;        /* default: errand's */
-    int timeout_ms;         /* default: none but the attempt's */
-    int grace_ms;           /* between SIGTERM and SIGKILL; default 2000 */
-    size_t max_out_bytes;   /* of its stdout; default 1 MiB; more is read, dropped and counted */
-    size_t max_err_bytes;   /* of its stderr; the same */
-    int64_t cpu_seconds, memory_bytes /* of address space */, file_bytes, open_files;
-    bool err_is_log; /* the lines of its stderr that are not blank are the job's log, of level info,
-                        as they come; at most 200, the last of which says how many are left out */
-};
-
-enum errand_child_end {
-    ERRAND_CHILD_EXITED,   /* status */
-    ERRAND_CHILD_SIGNALED, /* signal: its own fault, a limit, or somebody's kill */
-    ERRAND_CHILD_NOT_RUN,  /* the program could not be started: error */
-    ERRAND_CHILD_TIMEOUT,  /* it was ended when timeout_ms were up */
-    ERRAND_CHILD_CANCELLED /* it was ended (or not started) as the job is to end */
-};
-
-struct errand_child_result {
-    size_t size; /* sizeof(struct errand_child_result), set by the caller */
-    enum errand_child_end end;
-    bool is_temporary;     /* of NOT_RUN: for want of memory, processes or descriptors */
-    int status;            /* exit status; -1: it has none */
-    int signal;            /* that ended it; 0: none */
-    const char *error;     /* one line; NULL: it exited with status 0 */
-    const char *out, *err; /* NUL-terminated behind their bytes; until the attempt ends */
-    size_t out_bytes, err_bytes;
-    int64_t out_dropped_bytes, err_dropped_bytes;
-    int64_t started_us, ended_us; /* database's clock */
-};
-
-/* Runs it and waits for its end. When the attempt's time is up, the job is cancelled or errand
- * stops, its process group gets SIGTERM, and SIGKILL after the grace; whatever of the group is left
- * when the program has ended gets SIGKILL, too, and so does what has left the group (setsid), by
- * the variable ERRAND_CHILD of its environment. The same when the runner itself is killed. */
-void errand_child(struct errand_job *job, const struct errand_child *child,
-                  struct errand_child_result *result);
-
 /* ---- Heavy work ---- */
 
 struct errand_thread;
 
 /* Runs work(thread, context) on a thread of a pool (setting `threads`; more work waits its turn)
  * and waits for its return: for what computes for long, or blocks. context, and what it points to,
- * is the work's until then; it may call nothing of this file but errand_thread_is_cancelled. False,
+ * is the work's until then; it may call nothing of errand but errand_thread_is_cancelled. False,
  * and it did not run: no thread could be started, or the job is to end; *error says which. A thread
  * cannot be ended from outside: when the attempt is to end, work that has begun keeps the attempt,
  * its slot and its memory until it returns, and the log names it every few seconds. So work that
@@ -621,5 +355,11 @@ void errand_unknown(struct errand_job *job, const char *format, ...) ERRAND_PRIN
 #if defined(__GNUC__)
 #pragma GCC visibility pop
 #endif
+
+#include <errand/child.h>
+#include <errand/enqueue.h>
+#include <errand/http.h>
+#include <errand/signal.h>
+#include <errand/step.h>
 
 #endif

@@ -1,4 +1,4 @@
-/* The call of errand/errand.h for child processes: the runner starts them. */
+/* The call of errand/child.h for child processes: the runner starts them. */
 #include "host/host.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-/* The calls of errand/errand.h for further jobs. */
+/* The calls of errand/enqueue.h for further jobs. */
 #include "host/host.h"
 
 #include <string.h>

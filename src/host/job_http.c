@@ -1,4 +1,4 @@
-/* The calls of errand/errand.h for HTTP. */
+/* The calls of errand/http.h for HTTP. */
 #include "host/host.h"
 
 #include "http/sse.h"

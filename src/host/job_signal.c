@@ -1,4 +1,4 @@
-/* The calls of errand/errand.h for signals. */
+/* The calls of errand/signal.h for signals. */
 #include "host/host.h"
 
 bool errand_wait(struct errand_job *job, const char *name, int64_t timeout_ms, const char **payload,

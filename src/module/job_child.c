@@ -1,4 +1,4 @@
-/* The public job API of include/errand/errand.h for child processes. */
+/* The public job API of errand/child.h for child processes. */
 #include "module/call.h"
 
 #include "loop/child.h"

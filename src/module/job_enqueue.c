@@ -1,5 +1,4 @@
-/* The public job API of include/errand/errand.h for further jobs: at once, or with the completion.
- */
+/* The public job API of errand/enqueue.h for further jobs: at once, or with the completion. */
 #include "module/call.h"
 
 #include "db/unit.h"

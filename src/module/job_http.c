@@ -1,4 +1,4 @@
-/* The public job API of include/errand/errand.h for HTTP. */
+/* The public job API of errand/http.h for HTTP. */
 #include "module/call.h"
 
 #include "http/http.h"

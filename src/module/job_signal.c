@@ -1,5 +1,4 @@
-/* The public job API of include/errand/errand.h for signals: what a job waits for without a slot.
- */
+/* The public job API of errand/signal.h for signals: what a job waits for without a slot. */
 #include "loop/coro.h"
 #include "module/ask.h"
 #include "module/call.h"

@@ -1,5 +1,4 @@
-/* The public job API of include/errand/errand.h for steps: what a job has done, kept for its next
- * attempt. */
+/* The public job API of errand/step.h for steps: what a job has done, kept for its next attempt. */
 #include "module/ask.h"
 #include "module/call.h"
 #include "module/json_text.h"

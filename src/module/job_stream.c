@@ -1,4 +1,4 @@
-/* The public job API of include/errand/errand.h for answers that are read as they come: pieces of a
+/* The public job API of errand/http.h for answers that are read as they come: pieces of a
  * body, and server-sent events. */
 #include "module/call.h"
 

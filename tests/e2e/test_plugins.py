@@ -245,10 +245,30 @@ def test_unknown_section_is_still_a_fault(plugins):
         assert done.returncode == 2 and "there is no section [nothing]" in done.stderr
 
 
-def test_all_of_the_header_is_exported():
-    header = (ROOT / "include" / "errand" / "errand.h").read_text()
-    header = re.sub(r"(?m)^#.*$", "", re.sub(r"(?s)/\*.*?\*/", "", header))
-    declared = set(re.findall(r"\b(errand_\w+)\(", header))
+HEADERS = sorted(path.name for path in (ROOT / "include" / "errand").iterdir())
+
+
+def declared(header):
+    """The functions of the ABI that a header declares itself."""
+    text = (ROOT / "include" / "errand" / header).read_text()
+    text = re.sub(r"(?m)^#.*$", "", re.sub(r"(?s)/\*.*?\*/", "", text))
+    return set(re.findall(r"\b(errand_\w+)\(", text))
+
+
+def test_all_of_the_headers_is_exported():
     symbols = subprocess.run(["nm", "-D", "--defined-only", binary()], capture_output=True, text=True, check=True).stdout
     exported = set(re.findall(r" T (errand_\w+)$", symbols, re.M))
-    assert len(declared) > 40 and exported == declared
+    assert len(exported) > 40 and exported == set().union(*map(declared, HEADERS))
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_each_header_stands_alone(plugins, header):
+    """Whichever is included first, or alone, a plug-in finds errand's functions."""
+    name = "of_" + header.removesuffix(".h")
+    used = "".join(f"    (void (*)(void)){function},\n" for function in sorted(declared(header) | {"errand_http", "errand_done"}))
+    values = {"kind_size": "sizeof(struct errand_kind)", "size": "sizeof(struct errand_module)", "abi": "ERRAND_ABI",
+              "kind": f"{name}.run", "symbol": name, "named": name, "name": name}
+    source = SOURCE.replace("errand/errand.h", f"errand/{header}") % values
+    compile_plugin(plugins, name, f"{source}extern void (*const used[])(void);\nvoid (*const used[])(void) = {{\n{used}}};\n")
+    with errand_with(plugins) as errand:
+        assert listed(errand)[name]["state"] == "loaded"
