@@ -7,14 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 enum { EXCHANGE_ANSWER_US = 5000000, EXCHANGE_WASTE = 8 };
-
-struct exchange_header {
-    const char *name, *value;
-    struct exchange_header *next;
-};
 
 struct exchange {
     struct httpd_request request; /* the first: an exchange is found by it */
@@ -22,7 +16,7 @@ struct exchange {
     struct arena arena;
     struct buf body;
     size_t received;
-    struct exchange_header *headers, **last;
+    const struct httpd_header **last;
 };
 
 static struct exchange *exchange_new(struct httpd_conn *conn, const char *method, const char *path)
@@ -31,7 +25,7 @@ static struct exchange *exchange_new(struct httpd_conn *conn, const char *method
     exchange->conn = conn;
     arena_init(&exchange->arena);
     buf_init(&exchange->body, conn->server->options.max_body);
-    exchange->last = &exchange->headers;
+    exchange->last = &exchange->request.headers;
     exchange->request.method = arena_strdup(&exchange->arena, method);
     exchange->request.path = arena_strdup(&exchange->arena, path);
     origin_text(&conn->client, exchange->request.client);
@@ -101,9 +95,9 @@ static enum MHD_Result on_header(void *context, enum MHD_ValueKind kind, const c
 {
     struct exchange *exchange = context;
     (void)kind;
-    struct exchange_header *header = arena_alloc(&exchange->arena, sizeof *header);
-    *header = (struct exchange_header){.name = arena_strdup(&exchange->arena, name),
-                                       .value = arena_strdup(&exchange->arena, value ? value : "")};
+    struct httpd_header *header = arena_alloc(&exchange->arena, sizeof *header);
+    *header = (struct httpd_header){.name = arena_strdup(&exchange->arena, name),
+                                    .value = arena_strdup(&exchange->arena, value ? value : "")};
     *exchange->last = header;
     exchange->last = &header->next;
     return MHD_YES;
@@ -179,25 +173,4 @@ void exchange_on_connection(void *owner, struct MHD_Connection *mhd, void **cont
     else if (conn->exchange)
         exchange_free(conn->exchange);
     server_forget(conn);
-}
-
-/* ---- What a handler may ask ---- */
-
-const char *httpd_request_header(const struct httpd_request *request, const char *name)
-{
-    const struct exchange *exchange = (const struct exchange *)request;
-    for (const struct exchange_header *at = exchange->headers; at; at = at->next)
-        if (strcasecmp(at->name, name) == 0)
-            return at->value;
-    return NULL;
-}
-
-void httpd_request_headers(const struct httpd_request *request,
-                           bool (*each)(const char *name, const char *value, void *context),
-                           void *context)
-{
-    const struct exchange *exchange = (const struct exchange *)request;
-    for (const struct exchange_header *at = exchange->headers; at; at = at->next)
-        if (!each(at->name, at->value, context))
-            return;
 }

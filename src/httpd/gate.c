@@ -1,5 +1,6 @@
-/* Connections whose head has not come whole yet. It is peeked at, so that libmicrohttpd, which is
- * laxer than we are, finds it untouched once it has been let pass. */
+/* Connections whose request has not been let pass yet. It is peeked at, so that libmicrohttpd,
+ * which is laxer than we are, finds it untouched; what is refused at sight costs neither that nor,
+ * where more comes, another connection. */
 #include "httpd/server.h"
 
 #include "base/clock.h"
@@ -9,15 +10,8 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 enum { GATE_EVENTS = 64, GATE_LINGER_US = 2000000 };
-
-static void gate_close(struct httpd_conn *conn)
-{
-    close(conn->fd);
-    server_forget(conn);
-}
 
 /* Tells at once of what has come already. */
 static void gate_watch(struct httpd_conn *conn)
@@ -27,7 +21,7 @@ static void gate_watch(struct httpd_conn *conn)
         return;
     conn->watched = true;
     if (epoll_ctl(conn->server->heads, EPOLL_CTL_ADD, conn->fd, &event) != 0)
-        gate_close(conn);
+        server_close(conn);
 }
 
 static const char *gate_reason(int status)
@@ -35,6 +29,8 @@ static const char *gate_reason(int status)
     switch (status) {
     case 400:
         return "Bad Request";
+    case 401:
+        return "Unauthorized";
     case 408:
         return "Request Timeout";
     case 413:
@@ -48,28 +44,46 @@ static const char *gate_reason(int status)
     }
 }
 
-/* The rest of what was sent is thrown away for a while: closing before it is read would reset the
- * connection, and the answer with it. */
-void gate_refuse(struct httpd_conn *conn, int status, const char *why)
+static bool gate_say(struct httpd_conn *conn, int status, const char *why, bool keeps)
 {
     char text[512];
     int length = snprintf(text, sizeof text,
-                          "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Type: text/plain\r\n"
-                          "Content-Length: %zu\r\n%s\r\n%s\n",
-                          status, gate_reason(status), strlen(why) + 1,
-                          status == 503 ? "Retry-After: 1\r\n" : "", why);
+                          "HTTP/1.1 %d %s\r\n%sContent-Type: text/plain; charset=utf-8\r\n"
+                          "Cache-Control: no-store\r\nContent-Length: %zu\r\n%s\r\n%s\n",
+                          status, gate_reason(status), keeps ? "" : "Connection: close\r\n",
+                          strlen(why) + 1, status == 503 ? "Retry-After: 1\r\n" : "", why);
+    return send(conn->fd, text, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT) == length;
+}
+
+/* Says no more, and throws what still comes away for a while: closing before it is read would reset
+ * the connection, and the answer with it. */
+static void gate_linger(struct httpd_conn *conn)
+{
     server_set_phase(conn, CONN_REFUSED);
-    if (status == 503)
-        conn->server->counts.turned_away++;
-    else
-        conn->server->counts.heads_refused++;
-    if (send(conn->fd, text, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT) != length ||
-        shutdown(conn->fd, SHUT_WR) != 0) {
-        gate_close(conn);
+    if (shutdown(conn->fd, SHUT_WR) != 0) {
+        server_close(conn);
         return;
     }
     server_set_deadline(conn, clock_mono_us() + GATE_LINGER_US);
     gate_watch(conn);
+}
+
+void gate_refuse(struct httpd_conn *conn, int status, const char *why)
+{
+    if (status == 503)
+        conn->server->counts.turned_away++;
+    else
+        conn->server->counts.heads_refused++;
+    if (gate_say(conn, status, why, false))
+        gate_linger(conn);
+    else
+        server_close(conn);
+}
+
+bool gate_is_silent(const struct httpd_conn *conn)
+{
+    char byte;
+    return recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
 }
 
 static void gate_drain(struct httpd_conn *conn)
@@ -80,17 +94,17 @@ static void gate_drain(struct httpd_conn *conn)
         if (n > 0)
             continue;
         if (n == 0 || (errno != EAGAIN && errno != EINTR))
-            gate_close(conn);
+            server_close(conn);
         return;
     }
-    gate_close(conn); /* it never ends */
+    server_close(conn); /* it never ends */
 }
 
 static void gate_pass(struct httpd_conn *conn)
 {
     struct httpd *server = conn->server;
     if (conn->watched && epoll_ctl(server->heads, EPOLL_CTL_DEL, conn->fd, NULL) != 0) {
-        gate_close(conn);
+        server_close(conn);
         return;
     }
     server_set_phase(conn, CONN_BODY);
@@ -104,44 +118,109 @@ static void gate_pass(struct httpd_conn *conn)
     loop_defer(server->loop, &server->daemon_soon);
 }
 
-/* The head is well: who sent it is known now. */
-static void gate_admit(struct httpd_conn *conn, size_t length)
+/* ---- At sight ---- */
+
+/* Who waits for the answer before sending more may send more. What has come behind the request is
+ * never taken for another one, as a proxy that reads lengths in another way than we do would hold
+ * it for a part of this one; and where a proxy mixes clients, each request has a connection of its
+ * own. */
+static bool gate_may_keep(const struct httpd_conn *conn, const struct head_verdict *verdict,
+                          size_t bytes)
+{
+    return verdict->keeps && bytes == verdict->head_bytes + verdict->body_bytes &&
+           !conn->spoken_for && !conn->server->stopping;
+}
+
+static void gate_expect_another(struct httpd_conn *conn)
+{
+    server_expect_another(conn);
+    gate_watch(conn);
+}
+
+static void gate_answer(struct httpd_conn *conn, const struct head_verdict *verdict, bool keeps,
+                        const struct httpd_refusal *refusal)
+{
+    struct httpd *server = conn->server;
+    size_t bytes = verdict->head_bytes + verdict->body_bytes;
+    server->counts.answers[refusal->status / 100]++;
+    if (recv(conn->fd, server->scratch, bytes, MSG_DONTWAIT) != (ssize_t)bytes ||
+        !gate_say(conn, refusal->status, refusal->why, keeps))
+        server_close(conn);
+    else if (!keeps)
+        gate_linger(conn);
+    else
+        gate_expect_another(conn);
+}
+
+static bool gate_refuses(struct httpd_conn *conn, const struct head_verdict *verdict,
+                         struct httpd_refusal *refusal)
+{
+    struct httpd *server = conn->server;
+    struct sight sight;
+    if (!server->options.refuses || !verdict->is_plain ||
+        verdict->head_bytes + verdict->body_bytes > GATE_BYTES ||
+        !sight_read(&sight, server->scratch, verdict))
+        return false;
+    origin_text(&conn->client, sight.request.client);
+    return server->options.refuses(&sight.request, refusal, server->options.owner);
+}
+
+/* ---- Looking ---- */
+
+/* The head is well: who sent it is known now. False: that one has too many connections. */
+static bool gate_knows(struct httpd_conn *conn, const struct head_verdict *verdict)
 {
     const struct httpd *server = conn->server;
     const struct httpd_options *options = &server->options;
-    if (origin_list_has(&options->proxies, &conn->client)) {
-        forwarded_client(server->scratch, length, options->forwarded, &options->proxies,
-                         &conn->client);
-        if (!server_count(conn)) {
-            gate_refuse(conn, 503, "too many connections from this address");
-            return;
-        }
-    }
-    gate_pass(conn);
+    if (conn->spoken_for || !origin_list_has(&options->proxies, &conn->client))
+        return true;
+    conn->spoken_for = true;
+    forwarded_client(server->scratch, verdict->head_bytes, options->forwarded, &options->proxies,
+                     &conn->client);
+    return server_count(conn);
+}
+
+static void gate_admit(struct httpd_conn *conn, const struct head_verdict *verdict, bool keeps)
+{
+    struct httpd_refusal refusal;
+    if (gate_refuses(conn, verdict, &refusal))
+        gate_answer(conn, verdict, keeps, &refusal);
+    else
+        gate_pass(conn);
+}
+
+/* A small body is waited for here, too. */
+static bool gate_is_whole(const struct head_verdict *verdict, size_t bytes)
+{
+    size_t whole = verdict->head_bytes + verdict->body_bytes;
+    return verdict->complete && (!verdict->is_plain || whole > GATE_BYTES || bytes >= whole);
 }
 
 static void gate_look(struct httpd_conn *conn, bool ends)
 {
     struct httpd *server = conn->server;
-    ssize_t n = recv(conn->fd, server->scratch, sizeof server->scratch, MSG_PEEK | MSG_DONTWAIT);
+    ssize_t n = recv(conn->fd, server->scratch, GATE_BYTES, MSG_PEEK | MSG_DONTWAIT);
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
-        gate_close(conn);
+        server_close(conn);
         return;
     }
+    size_t bytes = n > 0 ? (size_t)n : 0;
     struct head_verdict verdict = {0};
-    if (n > 0)
-        verdict = head_judge(server->scratch, (size_t)n, server->options.max_body);
+    if (bytes)
+        verdict = head_judge(server->scratch, bytes, server->options.max_body);
     if (verdict.status)
         gate_refuse(conn, verdict.status, verdict.why);
-    else if (verdict.complete)
-        gate_admit(conn, (size_t)n);
-    else if (ends && n > 0)
-        gate_close(conn);
+    else if (verdict.complete && !gate_knows(conn, &verdict))
+        gate_refuse(conn, 503, "too many connections from this address");
+    else if (gate_is_whole(&verdict, bytes))
+        gate_admit(conn, &verdict, !ends && gate_may_keep(conn, &verdict, bytes));
+    else if (ends && bytes)
+        server_close(conn);
     else
         gate_watch(conn);
 }
 
-/* Most heads have come before their connection is accepted. */
+/* Most requests have come before their connection is accepted. */
 void gate_take(struct httpd_conn *conn)
 {
     gate_look(conn, false);

@@ -7,7 +7,9 @@ struct head {
     const char *at, *end;
     size_t max_body;
     bool old; /* HTTP/1.0 */
+    bool expects, closes;
     int fields, hosts, lengths, encodings;
+    size_t body_bytes;
 };
 
 static struct head_verdict head_refuse(int status, const char *why)
@@ -55,8 +57,7 @@ static struct head_verdict head_judge_request_line(struct head *head, const char
     return (struct head_verdict){0};
 }
 
-static struct head_verdict head_judge_length(const struct head *head, const char *value,
-                                             size_t length)
+static struct head_verdict head_judge_length(struct head *head, const char *value, size_t length)
 {
     unsigned long long bytes = 0;
     if (!length || length > 18)
@@ -68,6 +69,7 @@ static struct head_verdict head_judge_length(const struct head *head, const char
     }
     if (bytes > head->max_body)
         return head_refuse(413, "the body is too large");
+    head->body_bytes = (size_t)bytes;
     return (struct head_verdict){0};
 }
 
@@ -103,16 +105,24 @@ static struct head_verdict head_judge_field(struct head *head, const char *line,
         if (head->encodings++ || head->old || !name_is(value, bytes, "chunked"))
             return head_refuse(400, "the only Transfer-Encoding is chunked, once, in HTTP/1.1");
     }
+    if (name_is(line, name, "Expect"))
+        head->expects = true;
+    if (name_is(line, name, "Connection") && !name_is(value, bytes, "keep-alive"))
+        head->closes = true;
     return (struct head_verdict){0};
 }
 
-static struct head_verdict head_judge_whole(const struct head *head)
+static struct head_verdict head_judge_whole(const struct head *head, const char *data)
 {
     if (head->lengths && head->encodings)
         return head_refuse(400, "Content-Length and Transfer-Encoding exclude each other");
     if (head->hosts > 1 || (!head->hosts && !head->old))
         return head_refuse(400, "there must be one Host");
-    return (struct head_verdict){.complete = true};
+    return (struct head_verdict){.complete = true,
+                                 .head_bytes = (size_t)(head->at - data),
+                                 .body_bytes = head->body_bytes,
+                                 .is_plain = !head->encodings && !head->expects,
+                                 .keeps = !head->old && !head->closes};
 }
 
 struct head_verdict head_judge(const char *data, size_t length, size_t max_body)
@@ -131,7 +141,7 @@ struct head_verdict head_judge(const char *data, size_t length, size_t max_body)
         size_t bytes = (size_t)(lf - 1 - line);
         head.at = lf + 1;
         if (!first && !bytes)
-            return head_judge_whole(&head);
+            return head_judge_whole(&head, data);
         struct head_verdict verdict = first ? head_judge_request_line(&head, line, bytes)
                                             : head_judge_field(&head, line, bytes);
         if (verdict.complete)

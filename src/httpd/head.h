@@ -12,6 +12,10 @@ struct head_verdict {
     bool complete;   /* false, and status 0: more is to come */
     int status;      /* 0: may go on; else what to answer before closing */
     const char *why; /* a sentence */
+    /* Of one that may go on: */
+    size_t head_bytes, body_bytes; /* with the empty line; by Content-Length */
+    bool is_plain; /* the body comes behind the head by itself, as many bytes as that says */
+    bool keeps;    /* whoever sent it may send another one on the same connection */
 };
 
 /* data begins with the request line. max_body: of a Content-Length. */

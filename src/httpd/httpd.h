@@ -1,5 +1,6 @@
 /* The HTTP server on the loop (libmicrohttpd). Mechanism only: listening, limits, deadlines, whole
- * requests in, whole answers out. One request a connection: what comes behind it is never read. */
+ * requests in, whole answers out. A connection is closed behind its answer, and what came behind
+ * its request is never read; but one whose request was refused at sight may bring another. */
 #ifndef HTTPD_HTTPD_H
 #define HTTPD_HTTPD_H
 
@@ -14,20 +15,19 @@
 struct httpd;
 struct httpd_conn;
 
+struct httpd_header {
+    const char *name, *value;
+    const struct httpd_header *next; /* in the order of their coming */
+};
+
 /* A whole request. Everything in it lives until it is answered. */
 struct httpd_request {
     const char *method, *path; /* path: decoded, without the query */
     const char *body;          /* as it came, raw; a NUL stands behind it */
     size_t body_length;
+    const struct httpd_header *headers;
     char client[ORIGIN_TEXT_BYTES]; /* the address of who sent it, or for whom a proxy did */
 };
-
-/* The first of that name (in any case); NULL: there is none. */
-const char *httpd_request_header(const struct httpd_request *request, const char *name);
-/* All of them, in their order. False from each ends it. */
-void httpd_request_headers(const struct httpd_request *request,
-                           bool (*each)(const char *name, const char *value, void *context),
-                           void *context);
 
 enum { HTTPD_CLASSES = 6 };
 
@@ -44,6 +44,11 @@ struct httpd_answer {
  * client may be gone by then, or told 503 because the deadline had passed: that is no error. */
 void httpd_answer(struct httpd_request *request, const struct httpd_answer *answer);
 
+struct httpd_refusal {
+    int status;
+    const char *why; /* a clause; lives on */
+};
+
 struct httpd_options {
     const char *listen; /* as listen_open takes it */
     long long deadline_ms;
@@ -51,6 +56,11 @@ struct httpd_options {
     struct origin_list proxies; /* whose word on the client's address counts, in that header */
     enum forwarded_header forwarded;
     size_t max_body;
+    /* Whether to refuse at sight what handle would refuse, without its being handed on: asked of
+     * most small requests, before libmicrohttpd has them. NULL: nothing. The request lives for the
+     * call. */
+    bool (*refuses)(const struct httpd_request *request, struct httpd_refusal *refusal,
+                    void *owner);
     void (*handle)(struct httpd_request *request, void *owner);
     void (*on_quiet)(void *owner); /* after httpd_stop: nothing is under way any more */
     void *owner;

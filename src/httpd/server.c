@@ -80,6 +80,16 @@ void server_set_phase(struct httpd_conn *conn, enum conn_phase phase)
     conn->phase = phase;
 }
 
+/* The last again of those that may have to make room. */
+void server_expect_another(struct httpd_conn *conn)
+{
+    struct httpd *server = conn->server;
+    conn->answered = true;
+    DL_DELETE2(server->waiting, conn, prev_waiting, next_waiting);
+    DL_APPEND2(server->waiting, conn, prev_waiting, next_waiting);
+    server_set_deadline(conn, clock_mono_us() + server->options.deadline_ms * 1000);
+}
+
 void server_forget(struct httpd_conn *conn)
 {
     struct httpd *server = conn->server;
@@ -93,6 +103,12 @@ void server_forget(struct httpd_conn *conn)
     free(conn);
     if (server->stopping && !server->count)
         loop_defer(server->loop, &server->quiet_soon);
+}
+
+void server_close(struct httpd_conn *conn)
+{
+    close(conn->fd);
+    server_forget(conn);
 }
 
 static struct httpd_conn *conn_from_heap(const struct heap_item *item)
@@ -123,11 +139,13 @@ static void server_end(struct httpd_conn *conn)
 {
     switch (conn->phase) {
     case CONN_HEAD:
-        gate_refuse(conn, 408, "the request took too long to come");
+        if (conn->answered && gate_is_silent(conn))
+            server_close(conn);
+        else
+            gate_refuse(conn, 408, "the request took too long to come");
         break;
     case CONN_REFUSED:
-        close(conn->fd);
-        server_forget(conn);
+        server_close(conn);
         break;
     case CONN_HANDLING:
         exchange_give_up(conn, 503, "the answer took too long");
@@ -170,8 +188,7 @@ static bool server_make_room(struct httpd *server)
     struct httpd_conn *conn = server->waiting;
     if (!conn)
         return false;
-    close(conn->fd);
-    server_forget(conn);
+    server_close(conn);
     server->counts.turned_away++;
     return true;
 }
@@ -330,9 +347,7 @@ void httpd_stop(struct httpd *server)
     int64_t now_us = clock_mono_us();
     DL_FOREACH(server->conns, conn)
     {
-        char byte;
-        bool silent =
-            conn->phase == CONN_HEAD && recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
+        bool silent = conn->phase == CONN_HEAD && gate_is_silent(conn);
         int64_t at_us = now_us + (silent ? STOP_HEAD_US : STOP_REQUEST_US);
         if (at_us < conn->deadline_us)
             server_set_deadline(conn, at_us);
@@ -348,12 +363,10 @@ void httpd_free(struct httpd *server)
     listen_close(&server->places);
     DL_FOREACH_SAFE(server->conns, conn, next)
     {
-        if (conn->phase == CONN_HANDLING) {
+        if (conn->phase == CONN_HANDLING)
             exchange_give_up(conn, 503, "the server ends");
-        } else if (conn->phase < CONN_BODY) {
-            close(conn->fd);
-            server_forget(conn);
-        }
+        else if (conn->phase < CONN_BODY)
+            server_close(conn);
     }
     if (server->daemon) {
         ev_io_stop(server->loop->ev, &server->daemon_io);

@@ -55,11 +55,22 @@ static void receive_tell_refused(struct receive_source *from, const char *client
     from->untold = 0;
 }
 
-static void receive_refuse(struct receive_source *from, struct httpd_request *request,
-                           const char *why)
+/* NULL: the signature is right, and *id the event's. Else why not, which is counted and told. */
+static const char *receive_fault(struct receive_source *from, const struct httpd_request *request,
+                                 const char **id)
+{
+    enum signed_class class;
+    const char *fault = signed_fault(&from->keys, request, id, &class);
+    if (fault) {
+        from->counts.refused[class]++;
+        receive_tell_refused(from, request->client, fault);
+    }
+    return fault;
+}
+
+static void receive_refuse(struct httpd_request *request, const char *why)
 {
     char line[128] = "";
-    receive_tell_refused(from, request->client, why);
     strncat(line, why, sizeof line - 2);
     strcat(line, "\n");
     receive_say(request, 401, line);
@@ -115,12 +126,6 @@ static void receive_on_done(struct event *event, enum event_end end)
         receive_spool(incoming, end == EVENT_AWAY);
 }
 
-static bool receive_add_header(const char *name, const char *value, void *context)
-{
-    event_add_header(context, name, value);
-    return true;
-}
-
 static struct incoming *receive_make(struct receive *receive, struct receive_source *from,
                                      struct httpd_request *request, const char *id)
 {
@@ -138,7 +143,8 @@ static struct incoming *receive_make(struct receive *receive, struct receive_sou
     event_set_id(event, id);
     event_set_type(event);
     event_open_headers(event);
-    httpd_request_headers(request, receive_add_header, event);
+    for (const struct httpd_header *at = request->headers; at; at = at->next)
+        event_add_header(event, at->name, at->value);
     event_close_headers(event);
     return incoming;
 }
@@ -146,11 +152,9 @@ static struct incoming *receive_make(struct receive *receive, struct receive_sou
 static void receive_from(struct receive *receive, struct receive_source *from,
                          struct httpd_request *request)
 {
-    enum signed_class class;
-    const char *id, *fault = signed_fault(&from->keys, request, &id, &class);
+    const char *id, *fault = receive_fault(from, request, &id);
     if (fault) {
-        from->counts.refused[class]++;
-        receive_refuse(from, request, fault);
+        receive_refuse(request, fault);
         return;
     }
     struct incoming *incoming = receive_make(receive, from, request, id);
@@ -165,6 +169,17 @@ static struct receive_source *receive_find(struct receive *receive, const char *
         if (strcmp(receive->sources[i].source->name, name) == 0)
             return &receive->sources[i];
     return NULL;
+}
+
+bool receive_refuses(struct receive *receive, const char *name, const struct httpd_request *request,
+                     struct httpd_refusal *refusal)
+{
+    struct receive_source *from = receive_find(receive, name);
+    const char *id;
+    if (!from)
+        return false;
+    *refusal = (struct httpd_refusal){.status = 401, .why = receive_fault(from, request, &id)};
+    return refusal->why != NULL;
 }
 
 void receive_handle(struct receive *receive, const char *name, struct httpd_request *request)

@@ -36,6 +36,9 @@ bool receive_spool_counts(const struct receive *receive,
                           struct spool_counts *counts); /* false: there is none */
 const struct db_pool *receive_pool(const struct receive *receive);
 
+/* Of a POST to the source of that name, before it is handled: whether its signature is wrong. */
+bool receive_refuses(struct receive *receive, const char *name, const struct httpd_request *request,
+                     struct httpd_refusal *refusal);
 /* A POST to the source of that name. */
 void receive_handle(struct receive *receive, const char *name, struct httpd_request *request);
 

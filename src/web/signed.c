@@ -5,21 +5,6 @@
 #include <stdint.h>
 #include <strings.h>
 
-struct sought {
-    const char *name, *value;
-    bool *twice;
-};
-
-static bool sought_meet(const char *name, const char *value, void *context)
-{
-    struct sought *sought = context;
-    if (strcasecmp(name, sought->name) != 0)
-        return true;
-    *sought->twice |= sought->value != NULL;
-    sought->value = value;
-    return true;
-}
-
 struct signed_request {
     const struct httpd_request *request;
     bool twice; /* a header of the signature stands there twice: which one is meant? */
@@ -28,9 +13,13 @@ struct signed_request {
 static const char *signed_header(const void *context, const char *name)
 {
     struct signed_request *from = (struct signed_request *)(uintptr_t)context;
-    struct sought sought = {.name = name, .twice = &from->twice};
-    httpd_request_headers(from->request, sought_meet, &sought);
-    return from->twice ? NULL : sought.value;
+    const char *value = NULL;
+    for (const struct httpd_header *at = from->request->headers; at; at = at->next)
+        if (strcasecmp(name, at->name) == 0) {
+            from->twice |= value != NULL;
+            value = at->value;
+        }
+    return from->twice ? NULL : value;
 }
 
 const char *signed_class_name(enum signed_class class)

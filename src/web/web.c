@@ -48,6 +48,12 @@ static void web_webhook(struct web *web, const char *rest, struct httpd_request 
     receive_handle(web->receive, rest, request);
 }
 
+static bool web_refuses_webhook(struct web *web, const char *rest,
+                                const struct httpd_request *request, struct httpd_refusal *refusal)
+{
+    return receive_refuses(web->receive, rest, request, refusal);
+}
+
 static void web_callback(struct web *web, const char *rest, struct httpd_request *request)
 {
     callbacks_handle(&web->callbacks, rest, request);
@@ -72,12 +78,16 @@ struct web_route {
     const char *methods; /* as Allow has them */
     /* rest: what stands behind path. */
     void (*handle)(struct web *web, const char *rest, struct httpd_request *request);
+    bool (*refuses)(struct web *web, const char *rest, const struct httpd_request *request,
+                    struct httpd_refusal *refusal); /* NULL: nothing at sight */
 };
 
 static const struct web_route web_routes[] = {
-    {"/livez", "GET, HEAD", web_livez},     {"/readyz", "GET, HEAD", web_readyz},
-    {"/metrics", "GET, HEAD", web_metrics}, {"/webhooks/", "POST", web_webhook},
-    {"/callbacks/", "POST", web_callback},
+    {"/livez", "GET, HEAD", web_livez, NULL},
+    {"/readyz", "GET, HEAD", web_readyz, NULL},
+    {"/metrics", "GET, HEAD", web_metrics, NULL},
+    {"/webhooks/", "POST", web_webhook, web_refuses_webhook},
+    {"/callbacks/", "POST", web_callback, NULL},
 };
 
 static bool web_matches(const struct web_route *route, const char *path)
@@ -99,23 +109,35 @@ static bool web_allows(const struct web_route *route, const char *method)
     return false;
 }
 
+static const struct web_route *web_find(const struct httpd_request *request)
+{
+    for (size_t i = 0; i < sizeof web_routes / sizeof *web_routes; i++)
+        if (web_matches(&web_routes[i], request->path))
+            return &web_routes[i];
+    return NULL;
+}
+
+static bool web_refuses(const struct httpd_request *request, struct httpd_refusal *refusal,
+                        void *owner)
+{
+    const struct web_route *route = web_find(request);
+    return route && route->refuses && web_allows(route, request->method) &&
+           route->refuses(owner, request->path + strlen(route->path), request, refusal);
+}
+
 static void web_handle(struct httpd_request *request, void *owner)
 {
     static const char wrong[] = "this method is not for this path\n";
-    for (size_t i = 0; i < sizeof web_routes / sizeof *web_routes; i++) {
-        const struct web_route *route = &web_routes[i];
-        if (!web_matches(route, request->path))
-            continue;
-        if (web_allows(route, request->method))
-            route->handle(owner, request->path + strlen(route->path), request);
-        else
-            httpd_answer(request, &(struct httpd_answer){.status = 405,
-                                                         .allow = route->methods,
-                                                         .body = wrong,
-                                                         .length = sizeof wrong - 1});
-        return;
-    }
-    web_nothing(request);
+    const struct web_route *route = web_find(request);
+    if (!route)
+        web_nothing(request);
+    else if (web_allows(route, request->method))
+        route->handle(owner, request->path + strlen(route->path), request);
+    else
+        httpd_answer(request, &(struct httpd_answer){.status = 405,
+                                                     .allow = route->methods,
+                                                     .body = wrong,
+                                                     .length = sizeof wrong - 1});
 }
 
 /* ---- On a runner ---- */
@@ -173,6 +195,7 @@ static bool web_start(struct runner *runner, struct loop *loop, const struct set
         .connections_per_address =
             (size_t)settings_integer(settings, "errand", "http_connections_per_address"),
         .max_body = WEB_MAX_BODY,
+        .refuses = web_refuses,
         .handle = web_handle,
         .on_quiet = web_on_quiet,
         .owner = web,

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import threading
@@ -11,6 +12,7 @@ import pytest
 
 from support.cluster import Cluster, free_port
 from support.errand import LIBC, PR_SET_PDEATHSIG, Errand, binary
+from support.hooks import KEY, SECRET, standard
 from support.wait import QueueDatabase, until
 
 MIB = 1024 * 1024
@@ -200,8 +202,9 @@ def drip(peer, data, stop):
 
 @pytest.mark.parametrize("head, rest, status", [
     ("", "GET /livez HTTP/1.1\r\nX: " + "x" * 500, 408),
-    (POST + "Content-Length: 500\r\n\r\n", "x" * 500, None),
-], ids=["head", "body"])
+    (POST + "Content-Length: 500\r\n\r\n", "x" * 500, 408),
+    (POST + "Content-Length: 50000\r\n\r\n", "x" * 500, None),
+], ids=["head", "small body", "large body"])
 def test_slow_clients_are_cut_off(db, head, rest, status):
     with serving(db.dsn, ERRAND_HTTP_DEADLINE_MS="1000") as server, server.connect() as peer:
         began, stop = time.monotonic(), threading.Event()
@@ -266,17 +269,188 @@ def test_proxies_that_cannot_be(db, name, value):
 
 
 def test_who_sends_no_head_makes_room(db):
-    """When all connections are taken, the one that has waited longest without a head goes; one that has sent its head stays."""
+    """When all connections are taken, the one that has waited longest without a head or a small body goes; one whose large body is
+    under way stays."""
     with serving(db.dsn, ERRAND_HTTP_CONNECTIONS="20") as server, contextlib.ExitStack() as stack:
-        busy = stack.enter_context(server.connect())
-        busy.sendall((POST + "Content-Length: 2\r\n\r\na").encode())
+        busy, late = [stack.enter_context(server.connect()) for _ in range(2)]
+        busy.sendall((POST + "Content-Length: 50000\r\n\r\na").encode())
+        late.sendall((POST + "Content-Length: 2\r\n\r\na").encode())
         until(lambda: status_of(server.get("/livez")) == 200, "no answer")
-        silent = [stack.enter_context(server.connect()) for _ in range(19)]
+        silent = [stack.enter_context(server.connect()) for _ in range(18)]
         assert status_of(server.get("/livez")) == 200
-        assert silent[0].recv(100) == b""
+        with pytest.raises(ConnectionResetError):
+            late.recv(100)
         assert status_of(server.get("/readyz")) == 200
-        busy.sendall(b"b")
+        assert status_of(server.get("/readyz")) == 200
+        silent[0].settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            silent[0].recv(100)
+        busy.sendall(b"b" * 49999)
         assert status_of(read_all(busy)) == 404
+
+
+# ---- What is refused at sight ----
+
+HOOK = "POST /webhooks/resend HTTP/1.1\r\nHost: a\r\n"
+GATE = 2 * 16384
+
+
+@pytest.fixture(scope="module")
+def hooks(db):
+    db.sql("select errand.queue_create('unserved', 1)")
+    with serving(db.dsn, RESEND_WEBHOOK_SECRET=SECRET, ERRAND_QUEUES="unserved") as server:
+        yield server
+
+
+def hook(body="{}", key=b"wrong", head=HOOK, **signed):
+    fields = "".join(f"{name}: {value}\r\n" for name, value in standard(body.encode(), key=key, **signed).items())
+    return f"{head}{fields}Content-Length: {len(body)}\r\n\r\n{body}"
+
+
+def answers(text):
+    """The statuses of all answers, and whether the last one closes."""
+    statuses, closes = [], False
+    while text:
+        head, _, rest = text.partition("\r\n\r\n")
+        fields = dict(line.split(": ", 1) for line in head.split("\r\n")[1:])
+        statuses.append(status_of(head))
+        closes = fields.get("Connection") == "close"
+        text = rest[int(fields["Content-Length"]):]
+    return statuses, closes
+
+
+def heard(peer, count):
+    """What is said up to the end of that many answers."""
+    got = b""
+    while True:
+        with contextlib.suppress(KeyError, AssertionError):
+            if len(answers(got.decode())[0]) == count and got.endswith(b"\n"):
+                return answers(got.decode())
+        piece = peer.recv(65536)
+        assert piece, got
+        got += piece
+
+
+def test_who_is_refused_may_go_on(hooks, db):
+    with hooks.connect() as peer:
+        for _ in range(3):
+            peer.sendall(hook().encode())
+            assert heard(peer, 1) == ([401], False)
+        for byte in hook().encode():
+            peer.sendall(bytes([byte]))
+        assert heard(peer, 1) == ([401], False)
+        peer.sendall(hook(key=KEY, id="after").encode())
+        assert answers(read_all(peer)) == ([200], True)
+    assert db.one("select count(*) from errand.webhook_event where event_id = 'after'") == 1
+
+
+@pytest.mark.parametrize("behind", ["x", "\r\n", GET, hook(), hook(key=KEY, id="behind")], ids=["byte", "line", "GET", "refused", "right"])
+def test_nothing_is_read_behind_what_was_refused(hooks, db, behind):
+    assert answers(hooks.talk(hook() + behind)) == ([401], True)
+    assert db.one("select count(*) from errand.webhook_event where event_id = 'behind'") == 0
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_nothing_is_smuggled_after_what_was_refused(hooks, name):
+    with hooks.connect() as peer:
+        peer.sendall(hook().encode())
+        assert heard(peer, 1) == ([401], False)
+        peer.sendall(REFUSED[name] if isinstance(REFUSED[name], bytes) else REFUSED[name].encode("latin-1"))
+        assert answers(read_all(peer)) == ([400], True)
+
+
+CLOSES = {
+    "Connection: close": hook(head=HOOK + "Connection: close\r\n"),
+    "HTTP/1.0": hook(head=HOOK.replace("1.1", "1.0")),
+    "a body that is not small": hook("x" * GATE),
+    "chunked": hook(head=HOOK + "Transfer-Encoding: chunked\r\n").replace("Content-Length: 2\r\n\r\n{}", "\r\n2\r\n{}\r\n0\r\n\r\n"),
+    "a path in other letters": hook(head=HOOK.replace("resend", "%72esend")),
+}
+
+
+@pytest.mark.parametrize("name", CLOSES)
+def test_what_closes(hooks, name):
+    assert answers(hooks.talk(CLOSES[name] + GET)) == ([401], True)
+
+
+def test_the_largest_at_sight(hooks):
+    for body in range(GATE - 300, GATE):
+        text = hook("x" * body)
+        if len(text) >= GATE:
+            break
+    assert len(text) == GATE
+    with hooks.connect() as peer:
+        peer.sendall(text.encode())
+        assert heard(peer, 1) == ([401], False)
+        peer.sendall(text[:-1].encode())
+        time.sleep(0.05)
+        peer.sendall(text[-1].encode())
+        assert heard(peer, 1) == ([401], False)
+        peer.sendall(hook("x" * (body + 1)).encode())
+        assert answers(read_all(peer)) == ([401], True)
+
+
+def test_a_sender_that_says_no_more(hooks):
+    """But waits for the answer to what it has said."""
+    for pause in (0, 0.05):
+        with hooks.connect() as peer:
+            peer.sendall(hook().encode())
+            time.sleep(pause)
+            peer.shutdown(socket.SHUT_WR)
+            assert answers(read_all(peer))[0] == [401]
+
+
+def test_behind_a_proxy_each_has_its_connection(db):
+    with serving(db.dsn, RESEND_WEBHOOK_SECRET=SECRET, ERRAND_HTTP_TRUSTED_PROXIES="127.0.0.1") as server:
+        assert answers(server.talk(hook(head=HOOK + "X-Forwarded-For: 192.0.2.1\r\n") + GET)) == ([401], True)
+        server.runner.wait_log(r"webhook refused.* client=192\.0\.2\.1 ")
+
+
+def test_who_was_refused_is_not_waited_for(db):
+    """Its time to send another begins anew; it makes room for others; and a stop is not held up by it."""
+    with serving(db.dsn, RESEND_WEBHOOK_SECRET=SECRET, ERRAND_HTTP_DEADLINE_MS="1000", ERRAND_HTTP_CONNECTIONS="2") as server:
+        with server.connect() as peer:
+            for _ in range(3):
+                time.sleep(0.5)
+                peer.sendall(hook().encode())
+                assert heard(peer, 1) == ([401], False)
+            began = time.monotonic()
+            assert read_all(peer) == "" and 0.9 < time.monotonic() - began < 3
+        with server.connect() as peer:
+            peer.sendall(hook().encode())
+            assert heard(peer, 1) == ([401], False)
+            peer.sendall(b"POST")
+            assert answers(read_all(peer)) == ([408], True)
+        with server.connect() as older, server.connect() as newer:
+            for peer in (older, newer):
+                peer.sendall(hook().encode())
+                assert heard(peer, 1) == ([401], False)
+            older.sendall(hook().encode())
+            assert heard(older, 1) == ([401], False)
+            assert server.status(GET) == 200
+            assert newer.recv(100) == b""
+            server.runner.process.send_signal(signal.SIGTERM)
+            server.runner.wait_log("stopping")
+            assert older.recv(100) == b""
+            assert server.runner.process.wait(20) == 0
+
+
+def test_any_mixture_in_any_pieces(hooks):
+    """Every request is answered as it would be alone, up to the first one that closes."""
+    random.seed(11)
+    kinds = [(lambda: hook("x" * random.randrange(300)), 401, False), (lambda: hook(key=KEY, id=f"m{random.random()}".replace(".", "")), 200, True),
+             (lambda: GET, 200, True), (lambda: random.choice(list(CLOSES.values())), 401, True), (lambda: REFUSED["two lengths"], 400, True)]
+    for _ in range(60):
+        with hooks.connect() as peer:
+            closes = False
+            while not closes:
+                [(make, status, closes)] = random.choices(kinds, weights=[6, 1, 1, 1, 1])
+                data = make().encode()
+                cuts = sorted(random.sample(range(len(data)), random.randrange(6)))
+                for a, b in zip([0, *cuts], [*cuts, len(data)]):
+                    peer.sendall(data[a:b])
+                    time.sleep(random.choice([0, 0.002]))
+                assert (answers(read_all(peer)) if closes else heard(peer, 1)) == ([status], closes)
 
 
 def test_says_when_files_are_too_few(db):

@@ -2,7 +2,7 @@
 #include "httpd/httpd.h"
 
 #include "base/clock.h"
-#include "httpd/head.h"
+#include "httpd/server.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -109,6 +109,14 @@ static int client_status(int fd)
     return status;
 }
 
+static void check_headers(const struct httpd_header *headers, const char *expected)
+{
+    char text[256] = "";
+    for (const struct httpd_header *at = headers; at; at = at->next)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s=%s ", at->name, at->value);
+    assert_string_equal(text, expected);
+}
+
 static void test_answer_later(void **state)
 {
     (void)state;
@@ -119,8 +127,7 @@ static void test_answer_later(void **state)
     assert_string_equal(held->path, "/hook");
     assert_int_equal(held->body_length, 5);
     assert_memory_equal(held->body, "ab\0cd", 6);
-    assert_string_equal(httpd_request_header(held, "x-sign"), "s1");
-    assert_null(httpd_request_header(held, "x-other"));
+    check_headers(held->headers, "Host=a X-Sign=s1 Content-Length=5 ");
     turn(100);
     assert_int_equal(client_status(fd), -1);
     httpd_answer(held, &(struct httpd_answer){.status = 202, .body = "well", .length = 4});
@@ -205,9 +212,75 @@ static void test_head_in_pieces(void **state)
     assert_int_equal(head_judge(post, whole, 4).status, 413);
 }
 
+#define LINE "POST /hook HTTP/1.1\r\n"
+#define FIELDS "Host: a\r\nContent-Length: 12\r\n"
+
+static void test_what_follows_a_head(void **state)
+{
+    static const struct {
+        const char *head;
+        size_t body_bytes;
+        bool is_plain, keeps;
+    } cases[] = {
+        {LINE FIELDS "\r\n", 12, true, true},
+        {LINE "Host: a\r\n\r\n", 0, true, true},
+        {LINE FIELDS "connection: Keep-Alive\r\n\r\n", 12, true, true},
+        {LINE FIELDS "Connection: close\r\n\r\n", 12, true, false},
+        {LINE FIELDS "Connection: keep-alive, close\r\n\r\n", 12, true, false},
+        {LINE FIELDS "Connection: keep-alive\r\nConnection: close\r\n\r\n", 12, true, false},
+        {LINE FIELDS "Connection: Upgrade\r\n\r\n", 12, true, false},
+        {LINE FIELDS "Expect: 100-continue\r\n\r\n", 12, false, true},
+        {LINE "Host: a\r\nTransfer-Encoding: chunked\r\n\r\n", 0, false, true},
+        {"POST /hook HTTP/1.0\r\n" FIELDS "Connection: keep-alive\r\n\r\n", 12, true, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char data[256];
+        size_t length = strlen(cases[i].head);
+        memcpy(data, cases[i].head, length);
+        strcpy(data + length, "POST /behind");
+        struct head_verdict verdict = head_judge(data, length + 12, 100);
+        assert_true(verdict.complete);
+        assert_int_equal(verdict.head_bytes, length);
+        assert_int_equal(verdict.body_bytes, cases[i].body_bytes);
+        assert_int_equal(verdict.is_plain, cases[i].is_plain);
+        assert_int_equal(verdict.keeps, cases[i].keeps);
+    }
+}
+
+static bool see(struct sight *sight, char *data, size_t length)
+{
+    struct head_verdict verdict = head_judge(data, length, 100);
+    assert_true(verdict.complete);
+    assert_int_equal(verdict.status, 0);
+    return sight_read(sight, data, &verdict);
+}
+
+static void test_a_request_at_sight(void **state)
+{
+    char data[] = "POST /hook?a=b%41 HTTP/1.1\r\nHost: a\r\nX-Sign:\t s: 1 \t\r\nX-Empty:\r\n"
+                  "Content-Length: 5\r\n\r\nab\0cdGET / HTTP/1.1\r\n";
+    char bare[] = "GET / HTTP/1.0\r\n\r\n", encoded[] = "GET /%41 HTTP/1.0\r\n\r\n";
+    struct sight sight;
+    (void)state;
+    assert_true(see(&sight, data, sizeof data - 1));
+    assert_string_equal(sight.request.method, "POST");
+    assert_string_equal(sight.request.path, "/hook");
+    check_headers(sight.request.headers, "Host=a X-Sign=s: 1 X-Empty= Content-Length=5 ");
+    assert_int_equal(sight.request.body_length, 5);
+    assert_memory_equal(sight.request.body, "ab\0cd", 6);
+    assert_true(see(&sight, bare, sizeof bare - 1));
+    assert_string_equal(sight.request.path, "/");
+    assert_null(sight.request.headers);
+    assert_int_equal(sight.request.body_length, 0);
+    assert_false(see(&sight, encoded, sizeof encoded - 1));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_follows_a_head),
+        cmocka_unit_test(test_a_request_at_sight),
         cmocka_unit_test_setup_teardown(test_answer_later, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_answer_too_late, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_client_that_does_not_wait, set_up, tear_down),
