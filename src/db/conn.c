@@ -124,7 +124,7 @@ static void conn_fail(struct db_conn *conn, const struct err *err)
     if (conn->pause_us > PAUSE_MAX_US)
         conn->pause_us = PAUSE_MAX_US;
     loop_timer_set(&conn->timer, clock_mono_us() + random_below(conn->pause_us));
-    pool_on_conn_down(conn->pool, conn, &why);
+    pool_on_conn_down(conn->pool, conn, was_up, &why);
     if (!unit)
         return;
     err_set(&unit->err, why.code == ERR_CANCELLED ? ERR_CANCELLED : ERR_UNKNOWN_OUTCOME,

@@ -32,6 +32,8 @@ bool conn_is_pooled(const struct db_conn *conn);
 
 /* What the pool is told. */
 void pool_on_conn_idle(struct db_pool *pool, struct db_conn *conn, bool fresh);
-void pool_on_conn_down(struct db_pool *pool, struct db_conn *conn, const struct err *err);
+/* stood: it was there before; else an attempt to make it has failed. */
+void pool_on_conn_down(struct db_pool *pool, struct db_conn *conn, bool stood,
+                       const struct err *err);
 
 #endif

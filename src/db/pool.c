@@ -98,35 +98,55 @@ bool db_pool_withdraw(struct db_pool *pool, struct db_unit *unit)
     return true;
 }
 
-/* Deadlines of units that were never sent; one on a connection is watched by the connection. */
-static void pool_on_expiry(void *owner)
+/* Ends those that wait of which `ends` is true. */
+static void pool_end_waiting(struct db_pool *pool,
+                             bool (*ends)(const struct db_unit *unit, int64_t now_us),
+                             const struct err *err)
 {
-    struct db_pool *pool = owner;
     int64_t now_us = clock_mono_us(), next_us = INT64_MAX;
-    struct db_unit *expired = NULL, **expired_last = &expired;
+    struct db_unit *ended = NULL, **ended_last = &ended;
     struct db_unit **at = &pool->first;
     while (*at) {
         struct db_unit *unit = *at;
-        if (unit->deadline_us > now_us) {
+        if (!ends(unit, now_us)) {
             next_us = unit->deadline_us < next_us ? unit->deadline_us : next_us;
             at = &unit->next;
             continue;
         }
         *at = unit->next;
         unit->next = NULL;
-        *expired_last = unit;
-        expired_last = &unit->next;
+        *ended_last = unit;
+        ended_last = &unit->next;
         pool->waiting--;
     }
     pool->last = at;
     loop_timer_set(&pool->expiry, next_us);
-    while (expired) {
-        struct db_unit *unit = expired;
-        expired = unit->next;
-        err_set(&unit->err, ERR_TEMPORARY, "no connection to the database in time");
+    while (ended) {
+        struct db_unit *unit = ended;
+        ended = unit->next;
+        unit->err = *err;
         unit->on_done(unit, unit->owner);
         db_unit_free(unit);
     }
+}
+
+static bool unit_is_over(const struct db_unit *unit, int64_t now_us)
+{
+    return unit->deadline_us <= now_us;
+}
+
+static bool unit_is_impatient(const struct db_unit *unit, int64_t now_us)
+{
+    (void)now_us;
+    return unit->impatient;
+}
+
+/* Deadlines of units that were never sent; one on a connection is watched by the connection. */
+static void pool_on_expiry(void *owner)
+{
+    struct err err;
+    err_set(&err, ERR_TEMPORARY, "no connection to the database in time");
+    pool_end_waiting(owner, unit_is_over, &err);
 }
 
 void pool_on_conn_idle(struct db_pool *pool, struct db_conn *conn, bool fresh)
@@ -138,13 +158,19 @@ void pool_on_conn_idle(struct db_pool *pool, struct db_conn *conn, bool fresh)
         pool_feed(pool);
 }
 
-void pool_on_conn_down(struct db_pool *pool, struct db_conn *conn, const struct err *err)
+void pool_on_conn_down(struct db_pool *pool, struct db_conn *conn, bool stood,
+                       const struct err *err)
 {
+    struct err none;
     if (pool->closed)
         return;
     pool->failed++;
     if (pool->options.on_down && conn == pool->conns[0])
         pool->options.on_down(pool, err, pool->options.owner);
+    if (!stood && !db_pool_is_up(pool)) {
+        err_set(&none, ERR_TEMPORARY, "no connection to the database: %s", err->text);
+        pool_end_waiting(pool, unit_is_impatient, &none);
+    }
     if (pool->waiting || (pool->options.keep && conn == pool->conns[0]))
         conn_open(conn);
 }

@@ -31,6 +31,8 @@ struct db_statement {
 struct db_unit {
     struct db_unit *next; /* in the pool's queue */
     enum db_flags flags;
+    bool impatient; /* ends with ERR_TEMPORARY as soon as no connection stands and an attempt to
+                       make one fails, rather than at its deadline; may be set */
     int64_t deadline_us; /* monotonic */
     int64_t sent_us, received_us;
     struct arena arena;

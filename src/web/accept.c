@@ -240,8 +240,9 @@ static void accept_flush(void *owner)
     unit->owner = batch;
     batch_add_statement(batch, unit);
     accept->under_way++;
-    db_pool_submit(&accept->pool, unit,
-                   event_is_late(batch->events) ? TIMEOUT_MS : accept->timeout_ms);
+    bool late = event_is_late(batch->events);
+    unit->impatient = accept->impatient && !late;
+    db_pool_submit(&accept->pool, unit, late ? TIMEOUT_MS : accept->timeout_ms);
     accept_schedule(accept);
 }
 

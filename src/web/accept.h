@@ -17,7 +17,9 @@ struct accept {
     size_t gathered;             /* of them */
     size_t bytes;                /* of those that wait or are under way */
     size_t under_way;            /* batches */
-    int timeout_ms;              /* of one whose senders wait; may be set */
+    /* Of batches whose senders wait; may be set. */
+    int timeout_ms;
+    bool impatient; /* they end as away as soon as no connection to the database can be made */
     /* So many events of a source were stored, fresh of them for the first time. May be set. */
     void (*on_stored)(const struct source *source, size_t events, size_t fresh, void *owner);
     void *owner;

@@ -13,7 +13,8 @@
 enum {
     RETRY_AFTER_S = 5,
     TELL_EVERY_US = 10000000,
-    SPOOL_AFTER_MS = 2000 /* what the database has not taken by then goes to the spool */
+    SPOOL_AFTER_MS = 2000 /* what the database has not taken by then goes to the spool; sooner when
+                             no connection can be made */
 };
 
 struct receive_source {
@@ -262,8 +263,10 @@ bool receive_new(struct receive **made, struct loop *loop, const struct settings
     if (!spool_new(&receive->spool, loop, settings, &receive->accept, &receive->list, on_quiet,
                    owner, err))
         return false;
-    if (receive->spool)
+    if (receive->spool) {
         receive->accept.timeout_ms = SPOOL_AFTER_MS;
+        receive->accept.impatient = true;
+    }
     return true;
 }
 

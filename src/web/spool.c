@@ -309,7 +309,8 @@ static void sending_end(struct spool *spool)
     struct task *task = task_new(spool, TASK_REMOVE);
     task->damaged = sending->damaged;
     size_t refused = sending_keep_refused(spool, task);
-    spool->away = false;
+    if (sending->count) /* it was asked; a file without events says nothing of the database */
+        spool->away = false;
     spool->look = true;
     if (refused && refused == sending->count)
         spool_pause(spool, PAUSE_STUCK_US);
@@ -405,6 +406,7 @@ static void spool_on_removed(struct spool *spool, const struct task *task)
     if (task->done)
         return;
     segment_close(&spool->files->taken); /* no thread may have been there to do it */
+    spool->away = false;                 /* not known for so long: the next event asks */
     spool_tell(spool, "a file of the spool cannot be removed", &task->err);
     spool_pause(spool, PAUSE_STUCK_US);
 }

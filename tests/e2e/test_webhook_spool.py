@@ -6,6 +6,7 @@ import datetime
 import json
 import resource
 import shutil
+import time
 
 import psycopg2
 import pytest
@@ -120,6 +121,35 @@ def test_waits_for_the_database(cluster, db, state):
         assert post_many(sender, [COUNT]) == {f"msg_{COUNT}"}
         assert db.one("select count(*) from errand.webhook_event") == COUNT + 1
         assert not spooled(state)
+
+
+def test_the_first_one_does_not_wait(cluster, db, state):
+    """A database that refuses connections is away: there is nothing to wait for."""
+    with serving(db, state) as sender:
+        assert sender.resend(body_of(1), "msg_1").status == 200
+        with away(cluster):
+            begun = time.monotonic()
+            assert sender.resend(body_of(2), "msg_2").status == 200
+            assert time.monotonic() - begun < 2, "it waited as long as for a database that says nothing"
+            assert len(spooled(state)) == 1
+            sender.runner.wait_log("webhooks not stored in the database.*no connection to the database: ")
+        wait_stored(db, {"msg_1", "msg_2"})
+
+
+def test_an_empty_file_says_nothing_of_the_database(cluster, db, state):
+    """Its writer was killed before the first byte. It is removed, and events go on to the spool unasked."""
+    told = "webhooks go to the spool until the database is back"
+    with serving(db, state) as sender:
+        with away(cluster):
+            empty = state / "webhooks" / "0-0.events"
+            empty.touch(0o600)
+            assert sender.resend(body_of(1), "msg_1").status == 200
+            sender.runner.wait_log(told)
+            until(lambda: not empty.exists(), "the empty file stays")
+            assert sender.resend(body_of(2), "msg_2").status == 200
+            assert sender.runner.log().count(told) == 1
+        wait_stored(db, {"msg_1", "msg_2"})
+        until(lambda: not spooled(state), "the spool is not empty")
 
 
 def test_outlasts_the_runner(cluster, db, state):

@@ -145,6 +145,35 @@ static void test_each_has_its_own_deadline(void **state)
     scene_close(&scene);
 }
 
+/* What cannot wait ends when it is known that there is no server; what can waits on. */
+static void test_impatient_unit_ends_with_the_first_attempt(void **state)
+{
+    (void)state;
+    struct scene scene;
+    struct sent sent[3];
+    scene_open(&scene, nowhere, false);
+    scene.wanted = 2;
+    scene_submit(&scene, &sent[0], 'a', 60000);
+    scene_submit(&scene, &sent[1], 'b', 60000);
+    scene.pool.first->next->impatient = true;
+    scene_submit(&scene, &sent[2], 'c', 60000);
+    scene.pool.first->next->next->impatient = true;
+    loop_run(&scene.loop);
+    assert_string_equal(scene.order, "bc");
+    assert_int_equal(scene.last.code, ERR_TEMPORARY);
+    assert_non_null(strstr(scene.last.text, "no connection to the database: "));
+    assert_non_null(strstr(scene.last.text, "/nowhere"));
+    assert_int_equal(scene.pool.waiting, 1);
+    /* The next one asks anew. */
+    scene.wanted = 3;
+    scene_submit(&scene, &sent[1], 'd', 60000);
+    scene.pool.first->next->impatient = true;
+    loop_run(&scene.loop);
+    assert_string_equal(scene.order, "bcd");
+    db_pool_clear(&scene.pool);
+    scene_close(&scene);
+}
+
 static void test_withdrawn_unit_is_gone(void **state)
 {
     (void)state;
@@ -303,8 +332,10 @@ static void test_server_that_says_nothing(void **state)
     scene_open(&scene, conninfo, false);
     scene.wanted = 1;
     scene_submit(&scene, &sent, 'a', 300);
+    scene.pool.first->impatient = true; /* nobody knows, so it waits all the same */
     loop_run(&scene.loop);
     assert_int_equal(scene.last.code, ERR_TEMPORARY); /* never sent */
+    assert_string_equal(scene.last.text, "no connection to the database in time");
     db_pool_clear(&scene.pool);
     scene_close(&scene);
     server_stop(&server);
@@ -332,6 +363,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_unsent_unit_ends_at_its_deadline),
         cmocka_unit_test(test_each_has_its_own_deadline),
+        cmocka_unit_test(test_impatient_unit_ends_with_the_first_attempt),
         cmocka_unit_test(test_withdrawn_unit_is_gone),
         cmocka_unit_test(test_clear_cancels_in_order),
         cmocka_unit_test(test_kept_connection_tells_each_failure),
