@@ -7,12 +7,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { LIST_BYTES = 65536, ENVIRON_BYTES = 262144, STAT_BYTES = 1024, PASSES_MAX = 50 };
+enum {
+    LIST_BYTES = 65536,
+    ENVIRON_BYTES = 262144,
+    STAT_BYTES = 1024,
+    ENTRIES_BYTES = 32768,
+    PASSES_MAX = 50
+};
 
 static const char mark_name[] = "ERRAND_CHILD=";
 
@@ -122,17 +129,35 @@ size_t stray_look(enum stray_fate (*fate)(void *owner, pid_t pid, const char *ma
 
 /* ---- Those of a process that is gone ---- */
 
-static size_t strays_kill(const char *mark, char *buffer)
+/* The warden is a fork of a process with threads, and whatever lock one of them held at the fork
+ * stays locked in it: from here on nothing is called that takes one, so no malloc and no opendir.
+ */
+struct pass {
+    const char *mark;
+    char environ_bytes[ENVIRON_BYTES];
+    _Alignas(struct dirent64) char entries[ENTRIES_BYTES];
+};
+
+static bool pass_kill(struct pass *pass, pid_t pid)
+{
+    return pid > 0 && pid != getpid() &&
+           strncmp(proc_mark(pid, pass->environ_bytes), pass->mark, strlen(pass->mark)) == 0 &&
+           kill(pid, SIGKILL) == 0;
+}
+
+static size_t pass_make(struct pass *pass)
 {
     size_t killed = 0;
-    DIR *proc = opendir("/proc");
-    for (struct dirent *entry; proc && (entry = readdir(proc));) {
-        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-        if (pid > 0 && pid != getpid() && strncmp(proc_mark(pid, buffer), mark, strlen(mark)) == 0)
-            killed += kill(pid, SIGKILL) == 0;
-    }
-    if (proc)
-        closedir(proc);
+    int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (proc < 0)
+        return 0;
+    for (ssize_t length; (length = getdents64(proc, pass->entries, ENTRIES_BYTES)) > 0;)
+        for (ssize_t at = 0; at < length;) {
+            const struct dirent64 *entry = (const void *)(pass->entries + at);
+            killed += pass_kill(pass, (pid_t)strtol(entry->d_name, NULL, 10));
+            at += entry->d_reclen;
+        }
+    close(proc);
     return killed;
 }
 
@@ -140,8 +165,12 @@ static size_t strays_kill(const char *mark, char *buffer)
 void stray_end_all(const char *mark)
 {
     const struct timespec moment = {.tv_nsec = 2000000};
-    char *buffer = malloc(ENVIRON_BYTES);
-    for (int i = 0; buffer && i < PASSES_MAX && strays_kill(mark, buffer) > 0; i++)
+    struct pass *pass =
+        mmap(NULL, sizeof *pass, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pass == MAP_FAILED)
+        return;
+    pass->mark = mark;
+    for (int i = 0; i < PASSES_MAX && pass_make(pass) > 0; i++)
         nanosleep(&moment, NULL);
-    free(buffer);
+    munmap(pass, sizeof *pass);
 }

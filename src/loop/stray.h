@@ -29,7 +29,7 @@ enum stray_fate {
 size_t stray_look(enum stray_fate (*fate)(void *owner, pid_t pid, const char *mark), void *owner);
 
 /* For the warden, when the process that adopted is gone: ends all that bear a mark which begins
- * so. */
+ * so. Takes no lock. */
 void stray_end_all(const char *mark);
 
 #endif

@@ -1,30 +1,51 @@
 #include "loop/warden.h"
 
-#include "base/mem.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "loop/stray.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+enum { GROUPS_FIRST = 1024, END_MS = 5000 };
+
 /* ---- The warden ---- */
+
+/* A fork of a process with threads: a lock that one of them held at the fork stays locked here, so
+ * nothing here may take one. malloc does (a sanitizer's, at least, is not made good after a fork).
+ */
 
 struct warden_list {
     pid_t *groups;
     size_t count, capacity;
 };
 
+static void list_grow(struct warden_list *list)
+{
+    size_t bytes = list->capacity * sizeof *list->groups;
+    list->capacity = bytes ? list->capacity * 2 : GROUPS_FIRST;
+    size_t wanted = list->capacity * sizeof *list->groups;
+    list->groups =
+        bytes ? mremap(list->groups, bytes, wanted, MREMAP_MAYMOVE)
+              : mmap(NULL, wanted, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (list->groups == MAP_FAILED)
+        _exit(1); /* errand starts another one */
+}
+
 static void list_take(struct warden_list *list, pid_t told)
 {
     if (told > 0) {
-        if (list->count == list->capacity) {
-            list->capacity = list->capacity ? list->capacity * 2 : 64;
-            list->groups = mem_resize(list->groups, list->capacity * sizeof *list->groups);
-        }
+        if (list->count == list->capacity)
+            list_grow(list);
         list->groups[list->count++] = told;
         return;
     }
@@ -55,7 +76,7 @@ static _Noreturn void warden_main(int pipe, const char *mark)
 {
     struct warden_list list = {0};
     setsid();
-    prctl(PR_SET_NAME, "errand-warden");
+    syscall(SYS_prctl, PR_SET_NAME, "errand-warden"); /* the sanitizer's own prctl takes a lock */
     if (chdir("/") != 0 || dup2(pipe, 0) < 0 || close_range(1, ~0U, 0) != 0)
         _exit(1);
     warden_listen(0, &list);
@@ -127,12 +148,30 @@ void warden_tell(struct warden *warden, pid_t group)
     warden_stop(warden);
 }
 
+/* Whether it ends by itself in time; it only has to look through /proc. */
+static bool warden_ends(pid_t pid)
+{
+    int64_t until_us = clock_mono_us() + END_MS * INT64_C(1000), left_us;
+    struct pollfd ended = {.fd = pidfd_open(pid, 0), .events = POLLIN};
+    if (ended.fd < 0)
+        return false;
+    while (!ended.revents && (left_us = until_us - clock_mono_us()) > 0)
+        if (poll(&ended, 1, (int)(left_us / 1000) + 1) < 0)
+            ended.revents = 0;
+    close(ended.fd);
+    return ended.revents != 0;
+}
+
 void warden_stop(struct warden *warden)
 {
     if (!warden->pid)
         return;
     pid_t pid = warden->pid;
     warden_forget(warden);
+    if (!warden_ends(pid)) {
+        log_event(LOG_WARN, "warden does not end, and is ended", "pid", log_int(pid), NULL);
+        kill(pid, SIGKILL);
+    }
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         continue;
 }

@@ -19,6 +19,7 @@ bool warden_ready(struct warden *warden, bool *is_new, struct err *err);
 /* The group begins (its number) or is over (the number, negative: before it can be another's). A
  * warden that does not listen is ended, so that it never acts on what it has not heard. */
 void warden_tell(struct warden *warden, pid_t group);
+/* It ends; one that does not in time is ended. */
 void warden_stop(struct warden *warden);
 
 #endif
