@@ -73,10 +73,17 @@ void children_init(struct children *children, struct loop *loop)
     signal(SIGCHLD, SIG_DFL);
 }
 
+/* To its group; one that was adopted may not lead it yet. */
+static void child_signal(const struct child *child, int number)
+{
+    if (kill(-child->spawn.pid, number) != 0)
+        kill(child->spawn.pid, number);
+}
+
 void children_kill(struct children *children)
 {
     for (struct child *child = children->first; child; child = child->next)
-        kill(-child->spawn.pid, SIGKILL);
+        child_signal(child, SIGKILL);
 }
 
 static void child_leave_list(struct child *child)
@@ -107,7 +114,7 @@ static void child_tell(void *owner)
 /* The program stays a zombie until here, so that its number cannot be another group's. */
 static void child_finish(struct child *child)
 {
-    kill(-child->spawn.pid, SIGKILL);
+    child_signal(child, SIGKILL);
     warden_tell(&child->children->warden, -child->spawn.pid);
     while (waitpid(child->spawn.pid, NULL, 0) < 0 && errno == EINTR)
         continue;
@@ -143,7 +150,7 @@ static void on_ended(struct ev_loop *ev, struct ev_io *watcher, int events)
     else
         child->signal = info.si_status;
     child->end = child->is_asked ? child->asked_why : child->signal ? CHILD_SIGNALED : CHILD_EXITED;
-    kill(-child->spawn.pid, SIGKILL);
+    child_signal(child, SIGKILL);
     look_within(child->children, LOOK_SOON_MS);
     loop_timer_stop(&child->timeout);
     loop_timer_set(&child->force, clock_mono_us() + DRAIN_MS * 1000);
@@ -156,7 +163,7 @@ static void on_force(void *owner)
     if (child->has_ended)
         child_finish(child);
     else
-        kill(-child->spawn.pid, SIGKILL);
+        child_signal(child, SIGKILL);
 }
 
 static void child_ask(struct child *child, enum child_end why, int grace_ms)
@@ -166,7 +173,7 @@ static void child_ask(struct child *child, enum child_end why, int grace_ms)
     if (!child->is_asked) {
         child->is_asked = true;
         child->asked_why = why;
-        kill(-child->spawn.pid, grace_ms > 0 ? SIGTERM : SIGKILL);
+        child_signal(child, grace_ms > 0 ? SIGTERM : SIGKILL);
     }
     loop_timer_set_least(&child->force, clock_mono_us() + (int64_t)grace_ms * 1000);
 }

@@ -80,8 +80,9 @@ struct child {
 /* on_done comes exactly once, and never from within child_start or child_cancel; it may free. */
 struct child *child_start(struct children *children, const struct child_options *options,
                           void (*on_done)(struct child *child, void *owner), void *owner);
-/* A process that is this one's child already, and leads its group: as child_start, but it has no
- * stdin and no stdout here. Takes err_fd over, which does not block. NULL: it is gone. */
+/* A process that is this one's child already, and leads its group or is about to: as child_start,
+ * but it has no stdin and no stdout here. Takes err_fd over, which does not block. NULL: it is
+ * gone. */
 struct child *child_adopt(struct children *children, const struct child_options *options, pid_t pid,
                           int err_fd, const char *mark,
                           void (*on_done)(struct child *child, void *owner), void *owner);

@@ -427,6 +427,36 @@ static void test_adopted(void **state)
     assert_null(adopt(getppid(), dup(0))); /* nobody's child */
 }
 
+static pid_t fork_that_leads_no_group(void)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        alarm(20); /* what nobody ends ends otherwise than it should */
+        for (;;)
+            pause();
+    }
+    return pid;
+}
+
+/* One is adopted when its number is known, which may be before its setsid. */
+static void test_adopted_before_it_leads_its_group(void **state)
+{
+    (void)state;
+    struct child *child = adopt(fork_that_leads_no_group(), dup(0));
+    assert_non_null(child);
+    child_cancel(child, 0);
+    loop_run(&loop);
+    assert_int_equal(child->signal, SIGKILL);
+    child_free(child);
+    int64_t begun_us = clock_mono_us();
+    told = 0;
+    child = adopt(fork_that_leads_no_group(), dup(0));
+    children_clear(&children);
+    assert_int_equal(told, 1);
+    assert_true(clock_mono_us() - begun_us < 10000000);
+    child_free(child);
+}
+
 /* ---- Input piece by piece ---- */
 
 struct talk {
@@ -537,6 +567,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_cancelled_at_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_many_leak_no_descriptor, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_adopted, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_adopted_before_it_leads_its_group, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_warden_that_is_gone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_warden_outlives_its_process, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_kill_all, set_up, tear_down),
