@@ -39,28 +39,53 @@ static bool base64_decode(const char *text, unsigned char bytes[SIGNATURE_KEY_BY
     return same;
 }
 
+static bool key_read(const struct signature_keys *keys, const char *secret,
+                     unsigned char bytes[SIGNATURE_KEY_BYTES], size_t *length, struct err *err)
+{
+    size_t prefix = strlen(secret_prefix);
+    *length = strlen(secret);
+    if (keys->scheme == SIGNATURE_STANDARD)
+        return (strncmp(secret, secret_prefix, prefix) == 0 &&
+                base64_decode(secret + prefix, bytes, length)) ||
+               err_set(err, ERR_CONFIG, "the secret is not whsec_ and base64 of at most %d bytes",
+                       SIGNATURE_KEY_BYTES);
+    if (*length > SIGNATURE_KEY_BYTES)
+        return err_set(err, ERR_CONFIG, "the secret is longer than %d bytes", SIGNATURE_KEY_BYTES);
+    memcpy(bytes, secret, *length);
+    return true;
+}
+
+/* Out of memory, or a libcrypto without HMAC: never go on with what is no code. */
+static void must(bool done)
+{
+    if (!done)
+        abort();
+}
+
+/* With the key in it: giving the key takes longer than a small body. */
+static EVP_MAC_CTX *mac_new(const unsigned char *key, size_t length)
+{
+    char digest[] = "SHA256";
+    const OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string("digest", digest, 0),
+                                 OSSL_PARAM_construct_end()};
+    EVP_MAC *algorithm = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    EVP_MAC_CTX *mac = algorithm ? EVP_MAC_CTX_new(algorithm) : NULL;
+    must(mac && EVP_MAC_init(mac, key, length, params));
+    EVP_MAC_free(algorithm);
+    return mac;
+}
+
 static bool key_add(struct signature_keys *keys, const char *secret, struct err *err)
 {
+    unsigned char bytes[SIGNATURE_KEY_BYTES];
+    size_t length;
     if (keys->count == SIGNATURE_SECRETS_MAX)
         return err_set(err, ERR_CONFIG, "there are more than %d secrets", SIGNATURE_SECRETS_MAX);
-    unsigned char *bytes = keys->bytes[keys->count];
-    size_t *length = &keys->lengths[keys->count];
-    if (keys->scheme == SIGNATURE_STANDARD) {
-        size_t prefix = strlen(secret_prefix);
-        if (strncmp(secret, secret_prefix, prefix) != 0 ||
-            !base64_decode(secret + prefix, bytes, length))
-            return err_set(err, ERR_CONFIG,
-                           "the secret is not whsec_ and base64 of at most %d bytes",
-                           SIGNATURE_KEY_BYTES);
-    } else {
-        *length = strlen(secret);
-        if (*length > SIGNATURE_KEY_BYTES)
-            return err_set(err, ERR_CONFIG, "the secret is longer than %d bytes",
-                           SIGNATURE_KEY_BYTES);
-        memcpy(bytes, secret, *length);
-    }
-    keys->count++;
-    return true;
+    bool read = key_read(keys, secret, bytes, &length, err);
+    if (read)
+        keys->macs[keys->count++] = mac_new(bytes, length);
+    OPENSSL_cleanse(bytes, sizeof bytes);
+    return read;
 }
 
 bool signature_keys_init(struct signature_keys *keys, enum signature_scheme scheme,
@@ -97,8 +122,8 @@ bool signature_secret_new(enum signature_scheme scheme, char secret[SIGNATURE_SE
 
 void signature_keys_clear(struct signature_keys *keys)
 {
-    OPENSSL_cleanse(keys->bytes, sizeof keys->bytes);
-    keys->count = 0;
+    while (keys->count)
+        EVP_MAC_CTX_free(keys->macs[--keys->count]);
 }
 
 /* ---- The code ---- */
@@ -109,26 +134,15 @@ struct piece {
 };
 
 static void mac_of(const struct signature_keys *keys, size_t key, const struct piece *pieces,
-                   size_t count, unsigned char mac[MAC_BYTES])
+                   size_t count, unsigned char code[MAC_BYTES])
 {
-    char digest[] = "SHA256";
-    const OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string("digest", digest, 0),
-                                 OSSL_PARAM_construct_end()};
+    EVP_MAC_CTX *mac = keys->macs[key];
     size_t length = 0;
-    /* Finding it takes longer than a small body. */
-    static EVP_MAC *algorithm;
-    if (!algorithm)
-        algorithm = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    EVP_MAC_CTX *context = algorithm ? EVP_MAC_CTX_new(algorithm) : NULL;
-    bool done = context && EVP_MAC_init(context, keys->bytes[key], keys->lengths[key], params);
+    bool done = EVP_MAC_init(mac, NULL, 0, NULL);
     for (size_t i = 0; done && i < count; i++)
         if (pieces[i].length > 0)
-            done = EVP_MAC_update(context, pieces[i].data, pieces[i].length);
-    done = done && EVP_MAC_final(context, mac, &length, MAC_BYTES) && length == MAC_BYTES;
-    EVP_MAC_CTX_free(context);
-    /* Out of memory, or a libcrypto without HMAC: never go on with what is no code. */
-    if (!done)
-        abort();
+            done = EVP_MAC_update(mac, pieces[i].data, pieces[i].length);
+    must(done && EVP_MAC_final(mac, code, &length, MAC_BYTES) && length == MAC_BYTES);
 }
 
 static void hex_text(const unsigned char bytes[MAC_BYTES], char text[SIGNATURE_HEX_BYTES])

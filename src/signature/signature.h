@@ -28,13 +28,12 @@ enum {
     SIGNATURE_SECRET_BYTES = 48  /* of signature_secret_new, with its NUL */
 };
 
-/* Lives in place; signature_keys_clear wipes it. */
+/* Lives in place, for one thread; signature_keys_clear wipes it. */
 struct signature_keys {
     enum signature_scheme scheme;
     const char *header; /* SIGNATURE_HEX: its name; borrowed */
     size_t count;
-    size_t lengths[SIGNATURE_SECRETS_MAX];
-    unsigned char bytes[SIGNATURE_SECRETS_MAX][SIGNATURE_KEY_BYTES];
+    struct evp_mac_ctx_st *macs[SIGNATURE_SECRETS_MAX]; /* of libcrypto; the keys are in them */
 };
 
 /* secrets: NULL and "" are none. With none at all the keys are well, and every request is refused.

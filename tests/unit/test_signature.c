@@ -164,6 +164,7 @@ static void test_without_secret_nothing_is_taken(void **state)
                             atoll(vectors[0].timestamp)),
                      SIGNATURE_NO_SECRET);
     buf_clear(&value);
+    signature_keys_clear(&keys);
 }
 
 static void test_secrets_refused(void **state)
@@ -223,6 +224,9 @@ static void test_two_secrets(void **state)
                          i == 0 ? SIGNATURE_WRONG : SIGNATURE_RIGHT);
         buf_clear(&value);
     }
+    signature_keys_clear(&both);
+    signature_keys_clear(&old);
+    signature_keys_clear(&new);
 }
 
 /* ---- Headers ---- */
@@ -252,6 +256,7 @@ static void test_times(void **state)
         sent.timestamp = bad[i];
         assert_int_equal(verify(&keys, &sent, "", 0, 1731705121), SIGNATURE_BAD_TIMESTAMP);
     }
+    signature_keys_clear(&keys);
 }
 
 /* A dot in the id or the timestamp would let a signed text be cut in another place. */
@@ -269,6 +274,7 @@ static void test_cut_elsewhere(void **state)
     assert_int_equal(verify(&keys, &sent, "rest", 4, 1700000000), SIGNATURE_BAD_ID);
     assert_false(signature_sign(&keys, "a.b", 1700000000, "", 0, &value));
     buf_clear(&value);
+    signature_keys_clear(&keys);
 }
 
 static void test_headers(void **state)
@@ -307,6 +313,7 @@ static void test_headers(void **state)
     assert_int_equal(verify(&keys, &sent, body, length, 1731705121), SIGNATURE_BAD_ID);
     sent.prefix = "other";
     assert_int_equal(verify(&keys, &sent, body, length, 1731705121), SIGNATURE_NO_HEADERS);
+    signature_keys_clear(&keys);
 }
 
 static void test_every_verdict_has_words(void **state)
@@ -479,6 +486,8 @@ static void test_changes(void **state)
         change_and_verify(&keys[i % 3], (size_t)(i % 3), &same);
     /* Most changes change something, and those that do not occur. */
     assert_in_range(same, changes / 1000, changes / 5);
+    for (size_t i = 0; i < 3; i++)
+        signature_keys_clear(&keys[i]);
 }
 
 static void test_changed_secrets(void **state)
@@ -494,6 +503,7 @@ static void test_changed_secrets(void **state)
             keys_of(&keys, SIGNATURE_HEX, secret, NULL);
             bool right = verify(&keys, &sent, hex_body, strlen(hex_body), 0) == SIGNATURE_RIGHT;
             assert_true(right == (strcmp(secret, hex_secret) == 0));
+            signature_keys_clear(&keys);
         }
 }
 
