@@ -9,9 +9,13 @@
 #include <errno.h>
 #include <libpq-fe.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+enum { CANCEL_S = 5 };
 
 struct session {
     PGconn *conn;
@@ -297,14 +301,37 @@ static void session_keep_error(struct session *session, const PGresult *result, 
 
 /* ---- Running ---- */
 
-static bool session_out_of_time(struct session *session, struct err *err)
+static void *cancel_main(void *argument)
 {
     char text[256];
+    PGcancel *cancel = argument;
+    PQcancel(cancel, text, sizeof text);
+    PQfreeCancel(cancel);
+    return NULL;
+}
+
+/* PQcancel waits as long as the server likes. Where it hangs, the thread is left behind, in a
+ * command that is about to end. */
+static void session_cancel(struct session *session)
+{
+    pthread_t thread;
+    struct timespec until;
     PGcancel *cancel = PQgetCancel(session->conn);
-    if (cancel) {
-        PQcancel(cancel, text, sizeof text);
+    if (!cancel)
+        return;
+    if (pthread_create(&thread, NULL, cancel_main, cancel) != 0) {
         PQfreeCancel(cancel);
+        return;
     }
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += CANCEL_S;
+    if (pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until) != 0)
+        pthread_detach(thread);
+}
+
+static bool session_out_of_time(struct session *session, struct err *err)
+{
+    session_cancel(session);
     return err_set(err, ERR_UNKNOWN_OUTCOME, "no answer from %s within %d s", session->place,
                    session->statement_ms / 1000);
 }

@@ -69,7 +69,7 @@ SYSTEM = {
     "src/web/process.c": {"dirent", "sys/resource", "unistd"},
     "src/web/spool.c": {"unistd"},
     "src/cli": {"jansson", "signal", "sys/ioctl", "unistd"},
-    "src/cli/session.c": {"libpq-fe", "poll"},
+    "src/cli/session.c": {"libpq-fe", "poll", "pthread"},
     "src/cli/cmd_webhook_rotate.c": {"fcntl"},
     "src/cli/checksum.c": {"openssl/evp"},
     "jobs": {"jansson", "dirent"},
