@@ -13,10 +13,11 @@ enum {
 };
 
 /* Adds a JSON object by queue, of those in which something runs or waits, or whose keys have a
- * rate: running   jobs waits     what keeps the first due job from starting; left out: nothing keys
- * where keys have a rate: at (when this was so), held (by key, when its next start is let through),
- * until (when there are more of them than are told: by when each of the others is let through).
- * Times are us since 1970 on the database's clock. */
+ * rate. In it "running" counts jobs; "waits" says what keeps the first due job from starting, and
+ * is left out where nothing does; "keys" is there where keys have a rate, with "at" (when this was
+ * so), "held" (by key, when its next start is let through) and, when there are more of them than
+ * are told, "until" (by when each of the others is let through). Times are us since 1970 on the
+ * database's clock. */
 void report_add(struct buf *buf, const struct runner *runner);
 
 #endif
