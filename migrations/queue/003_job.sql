@@ -47,6 +47,27 @@ begin
 end
 $$;
 
+-- What stands in lanes that are idle, for a runner that looks at all of its idle ones in one statement: of each lane and class the first jobs between
+-- two times, at most so many. Each lane is read by a statement of its own, here too, so that each goes to one place.
+create function errand.lanes_look(lanes integer[], since timestamptz, until timestamptz, most integer)
+returns table (lane integer, priority smallint, run_at timestamptz, id bigint, revision integer, claimed_by bigint, cancel_requested boolean, kind text)
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+    at_lane integer;
+begin
+    foreach at_lane in array lanes_look.lanes loop
+        return query
+        select j.lane, j.priority, j.run_at, j.id, j.revision, j.claimed_by, j.cancel_requested, j.kind
+        from pg_catalog.unnest(array[0, 1, 2, 3]::smallint[]) c(class)
+        cross join lateral (
+            select x.* from errand.job x
+            where x.lane = at_lane and x.priority = c.class and x.run_at >= lanes_look.since and x.run_at <= lanes_look.until
+            order by x.run_at, x.id limit lanes_look.most
+        ) j;
+    end loop;
+end
+$$;
+
 -- Tells the owner of a lane what was done to a job of it: 'cancel' or 'changed'; and the runner that runs it, which may have handed the
 -- lane over meanwhile.
 create function errand.job_tell(lane integer, id bigint, what text) returns void

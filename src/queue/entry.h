@@ -116,7 +116,8 @@ enum lane_read_column {
     ROW_KEY,
     ROW_CREATED_AT, /* NULL where the order of a key does not count */
     ROW_AFTER_ID,   /* the same, and for the first of its key */
-    ROW_TRACE
+    ROW_TRACE,
+    ROW_LANE /* of lanes_look only */
 };
 
 #endif

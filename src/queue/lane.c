@@ -53,6 +53,7 @@ struct lane *lane_new(struct runner *runner, struct workqueue *queue, int number
     lane->limit = reader_limit_least(lane, READER_LIMIT_FIRST);
     lane->cautious_left = crashed ? LANE_CAUTIOUS_ROWS : 0;
     lane->look_us = INT64_MAX;
+    lane->idle_at_us = INT64_MAX;
     lane_rewind(lane);
     return lane;
 }
@@ -152,6 +153,14 @@ void lane_lose(struct lane *lane)
 {
     lane->lost = true;
     lane_drop_waiting(lane);
+}
+
+bool lane_wants_more(const struct lane *lane)
+{
+    for (int i = 0; i < LANE_CLASSES; i++)
+        if (lane->classes[i].more)
+            return true;
+    return false;
 }
 
 bool lane_is_over(const struct lane *lane)

@@ -40,7 +40,9 @@ struct lane {
     size_t elsewhere;                    /* of the held, those ELSEWHERE */
     int limit;                           /* rows of the next read, a class */
     int64_t read_at_us;                  /* monotonic: when to read next */
-    int64_t last_read_us, last_full_us;
+    int64_t idle_at_us; /* read_at_us as it was planned, when a look will do then (look.h);
+                           INT64_MAX: it will not */
+    int64_t last_full_us;
     int64_t pass_at_us,
         pass_every_us; /* a full pass looks from the beginning, for what was committed late */
     int64_t poll_us;   /* while disarmed: the present interval */
@@ -52,6 +54,7 @@ struct lane {
     int read_limit;    /* of the poll under way */
     bool polled;       /* it is a lane_poll */
     bool pass;         /* the read under way is one */
+    bool crowded;      /* the last pass of its own found more than a look may bring */
     int reading;       /* units under way that may bring rows of it */
     bool armed, arming;
     bool settling;           /* armed a moment ago: looks go on at growing intervals */
@@ -95,6 +98,8 @@ void lane_read_at_least(struct lane *lane, int64_t mono_us);
 /* Another runner has it, or it is given back: what waits is dropped. */
 void lane_lose(struct lane *lane);
 void lane_drop_waiting(struct lane *lane); /* and those that run elsewhere */
+/* A class was left before its end. */
+bool lane_wants_more(const struct lane *lane);
 /* What waits is forgotten, and read again from the beginning. */
 void lane_restart(struct lane *lane);
 /* Lost, and nothing refers to it any more. */

@@ -5,6 +5,7 @@
 #include "queue/dispatch.h"
 #include "queue/limit.h"
 #include "queue/reader.h"
+#include "queue/row.h"
 #include "queue/runner_state.h"
 #include "queue_sql.h"
 
@@ -212,7 +213,7 @@ static void item_take_rows(struct limit_reading_item *item, const PGresult *rows
         return;
     }
     for (int row = 0; row < PQntuples(rows); row++) {
-        reader_take_row(lane, rows, row);
+        row_take(lane, rows, row);
         struct entry *entry = lane_find(lane, db_get_int(rows, row, ROW_ID));
         if (entry)
             entry->read_for_gate = true;

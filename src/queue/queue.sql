@@ -223,6 +223,16 @@ from errand.job j
 where j.lane = $1::integer and j.priority = any ('{0,1,2,3}'::smallint[]) and j.run_at >= $2::timestamptz and j.run_at <= $3::timestamptz
 limit $4::integer
 
+-- name: lanes_look
+-- lane_read for lanes that are idle, all of them in one statement: $1 lanes, $2 from, $3 horizon, $4 until when the next ones are told (later true), $5
+-- limit of a lane and class. In the order of $1, and without args: what is new in a lane is read by lane_read.
+select f.priority, f.run_at, f.id, null::smallint as attempt, nullif(f.revision, 0) as revision, null::smallint as max_attempts,
+    null::integer as timeout_ms, f.claimed_by, nullif(f.cancel_requested, false) as cancel_requested, f.kind, null::text as args,
+    nullif(f.run_at > $3::timestamptz, false) as later,
+    case when f.claimed_by is not null then errand.runner_alive(f.claimed_by) end as claimer_alive, null::timestamptz as expires_at,
+    null::text as key, null::timestamptz as created_at, null::bigint as after_id, null::text as trace, f.lane
+from errand.lanes_look($1::integer[], $2::timestamptz, $4::timestamptz, $5::integer) f
+
 -- name: lane_read_key
 -- The first jobs of a key, in the form of lane_read: $2 key, $3 limit, $4 horizon, $5 kinds, $6 whether its order counts.
 select j.priority, j.run_at, j.id, nullif(j.attempt, 0::smallint) as attempt, nullif(j.revision, 0) as revision, j.max_attempts, j.timeout_ms, j.claimed_by,

@@ -6,6 +6,8 @@
 #include "queue/dispatch.h"
 #include "queue/lease.h"
 #include "queue/limit_read.h"
+#include "queue/look.h"
+#include "queue/row.h"
 #include "queue/runner_state.h"
 #include "queue/yield.h"
 #include "queue_sql.h"
@@ -51,14 +53,6 @@ void reader_pass_all(struct runner *runner)
     }
 }
 
-static bool lane_wants_more(const struct lane *lane)
-{
-    for (int i = 0; i < LANE_CLASSES; i++)
-        if (lane->classes[i].more)
-            return true;
-    return false;
-}
-
 int reader_limit_least(const struct lane *lane, int rows)
 {
     int wanted = 4 * lane->queue->batch_most; /* it reads on when half of it is left */
@@ -87,6 +81,7 @@ static void lane_begin_pass(struct lane *lane)
     bool going_on = false;
     for (int i = 0; i < LANE_CLASSES; i++)
         going_on |= lane->classes[i].passing;
+    lane->crowded &= going_on;
     for (int i = 0; i < LANE_CLASSES && !going_on; i++) {
         struct lane_class *class = &lane->classes[i];
         class->passing = true;
@@ -149,44 +144,91 @@ static void lane_add_read(struct lane *lane, struct db_unit *unit, int64_t horiz
     db_unit_add_binary(unit, &queue_sql[QUEUE_SQL_LANE_READ], 8, params);
 }
 
-/* A reader's unit: which lanes, in the order of its statements. */
+/* A reader's unit: which lanes, in the order of its statements. Behind those that are read by
+ * themselves come those of the look, which is one statement. */
 struct reading {
     struct runner *runner;
-    int64_t now_us; /* database's clock, when it was sent */
-    size_t count;
+    int64_t mono_us, now_us; /* when it was sent; now_us: on the database's clock */
+    size_t count, alone;
     struct lane *lanes[];
 };
 
 static void reading_on_done(struct db_unit *unit, void *owner);
 
+static void reading_add(struct reading *reading, struct lane *lane)
+{
+    lane->read_at_us = INT64_MAX;
+    lane->reading++;
+    reading->lanes[reading->count++] = lane;
+}
+
+static void lane_ask_elsewhere(struct lane *lane)
+{
+    if (lane->pass && (lane->elsewhere || !lane->counted))
+        limit_read_lane(lane);
+}
+
+static void reading_add_alone(struct reading *reading, struct db_unit *unit, struct lane *lane)
+{
+    int64_t horizon_us = reading->now_us + READER_HORIZON_US;
+    if (lane->waiting >= WAITING_MAX) {
+        lane->read_at_us = INT64_MAX;
+        return; /* reader_on_taken comes back */
+    }
+    reading_add(reading, lane);
+    lane->pass = lane->pass_at_us <= reading->mono_us;
+    lane_ask_elsewhere(lane);
+    lane->polled = lane_may_poll(lane, horizon_us);
+    if (lane->polled)
+        lane_add_poll(lane, unit, horizon_us);
+    else
+        lane_add_read(lane, unit, horizon_us);
+}
+
+/* With those in which nothing but a look is due go those in which it will be soon. */
+static void reading_add_look(struct reading *reading, struct db_unit *unit)
+{
+    struct lane *const *lanes = &reading->lanes[reading->alone];
+    int64_t horizon_us = reading->now_us + READER_HORIZON_US;
+    for (struct lane *lane = reading->runner->lanes; lane; lane = lane->next)
+        if (look_may_join(lane, reading->mono_us, horizon_us))
+            reading_add(reading, lane);
+    look_add(unit, lanes, reading->count - reading->alone, reading->mono_us, reading->now_us);
+    for (size_t i = reading->alone; i < reading->count; i++) {
+        reading->lanes[i]->polled = false;
+        lane_ask_elsewhere(reading->lanes[i]);
+    }
+}
+
+static void reading_add_lanes(struct reading *reading, struct db_unit *unit)
+{
+    int64_t horizon_us = reading->now_us + READER_HORIZON_US;
+    bool look = false;
+    for (struct lane *lane = reading->runner->lanes; lane; lane = lane->next) {
+        if (lane->read_at_us > reading->mono_us)
+            continue;
+        if (look_is_due(lane, reading->mono_us, horizon_us))
+            look = true;
+        else
+            reading_add_alone(reading, unit, lane);
+    }
+    reading->alone = reading->count;
+    if (look)
+        reading_add_look(reading, unit);
+}
+
 static void reader_on_timer(void *owner)
 {
     struct runner *runner = owner;
-    int64_t now_us = clock_mono_us();
     if (runner->reader.under_way || runner->phase != RUNNER_RUNNING)
         return;
     struct db_unit *unit = db_unit_new(DB_PLAIN, reading_on_done, NULL);
     struct reading *reading =
         arena_zalloc(&unit->arena, sizeof *reading + runner->lane_count * sizeof reading->lanes[0]);
-    *reading = (struct reading){.runner = runner, .now_us = clock_database_us(&runner->clock)};
+    *reading = (struct reading){
+        .runner = runner, .mono_us = clock_mono_us(), .now_us = clock_database_us(&runner->clock)};
     unit->owner = reading;
-    for (struct lane *lane = runner->lanes; lane; lane = lane->next) {
-        if (lane->read_at_us > now_us)
-            continue;
-        lane->read_at_us = INT64_MAX;
-        if (lane->waiting >= WAITING_MAX)
-            continue; /* reader_on_taken comes back */
-        lane->pass = lane->pass_at_us <= now_us;
-        if (lane->pass && (lane->elsewhere || !lane->counted))
-            limit_read_lane(lane);
-        lane->reading++;
-        lane->polled = lane_may_poll(lane, reading->now_us + READER_HORIZON_US);
-        if (lane->polled)
-            lane_add_poll(lane, unit, reading->now_us + READER_HORIZON_US);
-        else
-            lane_add_read(lane, unit, reading->now_us + READER_HORIZON_US);
-        reading->lanes[reading->count++] = lane;
-    }
+    reading_add_lanes(reading, unit);
     if (!reading->count) {
         db_unit_free(unit);
         reader_schedule(runner);
@@ -204,79 +246,6 @@ struct found {
     int fresh;
     int64_t later_us; /* the first after the horizon; INT64_MAX: none */
 };
-
-/* The row says that it runs, and whoever runs it lives: a runner that handed the lane over, or this
- * one did. */
-static bool row_runs_elsewhere(const struct lane *lane, const PGresult *rows, int row, int64_t id)
-{
-    if (PQgetisnull(rows, row, ROW_CLAIMED_BY))
-        return false;
-    if (db_get_int(rows, row, ROW_CLAIMED_BY) != lane->runner->id)
-        return db_get_int(rows, row, ROW_CLAIMER_ALIVE) != 0;
-    for (const struct lane *each = lane->runner->lanes; each; each = each->next)
-        if (each->number == lane->number && lane_find(each, id))
-            return true;
-    return false;
-}
-
-/* The row of a job that is held: true when it was changed since and the entry made room for the new
- * form. What runs or has just ended does not; the row is looked at again when it is gone. */
-static bool entry_give_way(struct entry *entry, const PGresult *rows, int row)
-{
-    struct lane *lane = entry->lane;
-    int64_t run_at_us = db_get_time_us(rows, row, ROW_RUN_AT);
-    bool replaced = (int)db_get_int(rows, row, ROW_REVISION) != entry->revision;
-    if (!PQgetisnull(rows, row, ROW_CREATED_AT) && PQgetisnull(rows, row, ROW_AFTER_ID))
-        limit_is_first(entry);
-    if (entry->in_heap.place && (replaced || run_at_us != entry->run_at_us ||
-                                 db_get_int(rows, row, ROW_PRIORITY) != entry->priority)) {
-        lane_drop(lane, entry);
-        return true;
-    }
-    if (!replaced)
-        return false;
-    entry->changed = true;
-    entry->changed_run_at_us = run_at_us;
-    if (entry->gone && run_at_us < lane->look_us)
-        lane->look_us = run_at_us;
-    return false;
-}
-
-bool reader_take_row(struct lane *lane, const PGresult *rows, int row)
-{
-    int64_t id = db_get_int(rows, row, ROW_ID);
-    struct entry *held = lane_find(lane, id);
-    if (held && held->state == ENTRY_ELSEWHERE && !held->gone) {
-        if (row_runs_elsewhere(lane, rows, row, id))
-            return false;
-        lane_drop(lane, held);
-        held = NULL;
-    }
-    /* Told by notification where there are any; else here. */
-    if (held && held->state == ENTRY_RUNNING && !held->gone && !held->job->cancelled &&
-        db_get_int(rows, row, ROW_CANCEL_REQUESTED))
-        dispatch_cancel(held->job);
-    if (held && !entry_give_way(held, rows, row))
-        return false;
-    const struct kind *kind =
-        registry_find(&lane->runner->registry, PQgetvalue(rows, row, ROW_KIND));
-    /* No args: a kind of somebody else's, of a version to come, or one that has come since the read
-     * was sent; that is read again. */
-    if (!kind || PQgetisnull(rows, row, ROW_ARGS)) {
-        if (!kind)
-            yield_note(lane, PQgetvalue(rows, row, ROW_KIND));
-        return false;
-    }
-    if (row_runs_elsewhere(lane, rows, row, id))
-        return false;
-    struct entry *entry = entry_new(lane, kind, rows, row);
-    if (lane->cautious_left > 0) {
-        lane->cautious_left--;
-        entry->cautious = true;
-    }
-    lane_hold(lane, entry);
-    return true;
-}
 
 static bool is_beyond(int64_t us, int64_t id, int64_t cursor_us, int64_t cursor_id)
 {
@@ -309,7 +278,7 @@ static void lane_take_row(struct lane *lane, const PGresult *rows, int row, stru
     if (class_leaves_for_later(&lane->classes[priority], lane->pass, run_at_us,
                                found->last_id[priority]))
         return;
-    found->fresh += reader_take_row(lane, rows, row);
+    found->fresh += row_take(lane, rows, row);
 }
 
 static void class_move_cursor(struct lane_class *class, bool pass, bool full, int64_t last_us,
@@ -346,6 +315,7 @@ static void lane_move_cursors(struct lane *lane, const struct found *found, int6
 {
     for (int i = 0; i < LANE_CLASSES; i++) {
         struct lane_class *class = &lane->classes[i];
+        lane->crowded |= lane->pass && found->rows[i] >= LOOK_ROWS;
         class_move_cursor(class, lane->pass && class->passing, found->rows[i] >= class->read_limit,
                           found->last_us[i], found->last_id[i], now_us);
     }
@@ -387,6 +357,12 @@ static void lane_tell_late(const struct lane *lane, int64_t mono_us)
         dependents_release(lane->runner, lane->number);
 }
 
+int64_t reader_pass_next(const struct lane *lane)
+{
+    int64_t longest_us = lane->armed ? READER_PASS_IDLE_US : READER_PASS_BUSY_US;
+    return 2 * lane->pass_every_us < longest_us ? 2 * lane->pass_every_us : longest_us;
+}
+
 static void lane_plan_pass(struct lane *lane, const struct found *found, int64_t mono_us,
                            int64_t took_us)
 {
@@ -397,10 +373,7 @@ static void lane_plan_pass(struct lane *lane, const struct found *found, int64_t
         return;
     }
     lane_tell_late(lane, mono_us);
-    int64_t longest_us = lane->armed ? READER_PASS_IDLE_US : READER_PASS_BUSY_US;
-    lane->pass_every_us = found->fresh ? READER_PASS_FIRST_US : lane->pass_every_us * 2;
-    if (lane->pass_every_us > longest_us)
-        lane->pass_every_us = longest_us;
+    lane->pass_every_us = found->fresh ? READER_PASS_FIRST_US : reader_pass_next(lane);
     if (lane->pass_every_us < 30 * took_us) /* where passes are dear, they are rare */
         lane->pass_every_us = 30 * took_us;
     lane->pass_at_us = mono_us + lane->pass_every_us;
@@ -439,6 +412,7 @@ static void lane_plan_next(struct lane *lane, const struct found *found, int64_t
         if (mono_us + lane->poll_us < next_us)
             next_us = mono_us + lane->poll_us;
     }
+    lane->idle_at_us = look_will_do(lane) ? next_us : INT64_MAX;
     if (lane->later_us == INT64_MIN) {
         next_us = mono_us;
     } else if (lane->later_us != INT64_MAX) {
@@ -471,11 +445,51 @@ static void lane_take_rows(struct lane *lane, const PGresult *rows, const struct
     lane_plan_next(lane, &found, mono_us);
 }
 
+/* What is new in it is brought by a full pass of its own, at once. */
+static void lane_take_look(struct lane *lane, const PGresult *rows, int *row,
+                           const struct reading *reading, int64_t took_us)
+{
+    struct found found = {.later_us = INT64_MAX};
+    struct look_found looked;
+    int64_t mono_us = clock_mono_us();
+    look_take_rows(lane, rows, row, &looked);
+    if (looked.fresh) {
+        lane->pass_at_us = mono_us;
+        lane_read_at_least(lane, mono_us);
+        return;
+    }
+    if (looked.later_us < lane->later_us)
+        lane->later_us = looked.later_us;
+    if (lane->later_us != INT64_MIN)
+        lane_move_cursors(lane, &found, reading->now_us);
+    lane_plan_pass(lane, &found, mono_us, took_us);
+    lane_plan_next(lane, &found, mono_us);
+}
+
+static void reading_take_lane(const struct reading *reading, const struct db_unit *unit, size_t i,
+                              int *row)
+{
+    struct lane *lane = reading->lanes[i];
+    int64_t took_us = unit->received_us - unit->sent_us;
+    bool ours = !lane->lost && !lane->leaving && reading->runner->phase == RUNNER_RUNNING;
+    if (i < reading->alone) {
+        if (ours)
+            lane_take_rows(lane, db_unit_result(unit, i), reading, took_us);
+        return;
+    }
+    const PGresult *rows = db_unit_result(unit, reading->alone);
+    if (ours)
+        lane_take_look(lane, rows, row, reading, took_us);
+    else
+        look_skip_rows(lane, rows, row);
+}
+
 static void reading_on_done(struct db_unit *unit, void *owner)
 {
     struct reading *reading = owner;
     struct runner *runner = reading->runner;
     bool failed = unit->err.code != ERR_NONE;
+    int row = 0; /* of the look */
     runner->reader.under_way = false;
     if (failed && unit->err.code != ERR_CANCELLED)
         log_event(runner->away_since_us ? LOG_DEBUG : LOG_WARN, "reading lanes failed", "error",
@@ -485,9 +499,8 @@ static void reading_on_done(struct db_unit *unit, void *owner)
         lane->reading--;
         if (failed)
             lane_read_at_least(lane, clock_mono_us() + READ_RETRY_US);
-        else if (!lane->lost && !lane->leaving && runner->phase == RUNNER_RUNNING)
-            lane_take_rows(lane, db_unit_result(unit, i), reading,
-                           unit->received_us - unit->sent_us);
+        else
+            reading_take_lane(reading, unit, i, &row);
         lane_drop_gone(lane);
         yield_check(lane);
         if (lane->look_us != INT64_MAX) {

@@ -8,13 +8,15 @@
  * the near future are read ahead of their time and wait in memory.
  *
  * A lane that polls and is caught up is mostly asked by lane_poll, a read of all classes at once
- * that tells nothing of what comes behind the horizon. */
+ * that tells nothing of what comes behind the horizon. All lanes that are idle are asked together
+ * (look.h): so a runner with nothing to do asks as often with many lanes as with one. */
 #ifndef QUEUE_READER_H
 #define QUEUE_READER_H
 
 #include "loop/loop.h"
 
-#include <libpq-fe.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 struct lane;
 struct runner;
@@ -46,8 +48,7 @@ void reader_pass_all(struct runner *runner);
 /* An entry of the lane left the waiting ones: reads on when few are left. */
 void reader_on_taken(struct lane *lane);
 void reader_arm(struct lane *lane, bool armed);
-/* Holds the job of a row, unless it is held already as it is, runs elsewhere, or is not ours to
- * run. True: it is new. */
-bool reader_take_row(struct lane *lane, const PGresult *rows, int row);
+/* How long after the next full pass of a lane, if that finds nothing, another one comes. */
+int64_t reader_pass_next(const struct lane *lane);
 
 #endif

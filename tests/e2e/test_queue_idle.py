@@ -1,5 +1,5 @@
-"""A runner with nothing to do: what it costs, and that a lane which is looked at every half minute only still hears at
-once of everything. One runner and its long sleep serve all tests here, in their order."""
+"""A runner with nothing to do: what it costs, with many lanes, too, and that a lane which is looked at every half minute only still
+hears at once of everything, and without being told at its next look. Two runners and their long sleep serve all tests here, in their order."""
 
 import contextlib
 import os
@@ -14,6 +14,10 @@ from support.wait import QueueDatabase, ask, connect, until
 
 RESIDENT_MAX_KIB = 12 * 1024
 WINDOW = 24  # seconds, with one look from the beginning in them
+MANY = 64  # lanes of one queue
+LOOK_EVERY = 30  # seconds
+LAST_READ = """select max(query_start) from pg_stat_activity
+    where application_name = 'errand reads' and datname = current_database()"""
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +35,26 @@ def db(cluster):
 
 
 @pytest.fixture(scope="module")
-def runner(db):
-    """Asleep for so long that its looks from the beginning are far apart: the last two by 7 seconds or more."""
-    with Errand(db.dsn) as errand:
+def many(cluster):
+    """A database with a queue of many lanes beside the usual ones."""
+    with QueueDatabase(cluster) as db:
+        db.sql("select errand.queue_create('many', %s)", MANY)
+        yield db
+
+
+@pytest.fixture(scope="module")
+def runner(db, many):
+    """Asleep for so long that its looks from the beginning are far apart: the last two by 7 seconds or more. Beside it the one with
+    many lanes, which was started before."""
+    with Errand(many.dsn) as other, Errand(db.dsn) as errand:
+        other.start().wait_ready()
         runner = errand.start().wait_ready()
         db.sql("select errand.schedule_set('s' || n, '0 0 1 1 *', 'probe.run', starts_at => now() + interval '1 year')"
                " from generate_series(1, 100) n")
-        db.wait_ended(db.enqueue())
-        db.wait("select bool_and(armed) from errand.lane")
+        for each in (many, db):
+            each.wait_ended(each.enqueue())
+            each.wait("select bool_and(armed) from errand.lane")
+        assert many.one("select count(*) from errand.lane where owner is not null") > MANY
         with contextlib.closing(connect(db.dsn)) as watch:
             wait_for_rare_looks(watch)
         yield runner
@@ -48,33 +64,49 @@ def wait_for_rare_looks(watch):
     seen = []
 
     def rare():
-        [[at]] = ask(watch, "select max(query_start) from pg_stat_activity where application_name = 'errand reads'")
+        [[at]] = ask(watch, LAST_READ)
         if at and at not in seen:
             seen.append(at)
         return len(seen) > 2 and (seen[-1] - seen[-2]).total_seconds() > 7
     until(rare, lambda: f"looks at {seen}", timeout=40, every=0.1)
     # Not all lanes are looked at together: until the last of this round.
-    until(lambda: ask(watch, "select max(query_start) < clock_timestamp() - interval '1 second' from pg_stat_activity"
-                      " where application_name = 'errand reads'")[0][0], "looked at without end", every=0.1)
+    until(lambda: ask(watch, f"select ({LAST_READ}) < clock_timestamp() - interval '1 second'")[0][0], "looked at without end", every=0.1)
 
 
-def statements(db):
-    """Of the runner, so far: everything but what this connection sends."""
+def statements(db, name):
+    """Of the runner in the database of that dsn, so far: everything but what this connection sends."""
     return db.sql("""select sum(calls) as calls, array_agg(left(query, 40) || ' ' || calls order by calls desc) as queries
         from pg_stat_statements s join pg_database d on d.oid = s.dbid
-        where d.datname = current_database() and query not like '%pg_stat_statements%'""")[0]
+        where d.datname = %s and query not like '%%pg_stat_statements%%'""", name)[0]
 
 
-def test_statements_a_second(db, runner):
+def test_statements_a_second(db, many, runner):
+    """Whatever the number of lanes."""
+    names = [each.one("select current_database()") for each in (db, many)]
     db.sql("select pg_stat_statements_reset()")
     begun = time.monotonic()
     time.sleep(WINDOW)  # a rate needs its time
-    found = statements(db)
-    per_second = float(found.calls or 0) / (time.monotonic() - begun)
-    print(f"idle: {per_second:.2f} statements a second")
-    assert 0 < per_second <= 1, found.queries
+    for lanes, name in zip(("few", "many"), names):
+        found = statements(db, name)
+        per_second = float(found.calls or 0) / (time.monotonic() - begun)
+        print(f"idle, {lanes} lanes: {per_second:.2f} statements a second")
+        assert 0 < per_second <= 1, (lanes, found.queries)
     assert db.one("select count(*) from pg_stat_statements where query like '%x.next_at <= t.now%'"
                   " and query not like '%pg_stat_statements%'") == 0, "schedules of which none is due are not looked at"
+
+
+def test_found_without_being_told(many, runner):
+    """The next look finds what is due, and what will be before the one that follows."""
+    many.sql("update errand.lane set armed = false")  # as the runner does not know: nothing that is enqueued notifies it
+    looked = many.one(LAST_READ)
+    due = many.enqueue(queue="many")
+    later = many.one("select errand.enqueue('probe.run', queue => 'many', run_at => %s + make_interval(secs => %s))",
+                     looked, LOOK_EVERY + 4)
+    job = many.wait_ended(due, timeout=LOOK_EVERY + 1)
+    assert (job.started_at - looked).total_seconds() < LOOK_EVERY + 1
+    job = many.wait_ended(later, timeout=10)
+    assert 0 <= (job.started_at - job.run_at).total_seconds() < 0.5
+    assert many.one("select count(*) from errand.lane where armed") == 0, "it was not told"
 
 
 def test_resident_memory(runner):
@@ -109,7 +141,7 @@ def wait_told(db):
 
 def test_commit_during_a_read(db, runner):
     """A late commit is told of while the lane is being read from further on: that read must not make it forgotten."""
-    [reads] = db.row("select pid from pg_stat_activity where application_name = 'errand reads'")
+    [reads] = db.row("select pid from pg_stat_activity where application_name = 'errand reads' and datname = current_database()")
     assert db.one("select bool_and(armed) from errand.lane")
     keys = keys_of_one_lane(db, 3)
     with contextlib.closing(connect(db.dsn)) as other:

@@ -66,7 +66,10 @@ def db(request):
 
 
 def plan(db, name, params, mode):
-    text = read_statements(QUEUE_SQL.read_text(encoding="utf-8"))[name]
+    return plan_text(db, read_statements(QUEUE_SQL.read_text(encoding="utf-8"))[name], params, mode)
+
+
+def plan_text(db, text, params, mode):
     db.sql("deallocate all")
     db.sql(f"set plan_cache_mode = {mode}")
     db.sql(f"prepare asked as {text}")
@@ -90,6 +93,18 @@ def test_a_lane_is_read_in_its_order(db, mode):
                  mode)
     assert set(re.findall(r"using (job_\w+)", found)) == {"job_ready"}, found
     assert "Sort" not in found and "Seq Scan on job" not in found, found
+
+
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+def test_each_lane_of_a_look_is_read_in_its_order(db, mode):
+    text = re.search(r"return query(.*?);", db.one("select prosrc from pg_proc where proname = 'lanes_look'"), re.DOTALL)[1]
+    for variable, param in (("at_lane", "$1::integer"), ("lanes_look.since", "$2::timestamptz"), ("lanes_look.until", "$3::timestamptz"),
+                            ("lanes_look.most", "$4::integer")):
+        assert variable in text
+        text = text.replace(variable, param)
+    found = plan_text(db, text, "1, '-infinity', now(), 32", mode)
+    assert set(re.findall(r"using (job_\w+)", found)) == {"job_ready"}, found
+    assert "Sort" not in found and "Seq Scan on job" not in found and "run_at <= " in re.search(r"Index Cond: (.*)", found)[1], found
 
 
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])

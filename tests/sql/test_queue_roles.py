@@ -46,6 +46,7 @@ CALLS = {
     "errand.lanes_wake(array[1], null)": {"errand_runner"},
     "errand.queue_is_whole('default')": {"errand_runner"},
     "errand.job_before(1, 'k', now(), 1)": {"errand_runner"},
+    "errand.lanes_look('{1}', now(), now(), 1)": {"errand_runner"},
     "errand.keep_until('default')": {"errand_runner"},
     "errand.why(1)": set(ROLES) - {"errand_enqueue"},
     "errand.webhook_accept('resend', 'e1', null, '{}', '', 'a')": {"errand_runner"},
