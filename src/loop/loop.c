@@ -1,6 +1,7 @@
 #include "loop/loop.h"
 
 #include "base/clock.h"
+#include "loop/thread.h"
 
 #include <assert.h>
 #include <stddef.h>
@@ -50,6 +51,7 @@ void loop_init(struct loop *loop)
 
 void loop_clear(struct loop *loop)
 {
+    threads_leave(loop);
     ev_prepare_stop(loop->ev, &loop->prepare);
     ev_idle_stop(loop->ev, &loop->idle);
     ev_loop_destroy(loop->ev);

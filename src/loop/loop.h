@@ -19,7 +19,8 @@ struct loop {
     struct ev_prepare prepare; /* runs the deferred before the loop sleeps */
     struct ev_idle idle;       /* keeps the loop from sleeping while some are left */
     struct loop_deferred *first, **last;
-    struct loop_deferred *now; /* of this round, not run yet */
+    struct loop_deferred *now;   /* of this round, not run yet */
+    struct thread_work *threads; /* whose end was not told yet (thread.h) */
 };
 
 void loop_init(struct loop *loop);

@@ -9,8 +9,11 @@
 struct thread_work;
 
 /* Starts work(owner) on a new thread; afterwards on_done(owner) runs on the loop. owner belongs to
- * the work until then: there is no way to end a thread early, so give work that ends by itself. */
+ * the work until then: there is no way to end a thread early, so give work that ends by itself. One
+ * that a loop does not outlive is left alone: it works on, and its end is told to nobody. */
 bool thread_start(struct loop *loop, void (*work)(void *owner), void (*on_done)(void *owner),
                   void *owner, struct err *err);
+
+void threads_leave(struct loop *loop); /* for loop_clear */
 
 #endif

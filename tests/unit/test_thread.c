@@ -95,11 +95,50 @@ static void test_signals_of_the_caller_stay_as_they_were(void **state)
     loop_clear(&loop);
 }
 
+static void tell_when_told(void *owner)
+{
+    const int *ends = owner;
+    char word;
+    assert_int_equal(read(ends[0], &word, 1), 1);
+    assert_int_equal(write(ends[3], "", 1), 1);
+}
+
+static void never(void *owner)
+{
+    (void)owner;
+    fail_msg("the end is told to a loop that is gone");
+}
+
+/* One that has ended, untold, and one that has not: neither touches the loop afterwards. */
+static void test_a_loop_does_not_outlive_its_threads(void **state)
+{
+    (void)state;
+    struct loop loop;
+    struct err err = {0};
+    int early[4], late[4];
+    char word;
+    assert_true(pipe(early) == 0 && pipe(early + 2) == 0 && pipe(late) == 0 && pipe(late + 2) == 0);
+    loop_init(&loop);
+    assert_true(thread_start(&loop, tell_when_told, never, early, &err));
+    assert_true(thread_start(&loop, tell_when_told, never, late, &err));
+    assert_int_equal(write(early[1], "", 1), 1);
+    assert_int_equal(read(early[2], &word, 1), 1);
+    loop_clear(&loop);
+    assert_int_equal(write(late[1], "", 1), 1);
+    assert_int_equal(read(late[2], &word, 1), 1);
+    usleep(20000); /* so that a thread which went on to the loop is seen to do so */
+    for (int i = 0; i < 4; i++) {
+        close(early[i]);
+        close(late[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_many),
         cmocka_unit_test(test_signals_of_the_caller_stay_as_they_were),
+        cmocka_unit_test(test_a_loop_does_not_outlive_its_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
