@@ -247,13 +247,14 @@ static bool segment_take(struct segment *segment, struct buf *content, struct er
     return false;
 }
 
-bool segment_take_oldest(struct segment *segment, int directory, struct buf *content,
-                         struct err *err)
+bool segment_take_oldest(struct segment *segment, int directory, const char *after,
+                         struct buf *content, struct err *err)
 {
-    char after[SEGMENT_NAME_BYTES] = "";
+    char looked[SEGMENT_NAME_BYTES];
     err_clear(err);
+    snprintf(looked, sizeof looked, "%s", after);
     for (;;) {
-        struct search search = {.after = after};
+        struct search search = {.after = looked};
         directory_each(directory, search_meet, &search);
         if (!search.best[0])
             return false;
@@ -261,7 +262,7 @@ bool segment_take_oldest(struct segment *segment, int directory, struct buf *con
         memcpy(segment->name, search.best, sizeof segment->name);
         if (segment_take(segment, content, err))
             return true;
-        memcpy(after, search.best, sizeof after);
+        memcpy(looked, search.best, sizeof looked);
     }
 }
 
@@ -312,8 +313,11 @@ bool segment_set_aside(struct segment *segment, struct err *err)
 bool segment_remove(struct segment *segment, struct err *err)
 {
     bool removed = unlinkat(segment->directory, segment->name, 0) == 0 || errno == ENOENT;
-    if (!removed)
+    if (!removed) {
         err_set(err, ERR_TEMPORARY, "cannot remove %s: %s", segment->name, strerror(errno));
+        if (ftruncate(segment->file, 0))
+            err_prefix(err, "it is sent again");
+    }
     segment_close(segment);
     return removed;
 }

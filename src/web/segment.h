@@ -39,18 +39,20 @@ void segment_frame(struct buf *records, const struct buf *payload);
 bool segment_append(struct segment *segment, const struct buf *records, struct err *err);
 void segment_close(struct segment *segment); /* unlocks it, too */
 
-/* Opens and locks the oldest one that nobody holds, and reads it; one that cannot be read keeps no
- * other. err of true is of no meaning. False with ERR_NONE: there is none; else: the last that
- * cannot be read. content is made here; on false there is nothing to be cleared. */
-bool segment_take_oldest(struct segment *segment, int directory, struct buf *content,
-                         struct err *err);
+/* Opens and locks the oldest one that nobody holds and whose name comes after that one ("": any),
+ * and reads it; one that cannot be read keeps no other. err of true is of no meaning. False with
+ * ERR_NONE: there is none; else: the last that cannot be read. content is made here; on false there
+ * is nothing to be cleared. */
+bool segment_take_oldest(struct segment *segment, int directory, const char *after,
+                         struct buf *content, struct err *err);
 /* The next record from *at on, and moves *at behind it; NULL: there is none any more. What is no
  * record (of a write that a crash cut off, or damaged) is passed over, and counted. */
 const char *segment_next(const struct buf *content, size_t *at, size_t *length,
                          size_t *skipped_bytes);
 /* Renames and closes it: NAME.damaged is no segment any more, and left to people. */
 bool segment_set_aside(struct segment *segment, struct err *err);
-/* Removes and closes it. */
+/* Removes and closes it. Where that fails, it is emptied if it can be, so that what it said is not
+ * read again. */
 bool segment_remove(struct segment *segment, struct err *err);
 
 #endif

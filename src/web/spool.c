@@ -19,8 +19,7 @@ enum {
     PAUSE_FIRST_US =
         500000, /* between attempts to send what is there, while the database is away */
     PAUSE_LAST_US = 5000000,
-    PAUSE_STUCK_US = 60000000, /* while all that is there is refused, or no file can be removed */
-    LEFT_EVERY_US = 60000000,  /* between looks for what other runners left */
+    LEFT_EVERY_US = 60000000, /* between looks for what other runners left, and what had to stay */
     TELL_EVERY_US = 10000000
 };
 
@@ -31,9 +30,10 @@ enum task_code { TASK_WRITE, TASK_TAKE, TASK_REMOVE };
 /* The files, of whoever works on them: the task that is under way, else the loop. */
 struct files {
     int directory;
-    struct segment writing;     /* file -1: none */
-    struct segment taken;       /* being sent; the same */
-    struct segment_total total; /* of the directory, about */
+    struct segment writing;         /* file -1: none */
+    struct segment taken;           /* being sent; the same */
+    char after[SEGMENT_NAME_BYTES]; /* the last that had to stay: those behind it come next */
+    struct segment_total total;     /* of the directory, about */
 };
 
 struct task {
@@ -74,12 +74,12 @@ static bool files_write(struct files *files, const struct buf *records, struct e
 /* The one that is being written only when there is no other: so a long outage makes few files. */
 static bool files_take(struct files *files, struct buf *content, struct err *err)
 {
-    if (segment_take_oldest(&files->taken, files->directory, content, err))
+    if (segment_take_oldest(&files->taken, files->directory, files->after, content, err))
         return true;
     if (files->writing.file < 0)
         return false;
     segment_close(&files->writing);
-    return segment_take_oldest(&files->taken, files->directory, content, err);
+    return segment_take_oldest(&files->taken, files->directory, files->after, content, err);
 }
 
 /* What is to stay of it goes behind the others first. */
@@ -135,6 +135,7 @@ struct spool {
     struct sending sending; /* count 0: none */
     bool away, stopping;
     bool look;   /* something may be there to be sent */
+    bool anew;   /* what had to stay, too */
     bool paused; /* until the timer */
     struct segment_total total;
     int64_t told_us, pause_us;
@@ -279,20 +280,32 @@ static void sending_clear(struct sending *sending)
     *sending = (struct sending){0};
 }
 
-/* The database is there, and does not take these: again behind the others. How many. */
-static size_t sending_keep_refused(struct spool *spool, struct task *task)
+/* Of a file that has to stay: not sent over and over, and nothing behind it waits. */
+static void spool_pass_over(struct spool *spool)
 {
-    const struct event *first = spool->sending.refused;
+    struct files *files = spool->files;
+    memcpy(files->after, files->taken.name, sizeof files->after);
+    segment_close(&files->taken);
+    spool->look = true;
+}
+
+static size_t sending_count_refused(const struct sending *sending)
+{
     size_t count = 0;
-    if (!first)
-        return 0;
-    log_event(LOG_ERROR, "the database refuses webhooks of the spool, they stay there", "source",
-              first->source->name, "event", first->id, NULL);
-    for (const struct event *event = first; event; event = event->next) {
-        records_add(&task->bytes, event);
+    for (const struct event *event = sending->refused; event; event = event->next)
         count++;
-    }
     return count;
+}
+
+/* What is refused goes to a file of its own. */
+static void sending_remove(struct spool *spool)
+{
+    struct task *task = task_new(spool, TASK_REMOVE);
+    task->damaged = spool->sending.damaged;
+    for (const struct event *event = spool->sending.refused; event; event = event->next)
+        records_add(&task->bytes, event);
+    sending_clear(&spool->sending);
+    task_start(spool, task);
 }
 
 static void sending_end(struct spool *spool)
@@ -306,19 +319,22 @@ static void sending_end(struct spool *spool)
         spool_pause(spool, spool->pause_us);
         return;
     }
-    struct task *task = task_new(spool, TASK_REMOVE);
-    task->damaged = sending->damaged;
-    size_t refused = sending_keep_refused(spool, task);
+    size_t refused = sending_count_refused(sending);
+    if (refused)
+        log_event(LOG_ERROR, "the database refuses webhooks of the spool, they stay there",
+                  "source", sending->refused->source->name, "event", sending->refused->id, NULL);
     if (sending->count) /* it was asked; a file without events says nothing of the database */
         spool->away = false;
     spool->look = true;
-    if (refused && refused == sending->count)
-        spool_pause(spool, PAUSE_STUCK_US);
     if (sending->count > refused)
         log_event(LOG_INFO, "webhooks of the spool are stored", "events",
                   log_int((long long)(sending->count - refused)), NULL);
-    sending_clear(sending);
-    task_start(spool, task);
+    if (refused && refused == sending->count && !sending->damaged) {
+        spool_pass_over(spool);
+        sending_clear(sending);
+    } else {
+        sending_remove(spool);
+    }
 }
 
 static void sending_on_done(struct event *event, enum event_end end)
@@ -400,18 +416,30 @@ static void spool_on_taken(struct spool *spool, struct task *task)
     sending->left--;
 }
 
-/* Not at once, or it would all be sent again, over and over. */
 static void spool_on_removed(struct spool *spool, const struct task *task)
 {
     if (task->done)
         return;
-    segment_close(&spool->files->taken); /* no thread may have been there to do it */
-    spool->away = false;                 /* not known for so long: the next event asks */
     spool_tell(spool, "a file of the spool cannot be removed", &task->err);
-    spool_pause(spool, PAUSE_STUCK_US);
+    spool_pass_over(spool);
 }
 
 /* ---- What is next ---- */
+
+static bool spool_may_take(const struct spool *spool)
+{
+    return spool->look && !spool->paused && !spool->stopping && !spool->task &&
+           spool->files->taken.file < 0;
+}
+
+static void spool_take(struct spool *spool)
+{
+    spool->look = false;
+    if (spool->anew)
+        spool->files->after[0] = '\0';
+    spool->anew = false;
+    task_start(spool, task_new(spool, TASK_TAKE));
+}
 
 static void spool_step(struct spool *spool)
 {
@@ -421,10 +449,8 @@ static void spool_step(struct spool *spool)
         spool_write(spool);
     else if (spool->files->taken.file >= 0 && !spool->sending.left)
         sending_end(spool);
-    else if (spool->look && !spool->stopping && spool->files->taken.file < 0 && !spool->paused) {
-        spool->look = false;
-        task_start(spool, task_new(spool, TASK_TAKE));
-    }
+    if (spool_may_take(spool))
+        spool_take(spool);
     if (spool->stopping && spool_is_quiet(spool))
         spool->on_quiet(spool->owner);
 }
@@ -432,7 +458,7 @@ static void spool_step(struct spool *spool)
 static void spool_on_again(void *owner)
 {
     struct spool *spool = owner;
-    spool->look = true;
+    spool->look = spool->anew = true;
     spool->paused = false;
     spool_step(spool);
 }

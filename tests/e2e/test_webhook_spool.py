@@ -24,6 +24,7 @@ begin if new.event_id = 'msg_bad' then raise exception 'not this one' using errc
 create trigger refuse before insert on errand.webhook_event for each row execute function public.refuse();
 """
 
+LARGE = json.dumps({"type": "email.sent", "text": "x" * 900_000}).encode()
 SLOW = """
 create function public.slow() returns trigger language plpgsql as $$ begin perform pg_sleep(0.015); return new; end $$;
 create trigger slow before insert on errand.webhook_event for each row execute function public.slow();
@@ -215,6 +216,32 @@ def test_a_file_that_cannot_be_read_keeps_no_other(cluster, db, state):
         assert spooled(state) == [strange, huge]
 
 
+def left_by_another(db, state, bodies):
+    """The file of a runner that was killed while the database was away."""
+    with serving(db, state, ready=False) as sender:
+        for id, body in bodies.items():
+            assert sender.resend(body, id).status == 200
+        sender.runner.process.kill()
+        sender.runner.wait()
+    [file] = spooled(state)
+    return file
+
+
+@pytest.mark.parametrize("first", [{"msg_1": body_of(1), "msg_bad": LARGE}, {"msg_bad": body_of(0)}], ids=["no room", "refused"])
+def test_a_file_that_has_to_stay_keeps_no_other(cluster, db, state, first):
+    """The oldest one cannot be removed, because what is refused of it cannot be written anew; or all of it is refused. It is passed
+    over, and what is behind it stored before the minute is over after which it is tried again."""
+    db.sql(REFUSE)
+    with contextlib.ExitStack() as stack:
+        with away(cluster):
+            oldest = left_by_another(db, state, first)
+            sender = stack.enter_context(serving(db, state, ready=False))
+            assert post_many(sender, [2]) == {"msg_2"}
+            resource.prlimit(sender.runner.process.pid, resource.RLIMIT_FSIZE, (500_000, 500_000))
+        wait_stored(db, {"msg_2"} | (first.keys() - {"msg_bad"}))
+        until(lambda: spooled(state) == [oldest], lambda: spooled(state))
+
+
 def test_a_database_that_takes_long_empties_the_spool(cluster, db, state):
     """One batch takes longer than a sender is let wait."""
     db.sql(SLOW)
@@ -228,11 +255,10 @@ def test_a_database_that_takes_long_empties_the_spool(cluster, db, state):
 def test_a_file_that_stays_is_not_sent_over_and_over(cluster, db, state):
     """What is refused cannot be written anew, the disk being full: its file stays for a minute, and no empty ones beside it."""
     db.sql(REFUSE)
-    large = json.dumps({"type": "email.sent", "text": "x" * 900_000}).encode()
     with serving(db, state) as sender:
         with away(cluster):
             assert sender.resend(body_of(1), "msg_1").status == 200
-            assert sender.resend(large, "msg_bad").status == 200
+            assert sender.resend(LARGE, "msg_bad").status == 200
             resource.prlimit(sender.runner.process.pid, resource.RLIMIT_FSIZE, (500_000, 500_000))
         wait_stored(db, {"msg_1"})
         sender.runner.wait_log("a file of the spool cannot be removed")

@@ -2,6 +2,7 @@
 #include "web/event.h"
 #include "web/segment.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -130,25 +132,59 @@ static void test_oldest_first_and_none_that_is_held(void **state)
     assert_true(segment_create(&first, directory, &err));
     assert_true(segment_append(&first, &records, &err));
     assert_true(segment_create(&second, directory, &err));
-    assert_false(segment_take_oldest(&taken, directory, &content, &err)); /* both are written */
+    assert_false(segment_take_oldest(&taken, directory, "", &content, &err)); /* both are written */
     assert_int_equal(err.code, ERR_NONE);
     segment_close(&second);
     segment_close(&first);
     assert_int_equal(segment_total(directory).bytes, records.length);
     assert_int_equal(segment_total(directory).files, 2);
-    assert_true(segment_take_oldest(&taken, directory, &content, &err));
+    assert_true(segment_take_oldest(&taken, directory, "", &content, &err));
     assert_string_equal(taken.name, first.name);
     assert_int_equal(content.length, records.length);
     buf_clear(&content);
-    assert_true(segment_take_oldest(&none, directory, &content, &err)); /* the other one */
+    assert_true(segment_take_oldest(&none, directory, "", &content, &err)); /* the other one */
+    assert_string_equal(none.name, second.name);
+    buf_clear(&content);
+    segment_close(&none);
+    assert_true(segment_take_oldest(&none, directory, "0", &content, &err)); /* not the held one */
     assert_string_equal(none.name, second.name);
     buf_clear(&content);
     assert_true(segment_remove(&none, &err));
     segment_close(&taken); /* not removed: there for the next one */
-    assert_true(segment_take_oldest(&taken, directory, &content, &err));
+    assert_true(segment_take_oldest(&taken, directory, "", &content, &err));
     assert_string_equal(taken.name, first.name);
     buf_clear(&content);
+    segment_close(&taken);
+    assert_false(segment_take_oldest(&none, directory, first.name, &content, &err));
+    assert_true(segment_take_oldest(&taken, directory, "0", &content, &err));
+    buf_clear(&content);
     assert_true(segment_remove(&taken, &err));
+    buf_clear(&records);
+    directory_remove(directory, path);
+}
+
+/* The name cannot be removed, as where the directory's permissions have changed. */
+static void test_what_cannot_be_removed_is_emptied(void **state)
+{
+    char path[64];
+    struct err err;
+    struct buf records;
+    struct segment segment;
+    struct stat status;
+    int directory = directory_make(path);
+    (void)state;
+    buf_init(&records, 0);
+    records_fill(&records);
+    assert_true(segment_create(&segment, directory, &err));
+    assert_true(segment_append(&segment, &records, &err));
+    int file = dup(segment.file);
+    assert_int_equal(unlinkat(directory, segment.name, 0), 0);
+    assert_int_equal(mkdirat(directory, segment.name, 0700), 0);
+    assert_false(segment_remove(&segment, &err));
+    assert_int_equal(fstat(file, &status), 0);
+    assert_int_equal(status.st_size, 0);
+    close(file);
+    assert_int_equal(unlinkat(directory, segment.name, AT_REMOVEDIR), 0);
     buf_clear(&records);
     directory_remove(directory, path);
 }
@@ -221,6 +257,7 @@ int main(void)
         cmocka_unit_test(test_cut_anywhere),
         cmocka_unit_test(test_any_byte_changed),
         cmocka_unit_test(test_oldest_first_and_none_that_is_held),
+        cmocka_unit_test(test_what_cannot_be_removed_is_emptied),
         cmocka_unit_test(test_a_write_that_fails_is_told),
         cmocka_unit_test(test_event_as_bytes),
     };
