@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 enum { EXCHANGE_ANSWER_US = 5000000, EXCHANGE_WASTE = 8 };
 
@@ -56,17 +57,33 @@ static void response_add_headers(struct MHD_Response *response, const struct htt
     }
 }
 
+static bool conn_says_no_more(const struct httpd_conn *conn)
+{
+    char byte;
+    return recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+static void conn_make_response(struct httpd_conn *conn, const struct httpd_answer *answer)
+{
+    conn->response = MHD_create_response_from_buffer(
+        answer->length, (void *)(uintptr_t)answer->body, MHD_RESPMEM_MUST_COPY);
+    if (conn->response)
+        response_add_headers(conn->response, answer);
+}
+
+/* libmicrohttpd gives up on a client that has said all it will, so that one is told past it. */
 static void conn_answer(struct httpd_conn *conn, const struct httpd_answer *answer)
 {
+    bool with_body = strcmp(conn->exchange->request.method, "HEAD") != 0;
     conn->exchange = NULL;
     server_set_phase(conn, CONN_ANSWERING);
     conn->status = answer->status;
     int class = answer->status / 100;
     conn->server->counts.answers[class < HTTPD_CLASSES ? class : 0]++;
-    conn->response = MHD_create_response_from_buffer(
-        answer->length, (void *)(uintptr_t)answer->body, MHD_RESPMEM_MUST_COPY);
-    if (conn->response)
-        response_add_headers(conn->response, answer);
+    if (conn_says_no_more(conn))
+        say_answer(conn->fd, answer, false, with_body);
+    else
+        conn_make_response(conn, answer);
     server_set_deadline(conn, clock_mono_us() + EXCHANGE_ANSWER_US);
     MHD_resume_connection(conn->mhd);
     loop_defer(conn->server->loop, &conn->server->daemon_soon);
@@ -84,8 +101,9 @@ void httpd_answer(struct httpd_request *request, const struct httpd_answer *answ
 void exchange_give_up(struct httpd_conn *conn, int status, const char *why)
 {
     struct httpd_answer answer = {.status = status, .body = why, .length = strlen(why)};
-    conn->exchange->conn = NULL;
+    struct exchange *exchange = conn->exchange;
     conn_answer(conn, &answer);
+    exchange->conn = NULL;
 }
 
 /* ---- The request ---- */

@@ -24,35 +24,15 @@ static void gate_watch(struct httpd_conn *conn)
         server_close(conn);
 }
 
-static const char *gate_reason(int status)
-{
-    switch (status) {
-    case 400:
-        return "Bad Request";
-    case 401:
-        return "Unauthorized";
-    case 408:
-        return "Request Timeout";
-    case 413:
-        return "Content Too Large";
-    case 431:
-        return "Request Header Fields Too Large";
-    case 505:
-        return "HTTP Version Not Supported";
-    default:
-        return "Service Unavailable";
-    }
-}
-
 static bool gate_say(struct httpd_conn *conn, int status, const char *why, bool keeps)
 {
-    char text[512];
-    int length = snprintf(text, sizeof text,
-                          "HTTP/1.1 %d %s\r\n%sContent-Type: text/plain; charset=utf-8\r\n"
-                          "Cache-Control: no-store\r\nContent-Length: %zu\r\n%s\r\n%s\n",
-                          status, gate_reason(status), keeps ? "" : "Connection: close\r\n",
-                          strlen(why) + 1, status == 503 ? "Retry-After: 1\r\n" : "", why);
-    return send(conn->fd, text, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT) == length;
+    char line[160];
+    int length = snprintf(line, sizeof line, "%s\n", why);
+    const struct httpd_answer answer = {.status = status,
+                                        .retry_after_s = status == 503 ? 1 : 0,
+                                        .body = line,
+                                        .length = (size_t)length};
+    return say_answer(conn->fd, &answer, keeps, true);
 }
 
 /* Says no more, and throws what still comes away for a while: closing before it is read would reset
@@ -152,13 +132,13 @@ static void gate_answer(struct httpd_conn *conn, const struct head_verdict *verd
         gate_expect_another(conn);
 }
 
-static bool gate_refuses(struct httpd_conn *conn, const struct head_verdict *verdict,
+static bool gate_refuses(struct httpd_conn *conn, const struct head_verdict *verdict, size_t bytes,
                          struct httpd_refusal *refusal)
 {
     struct httpd *server = conn->server;
     struct sight sight;
     if (!server->options.refuses || !verdict->is_plain ||
-        verdict->head_bytes + verdict->body_bytes > GATE_BYTES ||
+        verdict->head_bytes + verdict->body_bytes > bytes ||
         !sight_read(&sight, server->scratch, verdict))
         return false;
     origin_text(&conn->client, sight.request.client);
@@ -180,20 +160,24 @@ static bool gate_knows(struct httpd_conn *conn, const struct head_verdict *verdi
     return server_count(conn);
 }
 
-static void gate_admit(struct httpd_conn *conn, const struct head_verdict *verdict, bool keeps)
+static void gate_admit(struct httpd_conn *conn, const struct head_verdict *verdict, size_t bytes,
+                       bool keeps)
 {
     struct httpd_refusal refusal;
-    if (gate_refuses(conn, verdict, &refusal))
+    if (gate_refuses(conn, verdict, bytes, &refusal))
         gate_answer(conn, verdict, keeps, &refusal);
     else
         gate_pass(conn);
 }
 
-/* A small body is waited for here, too. */
-static bool gate_is_whole(const struct head_verdict *verdict, size_t bytes)
+/* A small body is waited for here, too; but not over a unix socket, which has room for few pieces,
+ * however small they are. */
+static bool gate_is_whole(const struct httpd_conn *conn, const struct head_verdict *verdict,
+                          size_t bytes)
 {
     size_t whole = verdict->head_bytes + verdict->body_bytes;
-    return verdict->complete && (!verdict->is_plain || whole > GATE_BYTES || bytes >= whole);
+    return verdict->complete && (!verdict->is_plain || whole > GATE_BYTES || bytes >= whole ||
+                                 conn->peer.any.sa_family == AF_UNIX);
 }
 
 static void gate_look(struct httpd_conn *conn, bool ends)
@@ -212,8 +196,8 @@ static void gate_look(struct httpd_conn *conn, bool ends)
         gate_refuse(conn, verdict.status, verdict.why);
     else if (verdict.complete && !gate_knows(conn, &verdict))
         gate_refuse(conn, 503, "too many connections from this address");
-    else if (gate_is_whole(&verdict, bytes))
-        gate_admit(conn, &verdict, !ends && gate_may_keep(conn, &verdict, bytes));
+    else if (gate_is_whole(conn, &verdict, bytes))
+        gate_admit(conn, &verdict, bytes, !ends && gate_may_keep(conn, &verdict, bytes));
     else if (ends && bytes)
         server_close(conn);
     else

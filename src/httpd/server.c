@@ -105,8 +105,12 @@ void server_forget(struct httpd_conn *conn)
         loop_defer(server->loop, &server->quiet_soon);
 }
 
+/* What is being forked may hold the socket for a moment longer: closing it would leave it watched.
+ */
 void server_close(struct httpd_conn *conn)
 {
+    if (conn->watched)
+        epoll_ctl(conn->server->heads, EPOLL_CTL_DEL, conn->fd, NULL);
     close(conn->fd);
     server_forget(conn);
 }

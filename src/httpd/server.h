@@ -86,6 +86,9 @@ void gate_on_heads(struct ev_loop *ev, struct ev_io *watcher, int events);
 void gate_refuse(struct httpd_conn *conn, int status, const char *why);
 bool gate_is_silent(const struct httpd_conn *conn); /* nothing stands there to be looked at */
 
+/* say.c: false: the client has not got all of it */
+bool say_answer(int fd, const struct httpd_answer *answer, bool keeps, bool with_body);
+
 /* sight.c: a request that has come whole, read where it lies. */
 struct sight {
     struct httpd_request request;

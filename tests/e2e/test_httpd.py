@@ -107,6 +107,16 @@ def test_nothing_is_read_behind_a_request(server):
     assert server.talk(GET + GET).count("HTTP/1.1 ") == 1
 
 
+def test_who_says_no_more_is_answered(server):
+    """Many at once, and each has said all that it will before it is answered."""
+    with contextlib.ExitStack() as stack:
+        peers = [stack.enter_context(server.connect()) for _ in range(20)]
+        for peer in peers:
+            peer.sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+            peer.shutdown(socket.SHUT_WR)
+        assert [status_of(read_all(peer)) for peer in peers] == [200] * 20
+
+
 POST = "POST /x HTTP/1.1\r\nHost: a\r\n"
 REFUSED = {
     "length and encoding": POST + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -182,6 +192,12 @@ def test_a_head_as_large_as_it_may_be(server):
     room = 16384 - len(head) - len("X: \r\n\r\n")
     assert server.status(head + f"X: {'x' * room}\r\n\r\n" + "y" * MIB) == 404
     assert server.status(head + f"X: {'x' * (room + 1)}\r\n\r\n" + "y" * MIB) == 431
+
+
+def test_a_body_in_many_pieces_over_a_unix_socket(db):
+    """There each piece takes as much room as a large one, until it is read."""
+    with serving(db.dsn, unix=True, ERRAND_HTTP_DEADLINE_MS="5000") as server:
+        assert server.status(POST + "Content-Length: 2000\r\n\r\n", *"x" * 2000, pause=0) == 404
 
 
 def test_expect_continue(server):

@@ -137,6 +137,22 @@ static void test_answer_later(void **state)
     close(fd);
 }
 
+/* A process that is being forked holds the socket of a connection that is closed meanwhile. */
+static void test_what_is_closed_is_not_watched(void **state)
+{
+    (void)state;
+    int fd = client_new("GET", 3);
+    turn(20);
+    assert_non_null(server->conns);
+    int other = dup(server->conns->fd);
+    shutdown(fd, SHUT_WR);
+    turn(20);
+    assert_null(server->conns);
+    close(fd); /* which is an event of that socket */
+    turn(20);
+    close(other);
+}
+
 static void test_answer_too_late(void **state)
 {
     (void)state;
@@ -282,6 +298,7 @@ int main(void)
         cmocka_unit_test(test_what_follows_a_head),
         cmocka_unit_test(test_a_request_at_sight),
         cmocka_unit_test_setup_teardown(test_answer_later, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_is_closed_is_not_watched, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_answer_too_late, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_client_that_does_not_wait, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_stop_waits_for_the_answer, set_up, tear_down),
