@@ -207,6 +207,37 @@ static bool file_is_script(int directory_fd, const char *name)
     return is_script;
 }
 
+/* The file that a sidecar was meant for, which has a suffix more; "": it is no such sidecar. */
+static void sidecar_misses(int directory_fd, const char *name, char file[300])
+{
+    int length = (int)(strlen(name) - strlen(sidecar_suffix));
+    snprintf(file, 300, "%.*s", length, name);
+    bool belongs = faccessat(directory_fd, file, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    for (size_t i = 0; i < KIND_TYPES && !belongs; i++) {
+        snprintf(file, 300, "%.*s%s", length, name, kind_types[i]->suffix);
+        if (*kind_types[i]->suffix && faccessat(directory_fd, file, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+            return;
+    }
+    *file = '\0';
+}
+
+/* One that nobody reads is named: report.nightly.conf beside report.nightly.sql. */
+static void directory_look_at_sidecar(struct kind_directory *directory, int fd, const char *name,
+                                      bool quiet)
+{
+    char file[300];
+    struct err err = {0};
+    struct kind_slot *slot = directory_find(directory, name);
+    sidecar_misses(fd, name, file);
+    if (*file) {
+        err_set(&err, ERR_CONFIG, "nobody reads it: the settings of %s stand in %s%s", file, file,
+                sidecar_suffix);
+        slot_refuse(slot ? slot : directory_slot(directory, name), &err, quiet);
+    } else if (slot) {
+        text_set(&slot->reason, NULL);
+    }
+}
+
 /* Of a file that is there; true: the registry has changed. */
 static bool directory_look_at(struct kind_directory *directory, int fd, const char *name,
                               bool quiet)
@@ -285,6 +316,9 @@ bool kind_directory_scan(struct kind_directory *directory, bool quiet)
         changed = directory_drop_absent(directory, entries, count, quiet);
         for (int i = 0; i < count; i++)
             changed |= directory_look_at(directory, fd, entries[i]->d_name, quiet);
+        for (int i = 0; i < count; i++)
+            if (name_ends(entries[i]->d_name, sidecar_suffix))
+                directory_look_at_sidecar(directory, fd, entries[i]->d_name, quiet);
     } else { /* what is served goes on */
         text_set(&directory->reason, err.text);
         if (!quiet)

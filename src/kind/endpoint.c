@@ -51,8 +51,10 @@ static bool endpoint_take_url(struct endpoint *endpoint, const struct kind_file 
 
 static bool header_is_ours(const char *name)
 {
-    static const char *const ours[] = {"content-length", "transfer-encoding", "connection",
-                                       "expect",         "errand-kind",       "errand-attempt"};
+    static const char *const ours[] = {
+        "content-length", "transfer-encoding", "connection",          "expect",
+        "errand-kind",    "errand-attempt",    "errand-callback-url",
+    };
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
         if (strcasecmp(name, ours[i]) == 0)
             return true;
@@ -86,9 +88,11 @@ static bool endpoint_take_headers(struct endpoint *endpoint, struct kind_file *f
         return err_set(err, ERR_CONFIG, "there are %zu headers, at most %d are allowed", count,
                        HEADERS_MAX);
     struct errand_header *headers = arena_zalloc(&file->arena, (count + 1) * sizeof *headers);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         if (!header_take(&headers[i], &file->arena, texts[i], err))
             return false;
+        endpoint->has_content_type |= strcasecmp(headers[i].name, "content-type") == 0;
+    }
     endpoint->headers = headers;
     endpoint->header_count = count;
     return true;

@@ -13,7 +13,8 @@ struct endpoint {
     struct signature_keys keys;
     const struct errand_header *headers; /* the file's own, sent with each request */
     size_t header_count;
-    int timeout_ms; /* of a request */
+    bool has_content_type; /* among these */
+    int timeout_ms;        /* of a request */
     size_t max_response_bytes;
     bool allow_private;            /* anywhere; else only https, and only to public addresses */
     long long callback_timeout_ms; /* how long it may take behind a 202; 0: its answer is the end */

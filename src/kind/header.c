@@ -2,10 +2,11 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 enum { HEADER_LINE_MAX = 1000 };
 
-static const char header_blank[] = " \t\r", header_word[] = "errand:";
+static const char header_blank[] = " \t\r", header_word[] = "errand";
 
 /* The comment's text, trimmed, cut off in place; NULL: the line is no comment. */
 static char *line_comment(char *line)
@@ -23,6 +24,23 @@ static char *text_trim(char *text)
         length--;
     text[length] = '\0';
     return text;
+}
+
+/* What the comment says behind "errand:"; NULL: it is no setting. In any case of letters, and where
+ * the colon is forgotten before what looks like one: a setting that nobody reads is worse than a
+ * file that is refused. */
+static char *comment_setting(char *comment)
+{
+    static const char key[] = "abcdefghijklmnopqrstuvwxyz_";
+    size_t length = strlen(header_word);
+    if (!comment || strncasecmp(comment, header_word, length) != 0)
+        return NULL;
+    char *rest = comment + length + strspn(comment + length, header_blank);
+    if (*rest == ':')
+        return text_trim(rest + 1);
+    size_t word = strspn(rest, key), blank = strspn(rest + word, header_blank);
+    bool looks_like_one = rest > comment + length && word > 0 && rest[word + blank] == '=';
+    return looks_like_one ? rest + strlen(rest) : NULL; /* which is no pair */
 }
 
 static bool header_pair(char *pair, const char *where, settings_file_pair *on_pair, void *context,
@@ -51,10 +69,11 @@ bool header_read(const char *name, const char *text, size_t bytes, settings_file
         char *comment = line_comment(line);
         if (!comment && line[strspn(line, header_blank)])
             return true;
-        if (!comment || strncmp(comment, header_word, strlen(header_word)) != 0)
+        char *setting = comment_setting(comment);
+        if (!setting)
             continue;
         snprintf(where, sizeof where, "%s:%d", name, number);
-        if (!header_pair(text_trim(comment + strlen(header_word)), where, on_pair, context, err))
+        if (!header_pair(setting, where, on_pair, context, err))
             return false;
     }
     return true;

@@ -10,6 +10,7 @@
 #include "kind/endpoint.h"
 #include "kind/file.h"
 #include "kind/type.h"
+#include "module/json_text.h"
 
 #include "kind_sql.h"
 
@@ -20,7 +21,8 @@ enum {
     HOLD_MS = 1000, /* of the queue, where an endpoint is slow and does not say how long */
     HOLD_MAX_MS = 60000,
     AGAIN_MS = 1000, /* at least, whatever an endpoint says */
-    HEADERS = 7,     /* of a request, the last one only with a callback */
+    HEADERS_ALWAYS = 5,
+    HEADERS = HEADERS_ALWAYS + 2, /* errand's own, at most */
     EXCERPT_MAX = 200
 };
 
@@ -39,17 +41,19 @@ static const struct errand_header *http_headers(struct errand_job *job,
     buf_init(&signature, 0);
     signature_sign(&endpoint->keys, id, now_s, body, strlen(body), &signature);
     struct errand_header ours[HEADERS] = {
-        {"content-type", "application/json"},
         {"webhook-id", id},
         {"webhook-timestamp", errand_printf(job, "%lld", (long long)now_s)},
         {"webhook-signature", errand_strdup(job, buf_text(&signature))},
         {"errand-kind", errand_kind_name(job)},
         {"errand-attempt", errand_printf(job, "%d", errand_attempt(job))},
-        {"errand-callback-url", callback_url},
     };
-    size_t used = callback_url ? HEADERS : HEADERS - 1;
+    size_t used = HEADERS_ALWAYS;
     buf_clear(&signature);
-    memcpy(headers, ours, sizeof ours);
+    if (!endpoint->has_content_type)
+        ours[used++] = (struct errand_header){"content-type", "application/json"};
+    if (callback_url)
+        ours[used++] = (struct errand_header){"errand-callback-url", callback_url};
+    memcpy(headers, ours, used * sizeof *ours);
     for (size_t i = 0; i < endpoint->header_count; i++)
         headers[used + i] = endpoint->headers[i];
     *count = used + endpoint->header_count;
@@ -84,12 +88,15 @@ static bool answer_is_json(const struct errand_job *job)
 static void http_done(struct errand_job *job, const struct errand_response *response)
 {
     const char *error = NULL;
+    bool is_json = answer_is_json(job) && response->body_bytes;
     if (response->result == ERRAND_HTTP_TOO_LARGE)
         error = response->error;
-    else if (answer_is_json(job) && response->body_bytes)
-        errand_result_text(job, response->body, &error);
+    else if (is_json)
+        error = json_text_fault(response->body, ERRAND_RESULT_MAX);
     if (error)
         errand_log(job, ERRAND_WARN, "the answer is no result, the job has none: %s", error);
+    else if (is_json)
+        errand_result_text(job, response->body, NULL);
     errand_done(job);
 }
 

@@ -4,6 +4,7 @@
 #include "kind/file.h"
 #include "kind/lines.h"
 #include "kind/type.h"
+#include "module/json_text.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -22,11 +23,15 @@ static const struct errand_setting program_settings[] = {
 
 static void program_take_result(struct errand_job *job, const struct errand_child_result *result)
 {
-    const char *error = "";
+    const char *fault;
     if (result->out_dropped_bytes)
         errand_log(job, ERRAND_WARN, "stdout is longer than 1 MiB: the job has no result");
-    else if (!kind_text_is_blank(result->out) && !errand_result_text(job, result->out, &error))
-        errand_log(job, ERRAND_WARN, "stdout is no result, the job has none: %s", error);
+    else if (kind_text_is_blank(result->out))
+        return;
+    else if ((fault = json_text_fault(result->out, ERRAND_RESULT_MAX)))
+        errand_log(job, ERRAND_WARN, "stdout is no result, the job has none: %s", fault);
+    else
+        errand_result_text(job, result->out, NULL);
 }
 
 /* What failed, with the last thing that it said. */

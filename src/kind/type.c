@@ -3,8 +3,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static const struct kind_type *const kind_types[] = {&kind_type_program, &kind_type_sql,
-                                                     &kind_type_http, &kind_type_worker};
+const struct kind_type *const kind_types[KIND_TYPES] = {&kind_type_program, &kind_type_sql,
+                                                        &kind_type_http, &kind_type_worker};
 
 static bool type_is_of(const struct kind_type *type, const char *name)
 {
@@ -14,7 +14,7 @@ static bool type_is_of(const struct kind_type *type, const char *name)
 
 const struct kind_type *kind_type_of(const char *name, mode_t mode)
 {
-    for (size_t i = 0; i < sizeof kind_types / sizeof *kind_types; i++)
+    for (size_t i = 0; i < KIND_TYPES; i++)
         if (type_is_of(kind_types[i], name))
             return kind_types[i];
     return mode & (S_IXUSR | S_IXGRP | S_IXOTH) ? &kind_type_program : NULL;

@@ -31,6 +31,8 @@ struct kind_type {
 };
 
 extern const struct kind_type kind_type_http, kind_type_program, kind_type_sql, kind_type_worker;
+enum { KIND_TYPES = 4 };
+extern const struct kind_type *const kind_types[KIND_TYPES];
 
 /* The type of a file by its name and mode; NULL: none, it is no kind. */
 const struct kind_type *kind_type_of(const char *name, mode_t mode);

@@ -69,6 +69,15 @@ static bool text_is_one_of(const char *text, const char *const *texts)
     return false;
 }
 
+static bool line_says_anything(const json_t *line)
+{
+    static const char *const members[] = {"outcome", "progress", "log", "heartbeat"};
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++)
+        if (json_object_get(line, members[i]))
+            return true;
+    return false;
+}
+
 const char *worker_line_fault(const json_t *line)
 {
     static const char *const outcomes[] = {"done", "retry", "fail", "snooze", "cancelled", NULL};
@@ -78,6 +87,11 @@ const char *worker_line_fault(const json_t *line)
     if (!field_is(line, "error", JSON_STRING) || !field_is(line, "class", JSON_STRING) ||
         !field_is(line, "log", JSON_STRING) || !field_is(line, "level", JSON_STRING))
         return "error, class, log and level are texts";
+    const json_t *id = json_object_get(line, "id");
+    if (id && !json_is_integer(id))
+        return "id is no integer";
+    if (id && !line_says_anything(line))
+        return "it has neither outcome nor progress nor log";
     int64_t delay_ms = json_integer_value(json_object_get(line, "delay_ms"));
     if (!field_is(line, "delay_ms", JSON_INTEGER) || delay_ms < 0 || delay_ms > DELAY_MAX_MS)
         return "delay_ms is an integer, 0 to 315360000000 (ten years)";

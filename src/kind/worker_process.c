@@ -28,8 +28,8 @@ static struct loop *process_loop(const struct worker_process *process)
 /* ---- What it says beside answers ---- */
 
 /* A line that belongs to no job, of which a flood must not fill the log. */
-static void process_log(struct worker_process *process, const char *event, const char *text,
-                        size_t length)
+static void process_log(struct worker_process *process, const char *event, const char *fault,
+                        const char *text, size_t length)
 {
     int64_t now_us = clock_mono_us();
     struct buf line;
@@ -47,7 +47,7 @@ static void process_log(struct worker_process *process, const char *event, const
     process->logged++;
     log_line_clean(&line, text, length);
     log_event(LOG_WARN, event, "kind", process->pool->options.kind, "pid",
-              log_int(process->child->spawn.pid), "line", buf_text(&line), NULL);
+              log_int(process->child->spawn.pid), "fault", fault, "line", buf_text(&line), NULL);
     buf_clear(&line);
 }
 
@@ -72,7 +72,7 @@ static void on_err_line(void *owner, const char *text, size_t length, bool is_cu
     if (process->held == 1)
         job_say(process->jobs, ERRAND_INFO, text, length);
     else
-        process_log(process, "worker says", text, length);
+        process_log(process, "worker says", NULL, text, length);
 }
 
 static void on_err(void *owner, const char *data, size_t length)
@@ -129,7 +129,7 @@ static struct worker_job *process_job(const struct worker_process *process, int6
 static void process_refuse_line(struct worker_process *process, struct worker_job *worker,
                                 const char *fault, const char *text, size_t length)
 {
-    process_log(process, fault, text, length);
+    process_log(process, "worker's line is wrong", fault, text, length);
     if (!worker)
         return;
     worker->text =
@@ -162,16 +162,27 @@ static void job_take_line(struct worker_job *worker, json_t *line)
     process_release(worker->process, worker, WORKER_ANSWERED);
 }
 
+/* NULL: fault says why. jansson takes no integer past 64 bits, and no \u0000. */
+static json_t *line_read(const char *text, size_t length, char *fault, size_t size)
+{
+    json_error_t error;
+    json_t *line = json_loadb(text, length, 0, &error);
+    if (json_is_object(line))
+        return line;
+    snprintf(fault, size, "the line is no JSON object%s%s", line ? "" : ": ",
+             line ? "" : error.text);
+    json_decref(line);
+    return NULL;
+}
+
 static void on_out_line(void *owner, const char *text, size_t length, bool is_cut)
 {
     struct worker_process *process = owner;
     struct worker_job *worker = NULL;
-    json_error_t error;
+    char unread[200];
     int64_t id;
-    json_t *line = is_cut ? NULL : json_loadb(text, length, 0, &error);
-    const char *fault = is_cut                  ? "the line is too long"
-                        : !json_is_object(line) ? "the line is no JSON object"
-                                                : worker_line_fault(line);
+    json_t *line = is_cut ? NULL : line_read(text, length, unread, sizeof unread);
+    const char *fault = is_cut ? "the line is too long" : line ? worker_line_fault(line) : unread;
     bool named = line ? worker_line_id(line, &id) : worker_line_find_id(text, length, &id);
     if (named)
         worker = process_job(process, id);
@@ -180,7 +191,7 @@ static void on_out_line(void *owner, const char *text, size_t length, bool is_cu
     else if (worker)
         job_take_line(worker, line);
     else if (named || !json_object_get(line, "heartbeat"))
-        process_log(process, "worker's line is about no job that it holds", text, length);
+        process_log(process, "worker's line is about no job that it holds", NULL, text, length);
     json_decref(line);
 }
 

@@ -224,6 +224,22 @@ static bool errno_is_temporary(int number)
            number == EPIPE || number == ETXTBSY;
 }
 
+static void stage_describe(const struct spawn_stage *stage, struct err *err)
+{
+    const char *program = stage->plan->argv[0], *failed = stage->failed;
+    enum err_code code = errno_is_temporary(stage->failed_errno) ? ERR_TEMPORARY : ERR_PERMANENT;
+    const char *why = strerror(stage->failed_errno);
+    if (failed != program)
+        err_set(err, code, "cannot start %s: %s: %s", program, failed, why);
+    else if (stage->failed_errno == ENOENT && *program == '/' && access(program, F_OK) == 0)
+        err_set(err, code,
+                "cannot start %s: the file is there, what is to run it is not (the program behind "
+                "#!, or the loader): %s",
+                program, why);
+    else
+        err_set(err, code, "cannot start %s: %s", program, why);
+}
+
 static bool spawn_run(struct spawn_stage *stage, struct spawn *spawn, struct err *err)
 {
     const char *program = stage->plan->argv[0];
@@ -234,8 +250,7 @@ static bool spawn_run(struct spawn_stage *stage, struct spawn *spawn, struct err
     if (spawn->pidfd >= 0 && !stage->failed)
         return true;
     if (stage->failed)
-        err_set(err, errno_is_temporary(stage->failed_errno) ? ERR_TEMPORARY : ERR_PERMANENT,
-                "cannot start %s: %s: %s", program, stage->failed, strerror(stage->failed_errno));
+        stage_describe(stage, err);
     else
         err_set(err, ERR_TEMPORARY, "cannot watch %s: %s", program, strerror(errno));
     kill(-spawn->pid, SIGKILL);

@@ -227,6 +227,25 @@ def test_refused_change_keeps_the_version_before(jobs):
         db.wait("select max_attempts = 4 from errand.kind where name = 'greet.say'")
 
 
+def test_sidecar_of_another_name_is_named(jobs):
+    """Settings that nobody reads: the kind's name in place of the file's."""
+    jobs.put("report.nightly.sql", "select 1")
+    jobs.put("report.nightly.conf", "[kind]\nmax_attempts = 4\n")
+    with runner_with(jobs) as (errand, db, runner):
+        runner.wait_log('kind refused.*report.nightly.conf.*nobody reads it: the settings of report.nightly.sql stand in '
+                        'report.nightly.sql.conf"')
+        found = listed(errand)
+        assert (found["report.nightly.conf"]["state"], found["report.nightly.sql"]["state"]) == ("refused", "loaded")
+        (jobs.path / "report.nightly.conf").rename(jobs.path / "report.nightly.sql.conf")
+        db.wait("select max_attempts = 4 from errand.kind where name = 'report.nightly'")
+        assert "report.nightly.conf" not in listed(errand)
+        jobs.put("lone.go.conf", "[kind]\nmax_attempts = 4\n")
+        jobs.put("lone.go.sql", "select 1")
+        runner.wait_log("lone.go.conf.*nobody reads it")
+        jobs.script("lone.go", "exit 0")
+        assert "lone.go.conf" not in listed(errand)
+
+
 def test_file_that_others_may_write_now_is_taken_away(jobs):
     jobs.script("greet.say", "exit 0")
     with runner_with(jobs) as (_, db, runner):

@@ -62,6 +62,17 @@ def test_what_is_sent(jobs):
     assert headers["webhook-signature"].split(" ") == [mac(request, KEY), mac(request, OTHER_KEY)]
 
 
+def test_content_type_of_its_own(jobs):
+    """In place of errand's: a request with two has none that counts."""
+    with Endpoint() as endpoint:
+        jobs.put("orders.ship.http", shipping(endpoint, "header = Content-Type: application/cloudevents+json"))
+        with runner_with(jobs) as (_, db, _runner):
+            wait_kind(db)
+            db.wait_ended(db.enqueue(SHIP))
+    [request] = endpoint.requests
+    assert request.headers.get_all("content-type") == ["application/cloudevents+json"]
+
+
 def test_package_takes_it(jobs):
     try:
         ask = signing_packages()
@@ -98,11 +109,12 @@ def test_answer(jobs, name):
     answer, state, attempts, error, error_class, result = ANSWERS[name]
     with Endpoint(lambda request: answer) as endpoint:
         jobs.put("orders.ship.http", shipping(endpoint, "max_response_bytes = 1000", "max_attempts = 2"))
-        with runner_with(jobs) as (_, db, _runner):
+        with runner_with(jobs) as (_, db, runner):
             wait_kind(db)
             db.sql(FAST)
             job = db.wait_ended(db.enqueue(SHIP))
             classes = db.sql("select distinct error_class from errand.attempt")
+            assert state == "dead" or "level=error" not in runner.log()
     assert (job.state, job.attempt, job.result, len(endpoint.requests)) == (state, attempts, result, attempts)
     assert error is None or job.last_error == error
     assert [row[0] for row in classes] == ([error_class] if error_class else [])
@@ -195,6 +207,7 @@ REFUSED = {
     "no_file": ("[kind]\nurl = https://example.com/\nsecret_file = /nowhere\n", "secret_file /nowhere cannot be read"),
     "header": (HEAD + "header = no colon\n", "header is 'no colon', not Name: value"),
     "our_header": (HEAD + "header = Webhook-Id: 1\n", "header Webhook-Id is errand's own to set"),
+    "callback_header": (HEAD + "header = errand-callback-url: https://example.com/\n", "is errand's own to set"),
     "section": (HEAD + "[other]\n", None),
     "setting": (HEAD + "color = red\n", "'color' is no setting"),
     "number": (HEAD + "max_response_bytes = 0\n", "max_response_bytes"),

@@ -73,7 +73,8 @@ def test_program_that_cannot_start(jobs):
     with runner_with(jobs) as (_, db, _runner):
         job = db.wait_ended(db.enqueue("end.it", max_attempts=1))
         assert job.state == "dead"
-        assert "No such file" in job.last_error
+        assert job.last_error == (f"cannot start {jobs.path}/end.it: the file is there, what is to run it is not (the program "
+                                  "behind #!, or the loader): No such file or directory")
 
 
 # What it writes; the result; a line of the log
@@ -96,6 +97,7 @@ def test_result(jobs, name):
         assert (job.state, job.result) == ("done", result)
         if said:
             runner.wait_log(said)
+            assert "level=error" not in runner.log()
         else:
             assert "level=warn" not in runner.log()
 

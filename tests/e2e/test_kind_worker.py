@@ -66,7 +66,10 @@ ANSWERS = {
     "unknown": ('{"outcome": "fine"}', "dead", 2, "the worker's line is wrong: outcome is none of done,", "worker.line"),
     "types": ('{"outcome": "retry", "delay_ms": "1"}', "dead", 2, "the worker's line is wrong: delay_ms is", "worker.line"),
     "no_json": ('print("{\\"id\\": %s, oops" % job["id"]) or {}', "dead", 2,
-                "the worker's line is wrong: the line is no JSON object", "worker.line"),
+                "the worker's line is wrong: the line is no JSON object: string or '}' expected near 'oops'", "worker.line"),
+    "no_outcome": ('{"outcom": "done"}', "dead", 2, "the worker's line is wrong: it has neither outcome nor progress", "worker.line"),
+    "large_integer": ('{"outcome": "done", "result": 2 ** 64}', "dead", 2,
+                      "the worker's line is wrong: the line is no JSON object: too big integer near '18446744073709551616'", "worker.line"),
     "too_long": ('{"outcome": "done", "result": "x" * 1200000}', "dead", 2,
                  "the worker's line is wrong: the line is too long", "worker.line"),
 }

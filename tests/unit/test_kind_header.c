@@ -40,6 +40,7 @@ static void test_pairs(void **state)
           "f:4 a=1;f:6 b=x = y;");
     check("-- errand: transaction = own\r\n--errand:a=\nselect 1", "f:1 transaction=own;f:2 a=;");
     check("// errand: a = 1\nlet x", "f:1 a=1;");
+    check("# Errand: a = 1\n# ERRAND : b=2\n", "f:1 a=1;f:2 b=2;");
 }
 
 static void test_where_it_ends(void **state)
@@ -49,6 +50,7 @@ static void test_where_it_ends(void **state)
     check("select 1; -- errand: a = 1\n", "");
     check("- errand: a = 1", "");
     check("# said by errand: a = 1", "");
+    check("# errand runs it: a = 1\n# errands: a = 1\n# errandb = 1", "");
 }
 
 static void test_what_is_no_text(void **state)
@@ -73,6 +75,8 @@ static void test_faults(void **state)
     assert_false(header_read("f", "#\n# errand: fast", 16, on_pair, said, &err));
     assert_string_equal(err.text, "f:2: a setting is written errand: key = value");
     assert_int_equal(err.code, ERR_CONFIG);
+    assert_false(header_read("f", "# errand a = 1", 14, on_pair, said, &err));
+    assert_string_equal(err.text, "f:1: a setting is written errand: key = value");
     assert_false(header_read("f", "# errand: = 5", 13, on_pair, said, &err));
     assert_false(header_read("f", "# errand: bad = 5", 17, on_pair, said, &err));
     assert_string_equal(err.text, "f:1: bad");

@@ -86,6 +86,10 @@ static void test_fault(void **state)
     assert_false(is_right("{\"id\": 1, \"outcome\": \"snooze\", \"delay_ms\": 315360000001}"));
     assert_false(is_right("{\"id\": 1, \"outcome\": \"fail\", \"error\": {}}"));
     assert_false(is_right("{\"id\": 1, \"log\": 1}"));
+    assert_false(is_right("{\"id\": \"1\", \"outcome\": \"done\"}"));
+    assert_false(is_right("{\"id\": 1, \"outcom\": \"done\"}"));
+    assert_true(is_right("{\"id\": 1, \"heartbeat\": true}"));
+    assert_true(is_right("{\"id\": 1, \"progress\": null}"));
 }
 
 int main(void)
