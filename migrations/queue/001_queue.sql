@@ -204,6 +204,41 @@ create table errand.dead_letter (
     primary key (lane, id)
 );
 
+-- ---- What somebody gave, and what it may be: refused here, because the error of a table's constraint names neither ----
+-- Stable, though immutable they are: a planner calls what is immutable whatever the where clause says.
+
+create function errand.name_check(what text, name text) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+    if name_check.name is null or name_check.name !~ '^[a-z0-9][a-z0-9_.-]{0,62}$' then
+        raise exception '% "%" is not valid', name_check.what, name_check.name using errcode = '22023',
+            hint = pg_catalog.format('A %s is 1 to 63 characters of a-z, 0-9, "_", "." and "-", like %s.', name_check.what,
+                case name_check.what when 'kind' then 'email.send' else 'email' end);
+    end if;
+end
+$$;
+
+create function errand.number_check(what text, given double precision, least_one numeric, most numeric, hint text) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+    if number_check.given is null or number_check.given < number_check.least_one or number_check.given > number_check.most then
+        raise exception '% is %, and not a number from % to %', number_check.what, coalesce(number_check.given::text, 'null'),
+            number_check.least_one, number_check.most using errcode = '22023', hint = number_check.hint;
+    end if;
+end
+$$;
+
+-- A pause that is over before it begins is a mistake in the time, or in its zone.
+create function errand.pause_check(until timestamptz) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+    if pause_check.until <= pg_catalog.clock_timestamp() then
+        raise exception 'until %, which is over', pause_check.until using errcode = '22023',
+            hint = 'Give a time to come, or none: then it is paused until somebody resumes it.';
+    end if;
+end
+$$;
+
 -- Makes a queue, or finds that it stands. Its number of lanes (1 to 64) never changes afterwards: 1 for a queue whose
 -- order or rate is one for all, 8 (default) to spread work over runners.
 create function errand.queue_create(name text, lanes integer default 8) returns void
@@ -212,12 +247,14 @@ declare
     first integer;
     standing integer;
 begin
+    perform errand.name_check('queue', queue_create.name);
+    perform errand.number_check('lanes', queue_create.lanes, 1, 64, '1 where order or rate is one for all, 8 to spread work over runners.');
     lock table errand.lane in share row exclusive mode;
     select q.lanes into standing from errand.queue q where q.name = queue_create.name;
     if standing is not null then
         if standing <> queue_create.lanes then
             raise exception 'queue "%" has % lanes, which cannot be changed', queue_create.name, standing
-                using errcode = '55000';
+                using errcode = '55000', hint = 'Leave its number of lanes as it is, or make a queue of another name.';
         end if;
         return;
     end if;
@@ -233,7 +270,8 @@ $$;
 create function errand.queue_pause(name text, reason text default null, until timestamptz default 'infinity')
 returns void language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-    update errand.queue q set paused_until = queue_pause.until, pause_reason = queue_pause.reason
+    perform errand.pause_check(queue_pause.until);
+    update errand.queue q set paused_until = coalesce(queue_pause.until, 'infinity'), pause_reason = queue_pause.reason
     where q.name = queue_pause.name;
     if not found then
         raise exception 'queue "%" does not exist', queue_pause.name using errcode = '42704',
@@ -274,6 +312,12 @@ create function errand.queue_limit(
 ) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
+    perform errand.number_check(g.what, g.given, g.least_one, g.most, 'What is null stays as it is, 0 lifts a limit.')
+    from (values ('concurrency', queue_limit.concurrency, 1, 100000), ('rate', queue_limit.rate, 0.00001, 1000000),
+        ('burst', queue_limit.burst, 1, 1000000), ('key_concurrency', queue_limit.key_concurrency, 1, 100000),
+        ('key_rate', queue_limit.key_rate, 0.00001, 1000000), ('key_burst', queue_limit.key_burst, 1, 1000000)
+    ) g(what, given, least_one, most)
+    where g.given <> 0;
     update errand.queue q set
         concurrency = case when queue_limit.concurrency is null then q.concurrency else nullif(queue_limit.concurrency, 0) end,
         rate = case when queue_limit.rate is null then q.rate else nullif(queue_limit.rate, 0) end,
@@ -323,6 +367,8 @@ $$;
 create function errand.kind_pause(name text, reason text default null, until timestamptz default 'infinity') returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
+    perform errand.name_check('kind', kind_pause.name);
+    perform errand.pause_check(kind_pause.until);
     insert into errand.kind_setting (name, paused_until, pause_reason)
     values (kind_pause.name, coalesce(kind_pause.until, 'infinity'), kind_pause.reason)
     on conflict on constraint kind_setting_pkey do update set paused_until = excluded.paused_until, pause_reason = excluded.pause_reason;
@@ -346,6 +392,8 @@ begin
     if kind_limit.concurrency is null then
         raise exception 'concurrency is null' using errcode = '22004', hint = '0 lifts the limit.';
     end if;
+    perform errand.name_check('kind', kind_limit.name);
+    perform errand.number_check('concurrency', kind_limit.concurrency, 0, 100000, '0 lifts the limit.');
     insert into errand.kind_setting (name, concurrency) values (kind_limit.name, nullif(kind_limit.concurrency, 0))
     on conflict on constraint kind_setting_pkey do update set concurrency = excluded.concurrency;
     perform errand.kind_changed();
@@ -360,6 +408,7 @@ begin
     if kind_keep.keep is null or kind_keep.keep not in ('all', 'errors', 'none') then
         raise exception 'keep "%" is not known', kind_keep.keep using errcode = '22023', hint = 'It is ''all'', ''errors'' or ''none''.';
     end if;
+    perform errand.name_check('kind', kind_keep.name);
     insert into errand.kind_setting (name, keep) values (kind_keep.name, kind_keep.keep)
     on conflict on constraint kind_setting_pkey do update set keep = excluded.keep;
     perform errand.kind_changed();
@@ -378,6 +427,13 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     given constant integer := coalesce(pg_catalog.cardinality(kind_retry_set.delays), 0);
 begin
+    perform errand.name_check('kind', kind_retry_set.kind);
+    if kind_retry_set.error_class !~ '^[a-z0-9_.-]{0,63}$' then
+        raise exception 'error_class "%" is not valid', kind_retry_set.error_class using errcode = '22023',
+            hint = 'At most 63 characters of a-z, 0-9, "_", "." and "-", like timeout.';
+    end if;
+    perform errand.number_check('max_attempts', kind_retry_set.max_attempts, 1, 1000, 'Null: as the job says.')
+    where kind_retry_set.max_attempts is not null;
     if kind_retry_set.policy is null or kind_retry_set.policy not in ('exponential', 'fixed', 'list', 'never') then
         raise exception 'policy "%" is not known', kind_retry_set.policy using errcode = '22023',
             hint = 'It is ''exponential'', ''fixed'', ''list'' or ''never''.';

@@ -14,11 +14,11 @@ $$;
 
 -- Enqueues one job and returns its id. The job exists if and only if the caller's transaction commits.
 --   kind          what to do; names the handler
---   args          for the handler; a jsonb object by custom, {} by default; at most 16 MB
+--   args          for the handler; a jsonb object by custom, {} by default; at most 16 MiB as PostgreSQL holds it
 --   queue         default: the kind's own, else 'default'
 --   run_at        not before; default, and at the earliest: now
 --   priority      0 first, 1, 2 (default), 3 last
---   key           what the job is about; the limits per key of its queue hold for all jobs that bear it
+--   key           what the job is about, at most 2000 bytes; the limits per key of its queue hold for all jobs that bear it
 --   on_conflict   what to do when a job of the queue bears the key: 'keep' (default) returns that one's id; 'replace' gives
 --                 it, if it has not started, everything that this call says; 'allow' makes another one beside it
 --   max_attempts  1 to 1000; default: the kind's
@@ -59,7 +59,10 @@ begin
     if enqueue.key is null and pg_catalog.num_nonnulls(enqueue.unique_for, enqueue.expires_at, enqueue.after, enqueue.tags) = 0
             and enqueue.kind ~ '^[a-z0-9][a-z0-9_.-]{0,62}$' and enqueue.args is not null
             and enqueue.on_conflict in ('keep', 'replace', 'allow') and enqueue.on_parent = 'cancel'
-            and (enqueue.trace is null or errand.trace_is_valid(enqueue.trace)) then
+            and (enqueue.trace is null or errand.trace_is_valid(enqueue.trace)) and pg_catalog.pg_column_size(enqueue.args) <= 16777216
+            and (pg_catalog.num_nonnulls(enqueue.priority, enqueue.max_attempts, enqueue.timeout) = 0
+                or (coalesce(enqueue.priority, 2) between 0 and 3 and coalesce(enqueue.max_attempts, 1) between 1 and 1000
+                    and coalesce(enqueue.timeout, interval '1 s') between interval '1 ms' and interval '1 day')) then
         select l.lane into at_lane
         from errand.queue q join errand.lane l on l.queue = q.name and l.shard = pg_catalog.floor(place * q.lanes)::integer
         where q.name = coalesce(enqueue.queue, (select k.queue from errand.kind k where k.name = enqueue.kind), 'default');
@@ -128,12 +131,13 @@ declare
     lanes integer;
     lane_of integer[]; -- lane of each shard, from 1
     chosen integer[];  -- lane of each row
-    timeout_ms integer := pg_catalog.date_part('epoch', enqueue_rows.timeout) * 1000;
+    timeout_ms integer;
     parents errand.parents;
     made_ids bigint[];
 begin
     perform errand.enqueue_check(enqueue_rows.kind, enqueue_rows.args, enqueue_rows.run_at, enqueue_rows.keys,
-        enqueue_rows.on_conflict, enqueue_rows.trace);
+        enqueue_rows.on_conflict, enqueue_rows.trace, enqueue_rows.priority, enqueue_rows.max_attempts, enqueue_rows.timeout);
+    timeout_ms := pg_catalog.date_part('epoch', enqueue_rows.timeout) * 1000;
     -- The plain call pays for this line alone.
     if pg_catalog.num_nonnulls(enqueue_rows.unique_for, enqueue_rows.expires_at, enqueue_rows.after, enqueue_rows.tags) > 0
             or enqueue_rows.on_parent is distinct from 'cancel' then
@@ -386,24 +390,47 @@ begin
 end
 $$;
 
-create function errand.enqueue_check(kind text, args jsonb[], run_at timestamptz[], keys text[], on_conflict text, trace text default null)
-returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
+create function errand.enqueue_check(
+    kind text, args jsonb[], run_at timestamptz[], keys text[], on_conflict text, trace text default null, priority integer default null,
+    max_attempts integer default null, timeout interval default null
+) returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     rows constant integer := coalesce(pg_catalog.cardinality(enqueue_check.args), 0);
+    most_bytes integer;
 begin
-    if enqueue_check.kind is null or enqueue_check.kind !~ '^[a-z0-9][a-z0-9_.-]{0,62}$' then
-        raise exception 'kind "%" is not valid', enqueue_check.kind using errcode = '22023',
-            hint = 'A kind is 1 to 63 characters of a-z, 0-9, "_", "." and "-", like email.send.';
-    end if;
+    perform errand.name_check('kind', enqueue_check.kind);
     if pg_catalog.array_position(enqueue_check.args, null) is not null or enqueue_check.args is null then
         raise exception 'args is null' using errcode = '22004', hint = 'Leave it out, or give ''{}''.';
+    end if;
+    if pg_catalog.pg_column_size(enqueue_check.args) > 16777216 then
+        select pg_catalog.max(pg_catalog.pg_column_size(a.args)) into most_bytes from pg_catalog.unnest(enqueue_check.args) a(args);
+        if most_bytes > 16777216 then
+            raise exception 'args has % bytes', most_bytes using errcode = '54000',
+                hint = 'At most 16777216: store what is larger, and let the args say where.';
+        end if;
+    end if;
+    select pg_catalog.max(pg_catalog.octet_length(k.key)) into most_bytes from pg_catalog.unnest(enqueue_check.keys) k(key);
+    if most_bytes > 2000 then
+        raise exception 'a key has % bytes', most_bytes using errcode = '54000',
+            hint = 'At most 2000: for something longer, let its hash be the key.';
+    end if;
+    if enqueue_check.priority is not null then
+        perform errand.number_check('priority', enqueue_check.priority, 0, 3, '0 goes first, 3 last; 2 where it is left out.');
+    end if;
+    if enqueue_check.max_attempts is not null then
+        perform errand.number_check('max_attempts', enqueue_check.max_attempts, 1, 1000, 'The kind''s own where it is left out.');
+    end if;
+    if enqueue_check.timeout not between interval '1 ms' and interval '1 day' then
+        raise exception 'timeout is %, and not from 1 ms to 1 day', enqueue_check.timeout using errcode = '22023',
+            hint = 'It is the time for one attempt; the kind''s own where it is left out.';
     end if;
     if enqueue_check.on_conflict is null or enqueue_check.on_conflict not in ('keep', 'replace', 'allow') then
         raise exception 'on_conflict "%" is not known', enqueue_check.on_conflict using errcode = '22023',
             hint = 'It is ''keep'', ''replace'' or ''allow''.';
     end if;
     if pg_catalog.cardinality(enqueue_check.run_at) <> rows or pg_catalog.cardinality(enqueue_check.keys) <> rows then
-        raise exception 'args has % elements, and run_at or keys another number', rows using errcode = '22023';
+        raise exception 'args has % elements, and run_at or keys another number', rows using errcode = '22023',
+            hint = 'Give one of each for every job (null: now, no key), or leave the array out.';
     end if;
     if enqueue_check.trace is not null and not errand.trace_is_valid(enqueue_check.trace) then
         raise exception 'trace "%" is not a traceparent', enqueue_check.trace using errcode = '22023',
@@ -426,14 +453,20 @@ begin
     end if;
     if enqueue_check_more.unique_for is not null then
         if enqueue_check_more.unique_for <= interval '0' then
-            raise exception 'unique_for % is not a length of time', enqueue_check_more.unique_for using errcode = '22023';
+            raise exception 'unique_for % is not a length of time', enqueue_check_more.unique_for using errcode = '22023',
+                hint = 'It is longer than nothing, like 1 hour.';
+        end if;
+        if enqueue_check_more.unique_for > interval '1000 years' and pg_catalog.isfinite(enqueue_check_more.unique_for) then
+            raise exception 'unique_for % is too long', enqueue_check_more.unique_for using errcode = '22023',
+                hint = 'It is at most 1000 years.';
         end if;
         if enqueue_check_more.keys is null or pg_catalog.array_position(enqueue_check_more.keys, null) is not null then
             raise exception 'unique_for needs a key' using errcode = '22023',
                 hint = 'Give the key under which there is to be one job in that time.';
         end if;
         if enqueue_check_more.on_conflict = 'allow' then
-            raise exception 'unique_for and on_conflict ''allow'' exclude each other' using errcode = '22023';
+            raise exception 'unique_for and on_conflict ''allow'' exclude each other' using errcode = '22023',
+                hint = 'One job in that time: ''keep'' or ''replace''. As many as you like: leave unique_for out.';
         end if;
     end if;
     if enqueue_check_more.expires_at is not null then
@@ -468,7 +501,7 @@ begin
         return null;
     end if;
     if pg_catalog.array_position(wanted, null) is not null then
-        raise exception 'after has a null' using errcode = '22004';
+        raise exception 'after has a null' using errcode = '22004', hint = 'Give the ids of the jobs that have to end first.';
     end if;
     select parents_find.on_parent, coalesce(pg_catalog.array_agg(p.lane), '{}'), coalesce(pg_catalog.array_agg(p.id), '{}'),
         coalesce(pg_catalog.array_agg(null::text), '{}')
@@ -613,7 +646,8 @@ declare
 begin
     while above <> '{}' loop
         if parents_check.child_id = any (above) then
-            raise exception 'job % would wait for itself', parents_check.child_id using errcode = '22023';
+            raise exception 'job % would wait for itself', parents_check.child_id using errcode = '22023',
+                hint = 'A job of after waits for the one that is to be replaced.';
         end if;
         above := array(select distinct d.parent_id from errand.dependency d where d.child_id = any (above));
     end loop;

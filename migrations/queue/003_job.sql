@@ -177,6 +177,7 @@ declare
     at_lane constant integer := errand.job_lane(reprioritize.id);
     run_at timestamptz;
 begin
+    perform errand.number_check('priority', reprioritize.priority, 0, 3, '0 goes first, 3 last.');
     update errand.job j set priority = reprioritize.priority
     where j.lane = at_lane and j.id = reprioritize.id and j.claimed_by is null
     returning j.run_at into run_at;

@@ -135,6 +135,7 @@ $$;
 create function errand.queue_retention(name text, days integer) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
+    perform errand.number_check('days', queue_retention.days, 1, 3650, 'For so many days a job stands in the history after its end.');
     update errand.queue q set history_days = queue_retention.days where q.name = queue_retention.name;
     if not found then
         raise exception 'queue "%" does not exist', queue_retention.name using errcode = '42704',

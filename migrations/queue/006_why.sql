@@ -328,7 +328,7 @@ $$;
 
 -- Why a job is not running (or that it is, or how it ended), in one sentence.
 create function errand.why(id bigint) returns text
-language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable strict security definer set search_path = pg_catalog, pg_temp as $$
 declare
     at_lane constant integer := errand.job_lane(why.id);
     j record;

@@ -84,10 +84,12 @@ create function errand.schedule_set(
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
-    timeout_ms integer := pg_catalog.date_part('epoch', schedule_set.timeout) * 1000;
+    timeout_ms integer;
     revision bigint;
 begin
-    perform errand.enqueue_check(schedule_set.kind, array[schedule_set.args], null, null, 'keep');
+    perform errand.enqueue_check(schedule_set.kind, array[schedule_set.args], null, null, 'keep', null, schedule_set.priority,
+        schedule_set.max_attempts, schedule_set.timeout);
+    timeout_ms := pg_catalog.date_part('epoch', schedule_set.timeout) * 1000;
     perform errand.enqueue_check_more(null, null, 'keep', null, null, 'cancel', schedule_set.tags, pg_catalog.now());
     perform errand.schedule_check(schedule_set.name, schedule_set.cron, schedule_set.timezone, schedule_set.missed,
         schedule_set.missed_max, schedule_set.overlap, schedule_set.jitter, schedule_set.starts_at, schedule_set.ends_at);

@@ -675,8 +675,8 @@ order by j.id
 select pg_catalog.set_config('lock_timeout', '2s', true)
 
 -- name: queue_pause
--- $1 queue, $2 reason, $3 until.
-select errand.queue_pause($1, $2, $3::timestamptz)
+-- $1 queue, $2 reason, $3 until: what is over by now would be refused.
+select errand.queue_pause($1, $2, greatest($3::timestamptz, pg_catalog.clock_timestamp() + interval '10 ms'))
 
 -- name: upkeep_limits
 -- It may move a day's rows; but while it waits for a table that somebody reads, all completions wait behind it.

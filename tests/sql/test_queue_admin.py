@@ -52,17 +52,23 @@ def test_queue_create_again_finds_it(db):
     before = lanes(db, "a")
     db.sql("select errand.queue_create('a', 3)")
     assert lanes(db, "a") == before
-    with refused("55000", 'queue "a" has 3 lanes, which cannot be changed'):
+    with refused("55000", 'queue "a" has 3 lanes, which cannot be changed',
+                 "Leave its number of lanes as it is, or make a queue of another name."):
         db.sql("select errand.queue_create('a', 4)")
     assert lanes(db, "a") == before
 
 
-@pytest.mark.parametrize("name, number", [
-    ("", 1), ("A", 1), ("a b", 1), ("-a", 1), ("a" * 64, 1), ("ok", 0), ("ok", 65), ("ok", -1), (None, 1), ("ok", None)])
-def test_queue_create_refuses(db, name, number):
-    with pytest.raises(psycopg2.Error) as caught:
+NAME_HINT = 'A queue is 1 to 63 characters of a-z, 0-9, "_", "." and "-", like email.'
+LANES_HINT = "1 where order or rate is one for all, 8 to spread work over runners."
+
+
+@pytest.mark.parametrize("name, number, message, hint", [
+    *((name, 1, f'queue "{name}" is not valid', NAME_HINT) for name in ("", "A", "a b", "-a", "a" * 64)),
+    (None, 1, 'queue "<NULL>" is not valid', NAME_HINT), ("ok", None, "lanes is null, and not a number from 1 to 64", LANES_HINT),
+    *(("ok", number, f"lanes is {number}, and not a number from 1 to 64", LANES_HINT) for number in (0, 65, -1))])
+def test_queue_create_refuses(db, name, number, message, hint):
+    with refused("22023", message, hint):
         db.sql("select errand.queue_create(%s, %s)", name, number)
-    assert caught.value.pgcode in ("23514", "23502")
     assert db.one("select count(*) from errand.queue") == 1 and db.one("select count(*) from errand.lane") == 8
 
 
@@ -92,12 +98,22 @@ def test_pause_and_resume(db):
     db.sql("select errand.queue_pause('default', 'a reason')")
     assert db.row("select paused, pause_reason, paused_until = 'infinity' as forever from errand.queues") == (
         True, "a reason", True)
-    db.sql("select errand.queue_pause('default', until => now() - interval '1 second')")
-    assert db.row("select paused, pause_reason from errand.queues") == (False, None)
+    db.sql("select errand.queue_pause('default', until => null)")
+    assert db.row("select paused, pause_reason, paused_until = 'infinity' as forever from errand.queues") == (True, None, True)
     db.sql("select errand.queue_pause('default', 'soon over', now() + interval '1 hour')")
     assert db.row("select paused, pause_reason from errand.queues") == (True, "soon over")
     db.sql("select errand.queue_resume('default')")
     assert db.row("select paused, pause_reason, paused_until from errand.queues") == (False, None, None)
+
+
+@pytest.mark.parametrize("call", ["queue_pause('default'", "kind_pause('a.kind'"])
+def test_pause_that_is_over_is_refused(db, call):
+    """It would pause nothing, and nobody would notice."""
+    for until in ("2001-01-01 00:00:00+00", "-infinity"):
+        with refused("22023", f"until {until}, which is over",
+                     "Give a time to come, or none: then it is paused until somebody resumes it."):
+            db.sql(f"select errand.{call}, until => %s)", until)
+    assert not db.one("select paused from errand.queues") and db.sql("select * from errand.kind_setting") == []
 
 
 @pytest.mark.parametrize("call", ["queue_pause", "queue_resume"])

@@ -239,8 +239,11 @@ def test_reprioritize_of_one_that_waits_tells_no_time(db, heard):
 def test_reprioritize_otherwise(db):
     id = db.enqueue()
     for priority in (-1, 4, 70000, None):
-        with pytest.raises(psycopg2.Error):
+        with pytest.raises(psycopg2.Error) as caught:
             db.one("select errand.reprioritize(%s, %s)", id, priority)
+        said = caught.value.diag
+        assert said.message_primary == f"priority is {'null' if priority is None else priority}, and not a number from 0 to 3"
+        assert (caught.value.pgcode, said.message_hint, said.message_detail) == ("22023", "0 goes first, 3 last.", None)
     claim(db, id)
     assert db.one("select errand.reprioritize(%s, 1)", id) == "running" and job(db, id).priority == 2
     assert db.one("select errand.reprioritize(%s, 1)", bury(db)) == "not found"

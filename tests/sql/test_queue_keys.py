@@ -247,12 +247,13 @@ def test_deleted_job_was_enqueued_all_the_same(db):
     ("unique_for => '1 hour'", "unique_for needs a key"),
     ("key => 'k', unique_for => '0'", "unique_for 00:00:00 is not a length of time"),
     ("key => 'k', unique_for => '-1 second'", "unique_for -00:00:01 is not a length of time"),
+    ("key => 'k', unique_for => '1001 years'", "unique_for 1001 years is too long"),
     ("key => 'k', unique_for => '1 hour', on_conflict => 'allow'", "exclude each other"),
 ])
 def test_unique_refuses(db, named, message):
     with pytest.raises(psycopg2.Error) as caught:
         db.sql(f"select errand.enqueue('some.kind', {named})")
-    assert caught.value.pgcode == "22023" and message in caught.value.diag.message_primary
+    assert caught.value.pgcode == "22023" and message in caught.value.diag.message_primary and caught.value.diag.message_hint
     assert db.one("select count(*) from errand.recent_key") == 0
     with pytest.raises(psycopg2.Error):
         db.sql("select errand.enqueue_many('some.kind', array_fill('{}'::jsonb, array[2]), keys => array['a', null], unique_for => '1 hour')")

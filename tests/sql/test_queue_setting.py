@@ -47,11 +47,12 @@ def heard(db):
 ALL = [(f"errand.{OWNER}", "queue"), (f"errand.{OTHER}", "queue")]
 
 
-def refused(db, call, sqlstate, message=""):
+def refused(db, call, sqlstate, message, hint):
     with pytest.raises(psycopg2.Error) as caught:
         db.sql(f"select errand.{call}")
     assert caught.value.pgcode == sqlstate, caught.value
     assert message in caught.value.diag.message_primary
+    assert caught.value.diag.message_hint == hint
 
 
 # ---- Queues ----
@@ -72,18 +73,30 @@ def test_limits(db, heard):
     assert db.row(LIMITS) == (None, None, None, None, None, None, False)
 
 
-@pytest.mark.parametrize("call, sqlstate", [
-    ("queue_limit('nosuch', 3)", "42704"), ("queue_limit(null, 3)", "42704"), ("queue_limit('default', -1)", "23514"),
-    ("queue_limit('default', 100001)", "23514"), ("queue_limit('default', rate => -1)", "23514"),
-    ("queue_limit('default', rate => 0.000001)", "23514"), ("queue_limit('default', rate => 'NaN')", "23514"),
-    ("queue_limit('default', rate => 'infinity')", "23514"), ("queue_limit('default', burst => 0.5)", "23514"),
-    ("queue_limit('default', key_concurrency => -1)", "23514"), ("queue_limit('default', key_rate => 2000000)", "23514"),
-    ("queue_retention('nosuch', 3)", "42704"), ("queue_retention('default', 0)", "23514"), ("queue_retention('default', 3651)", "23514"),
-    ("queue_retention('default', null)", "23502"),
+LIFTS = "What is null stays as it is, 0 lifts a limit."
+DAYS = "For so many days a job stands in the history after its end."
+MISSING = ("42704", "does not exist", "errand.queues lists the queues.")
+
+
+@pytest.mark.parametrize("call, sqlstate, message, hint", [
+    ("queue_limit('nosuch', 3)", *MISSING), ("queue_limit(null, 3)", *MISSING), ("queue_retention('nosuch', 3)", *MISSING),
+    ("queue_limit('default', -1)", "22023", "concurrency is -1, and not a number from 1 to 100000", LIFTS),
+    ("queue_limit('default', 100001)", "22023", "concurrency is 100001, and not", LIFTS),
+    ("queue_limit('default', rate => -1)", "22023", "rate is -1, and not a number from 0.00001 to 1000000", LIFTS),
+    ("queue_limit('default', rate => 0.000001)", "22023", "rate is 1e-06, and not", LIFTS),
+    ("queue_limit('default', rate => 'NaN')", "22023", "rate is NaN, and not", LIFTS),
+    ("queue_limit('default', rate => 'infinity')", "22023", "rate is Infinity, and not", LIFTS),
+    ("queue_limit('default', burst => 0.5)", "22023", "burst is 0.5, and not a number from 1 to 1000000", LIFTS),
+    ("queue_limit('default', key_concurrency => -1)", "22023", "key_concurrency is -1, and not a number from 1 to 100000", LIFTS),
+    ("queue_limit('default', key_rate => 2000000)", "22023", "key_rate is 2000000, and not a number from 0.00001 to 1000000", LIFTS),
+    ("queue_limit('default', key_burst => 0.1)", "22023", "key_burst is 0.1, and not a number from 1 to 1000000", LIFTS),
+    ("queue_retention('default', 0)", "22023", "days is 0, and not a number from 1 to 3650", DAYS),
+    ("queue_retention('default', 3651)", "22023", "days is 3651, and not", DAYS),
+    ("queue_retention('default', null)", "22023", "days is null, and not", DAYS),
 ])
-def test_queue_settings_that_are_refused(db, call, sqlstate):
+def test_queue_settings_that_are_refused(db, call, sqlstate, message, hint):
     before = db.sql("select * from errand.queue")
-    refused(db, call, sqlstate)
+    refused(db, call, sqlstate, message, hint)
     assert db.sql("select * from errand.queue") == before
 
 
@@ -137,13 +150,20 @@ def test_kind_resume_of_nothing(db):
     assert db.sql("select * from errand.kind_setting") == []
 
 
-@pytest.mark.parametrize("call, sqlstate, message", [
-    ("kind_pause('A Kind')", "23514", "kind_setting_name_check"), ("kind_pause(null)", "23502", "name"),
-    ("kind_limit('a', -1)", "23514", "kind_setting_concurrency_check"), ("kind_limit('a', null)", "22004", "concurrency is null"),
-    ("kind_keep('a', 'some')", "22023", 'keep "some" is not known'), ("kind_keep('a', null)", "22023", "is not known"),
+KIND = 'A kind is 1 to 63 characters of a-z, 0-9, "_", "." and "-", like email.send.'
+KEEP = "It is 'all', 'errors' or 'none'."
+
+
+@pytest.mark.parametrize("call, sqlstate, message, hint", [
+    *((f"{call}", "22023", 'kind "A Kind" is not valid', KIND) for call in (
+        "kind_pause('A Kind')", "kind_limit('A Kind', 1)", "kind_keep('A Kind', 'all')")),
+    ("kind_pause(null)", "22023", 'kind "<NULL>" is not valid', KIND),
+    ("kind_limit('a', -1)", "22023", "concurrency is -1, and not a number from 0 to 100000", "0 lifts the limit."),
+    ("kind_limit('a', null)", "22004", "concurrency is null", "0 lifts the limit."),
+    ("kind_keep('a', 'some')", "22023", 'keep "some" is not known', KEEP), ("kind_keep('a', null)", "22023", "is not known", KEEP),
 ])
-def test_kind_settings_that_are_refused(db, call, sqlstate, message):
-    refused(db, call, sqlstate, message)
+def test_kind_settings_that_are_refused(db, call, sqlstate, message, hint):
+    refused(db, call, sqlstate, message, hint)
     assert db.sql("select * from errand.kind_setting") == []
 
 
@@ -167,17 +187,34 @@ def test_kind_retry(db, heard):
     assert db.sql(RETRY) == []
 
 
-@pytest.mark.parametrize("args, sqlstate", [
-    ("'a', 'sometimes'", "22023"), ("'a', null", "22023"), ("'a', 'fixed'", "22023"), ("'a', 'fixed', delays => array['1 s', '2 s']::interval[]", "22023"),
-    ("'a', 'exponential', delays => array['1 s']::interval[]", "22023"), ("'a', 'exponential', delays => array['2 s', '1 s']::interval[]", "22023"),
-    ("'a', 'list'", "22023"), ("'a', 'list', delays => null", "22023"), ("'a', 'never', delays => array['1 s']::interval[]", "22023"),
-    ("'a', 'fixed', delays => array['-1 s']::interval[]", "22023"), ("'a', 'fixed', delays => array[null]::interval[]", "22023"),
-    ("'a', 'fixed', delays => array['366 days']::interval[]", "22023"), ("'a', 'list', delays => array_fill('1 s'::interval, array[101])", "22023"),
-    ("'A', 'never'", "23514"), ("'a', 'never', 'Bad Class'", "23514"), ("'a', 'never', max_attempts => 0", "23514"),
-    ("null, 'never'", "23502"),
+POLICY = "It is 'exponential', 'fixed', 'list' or 'never'."
+COUNT = "exponential takes two, fixed one, list 1 to 100, never none."
+DELAYS = "Each is from 0 to 365 days; the first bound of exponential is not above the last."
+CLASS = 'At most 63 characters of a-z, 0-9, "_", "." and "-", like timeout.'
+ATTEMPTS = "Null: as the job says."
+
+
+@pytest.mark.parametrize("args, message, hint", [
+    ("'a', 'sometimes'", 'policy "sometimes" is not known', POLICY), ("'a', null", "is not known", POLICY),
+    ("'a', 'fixed'", 'policy "fixed" does not go with 0 delays', COUNT),
+    ("'a', 'fixed', delays => array['1 s', '2 s']::interval[]", 'policy "fixed" does not go with 2 delays', COUNT),
+    ("'a', 'exponential', delays => array['1 s']::interval[]", 'policy "exponential" does not go with 1 delays', COUNT),
+    ("'a', 'exponential', delays => array['2 s', '1 s']::interval[]", "delays are not valid", DELAYS),
+    ("'a', 'list'", 'policy "list" does not go with 0 delays', COUNT),
+    ("'a', 'list', delays => null", 'policy "list" does not go with 0 delays', COUNT),
+    ("'a', 'never', delays => array['1 s']::interval[]", 'policy "never" does not go with 1 delays', COUNT),
+    ("'a', 'fixed', delays => array['-1 s']::interval[]", "delays are not valid", DELAYS),
+    ("'a', 'fixed', delays => array[null]::interval[]", "delays are not valid", DELAYS),
+    ("'a', 'fixed', delays => array['366 days']::interval[]", "delays are not valid", DELAYS),
+    ("'a', 'list', delays => array_fill('1 s'::interval, array[101])", 'policy "list" does not go with 101 delays', COUNT),
+    ("'A', 'never'", 'kind "A" is not valid', KIND), ("null, 'never'", 'kind "<NULL>" is not valid', KIND),
+    ("'a', 'never', 'Bad Class'", 'error_class "Bad Class" is not valid', CLASS),
+    ("'a', 'never', repeat('c', 64)", "is not valid", CLASS),
+    ("'a', 'never', max_attempts => 0", "max_attempts is 0, and not a number from 1 to 1000", ATTEMPTS),
+    ("'a', 'never', max_attempts => 100000", "max_attempts is 100000, and not a number from 1 to 1000", ATTEMPTS),
 ])
-def test_kind_retry_refuses(db, args, sqlstate):
-    refused(db, f"kind_retry_set({args})", sqlstate)
+def test_kind_retry_refuses(db, args, message, hint):
+    refused(db, f"kind_retry_set({args})", "22023", message, hint)
     assert db.sql("select * from errand.kind_retry") == []
 
 
