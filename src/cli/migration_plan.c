@@ -62,8 +62,7 @@ static bool plan_check_vector(struct migration_plan *plan, const struct migratio
         return true;
     snprintf(plan->hint, sizeof plan->hint,
              "Install it on the server (Debian: apt install postgresql-%d-pgvector), or apply "
-             "errand's own tables "
-             "alone: errand migrate up --only queue",
+             "errand's own tables alone: --only queue",
              list->server_version / 10000);
     return err_set(
         err, ERR_PERMANENT,

@@ -37,10 +37,32 @@ static void print_rest(const json_t *note)
                number_of(note, "rows") == 1 ? "row" : "rows");
 }
 
+static const char *skip_comments(const char *text)
+{
+    for (;;) {
+        text += strspn(text, " \t\r\n");
+        if (strncmp(text, "--", 2) != 0)
+            return text;
+        text += strcspn(text, "\n");
+    }
+}
+
+/* A name, or a statement of a kind that is a file: on one line, cut where it is long. */
+static void print_statement_text(const char *text)
+{
+    size_t chars = 0;
+    for (text = skip_comments(text); *text && chars < VALUE_CHARS; chars++) {
+        size_t blank = strspn(text, " \t\r\n");
+        putchar(blank ? ' ' : *text);
+        text += blank ? blank : 1;
+    }
+    printf("%s", *text ? "..." : "");
+}
+
 static void print_statement(const json_t *note)
 {
     const json_t *params = json_object_get(note, "params");
-    printf("%s", text_of(note, "statement"));
+    print_statement_text(text_of(note, "statement"));
     for (size_t i = 0; i < json_array_size(params); i++) {
         printf(i ? ", " : " (");
         print_value(json_array_get(params, i));
@@ -57,6 +79,8 @@ static void print_http(const json_t *note)
         printf("%lld, %lld bytes", number_of(note, "status"), number_of(note, "bytes"));
     else
         printf("no answer");
+    if (json_object_get(note, "error"))
+        printf(", %s", text_of(note, "error"));
     if (json_object_get(note, "answer"))
         printf(" (answer %lld)", number_of(note, "answer"));
     putchar('\n');

@@ -96,9 +96,12 @@ bool forward_run(struct forward *forward, const char *method, const char *url, c
         curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, body ? body : "");
         curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
     }
-    bool came = curl_easy_perform(easy) == CURLE_OK;
+    CURLcode ended = curl_easy_perform(easy);
+    bool came = ended == CURLE_OK;
     if (came)
         curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    else
+        forward->error = curl_easy_strerror(ended);
     forward->status = (int)status;
     curl_easy_cleanup(easy);
     return came && status > 0;

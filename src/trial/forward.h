@@ -11,6 +11,7 @@ struct curl_slist;
 struct forward {
     struct curl_slist *sent; /* headers */
     int status;              /* 0: no whole answer came */
+    const char *error;       /* why; NULL: it was not sent on, or one came */
     json_t *headers;         /* of the answer, but what belongs to the connection, and cookies */
     struct buf body;
 };

@@ -228,6 +228,8 @@ static json_t *exchange_json(const struct exchange *exchange)
         json_object_set_new(item, "status", json_integer(exchange->forward.status));
         json_object_set_new(item, "bytes", json_integer((json_int_t)exchange->forward.body.length));
     }
+    if (exchange->forward.error)
+        json_object_set_new(item, "error", json_string(exchange->forward.error));
     if (exchange->number)
         json_object_set_new(item, "answer", json_integer((json_int_t)exchange->number));
     return item;

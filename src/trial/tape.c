@@ -29,14 +29,11 @@ static const char *headers_fault(json_t *headers)
     return NULL;
 }
 
-static const char *answer_fault(json_t *answer)
+/* A member that nobody reads; NULL: there is none. */
+static const char *answer_unread(json_t *answer)
 {
     static const char *const known[] = {"match",    "status",   "headers", "body",  "json",
                                         "body_hex", "delay_ms", "lost",    "repeat"};
-    const json_t *match = json_object_get(answer, "match");
-    const json_t *status = json_object_get(answer, "status");
-    const json_t *delay = json_object_get(answer, "delay_ms");
-    const json_t *hex = json_object_get(answer, "body_hex");
     const char *name;
     json_t *value;
     json_object_foreach(answer, name, value)
@@ -45,10 +42,17 @@ static const char *answer_fault(json_t *answer)
         for (size_t i = 0; i < sizeof known / sizeof *known; i++)
             is_known = is_known || strcmp(name, known[i]) == 0;
         if (!is_known)
-            return "it has a member that is not known; known are match, status, headers, body, "
-                   "json, "
-                   "body_hex, delay_ms, lost, repeat";
+            return name;
     }
+    return NULL;
+}
+
+static const char *answer_fault(json_t *answer)
+{
+    const json_t *match = json_object_get(answer, "match");
+    const json_t *status = json_object_get(answer, "status");
+    const json_t *delay = json_object_get(answer, "delay_ms");
+    const json_t *hex = json_object_get(answer, "body_hex");
     if (!json_string_value(json_object_get(match, "url")))
         return "match.url is missing";
     if (status && (json_integer_value(status) < 200 || json_integer_value(status) > 599))
@@ -63,6 +67,17 @@ static const char *answer_fault(json_t *answer)
     return headers_fault(json_object_get(answer, "headers"));
 }
 
+static bool answer_check(json_t *answer, size_t number, const char *name, struct err *err)
+{
+    const char *unread = answer_unread(answer), *fault = answer_fault(answer);
+    if (unread)
+        return err_set(err, ERR_CONFIG,
+                       "%.200s: answer %zu: '%.40s' is no member of an answer; there are: match, "
+                       "status, headers, body, json, body_hex, delay_ms, lost, repeat",
+                       name, number, unread);
+    return !fault || err_set(err, ERR_CONFIG, "%.200s: answer %zu: %s", name, number, fault);
+}
+
 bool tape_parse(struct tape *tape, const char *text, const char *name, struct err *err)
 {
     json_error_t error;
@@ -75,10 +90,9 @@ bool tape_parse(struct tape *tape, const char *text, const char *name, struct er
     }
     tape->given = json_array();
     for (size_t i = 0; i < json_array_size(tape->answers); i++) {
-        const char *fault = answer_fault(json_array_get(tape->answers, i));
-        if (fault) {
+        if (!answer_check(json_array_get(tape->answers, i), i + 1, name, err)) {
             tape_clear(tape);
-            return err_set(err, ERR_CONFIG, "%.200s: answer %zu: %s", name, i + 1, fault);
+            return false;
         }
         json_array_append_new(tape->given, json_false());
     }

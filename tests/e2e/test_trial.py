@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import re
 import signal
 import subprocess
 import threading
@@ -11,7 +12,7 @@ import psycopg2
 import pytest
 
 from email_support import OWNER, WORKSPACE
-from support.cluster import shared_cluster
+from support.cluster import free_port, shared_cluster
 from support.errand import Errand, binary
 from support.ledger import EFFECT_TABLE
 from support.wait import QueueDatabase, until
@@ -167,6 +168,9 @@ def test_kinds_that_are_files(server, tmp_path):
     report = trial(server, "count.jobs", *QUEUE, env=env)
     [effect] = calls(report, "effect")
     assert report["jobs"][0]["outcome"] == "done" and effect["statement"].startswith("select count(*)") and effect["rows"] == 1
+    (tmp_path / "count.jobs.sql").write_text("-- errand: queue = a\n\n/* of all */ select count(*)\n  as jobs\nfrom errand.job;\n")
+    done = server.run("test", "count.jobs", *QUEUE, env=env)
+    assert done.stdout.splitlines()[0] == "effect   /* of all */ select count(*) as jobs from errand.job: 1 row"
     program.chmod(0o777)
     done = server.run("test", "say.hello", *QUEUE, env=env, check=False)
     assert done.returncode == 1 and "say.hello is refused" in done.stderr
@@ -236,6 +240,14 @@ def test_recorded_then_played(server, tmp_path, path, body):
     assert answer["headers"]["X-Seen"].startswith("errand/") and "Set-Cookie" not in answer["headers"]
     report = trial(server, "probe.http", json.dumps({"url": url}), *QUEUE, "--http", tape)
     assert calls(report, "http")[0]["bytes"] == 4 and report["jobs"][0]["outcome"] == "done"
+
+
+def test_recorded_without_an_answer(server, tmp_path):
+    tape = tmp_path / "tape.json"
+    done = server.run("test", "probe.http", f'{{"url": "http://127.0.0.1:{free_port()}/"}}', *QUEUE, "--record", str(tape), check=False)
+    assert done.returncode == 11
+    assert re.search(r"^http .*: no answer, (Couldn't connect to server|Could not connect to server)$", done.stdout, re.M), done.stdout
+    assert json.loads(tape.read_text()) == []
 
 
 # ---- Refused ----

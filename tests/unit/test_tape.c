@@ -28,7 +28,8 @@ static void test_refused(void **state)
     check_refused("{}", "a.json: it is no array");
     check_refused("[1]", "answer 1: match.url is missing");
     check_refused("[{\"match\": {\"url\": \"a\"}}, {}]", "answer 2: match.url is missing");
-    check_refused("[{\"match\": {\"url\": \"a\"}, \"state\": 1}]", "a member that is not known");
+    check_refused("[{\"match\": {\"url\": \"a\"}, \"state\": 1}]",
+                  "answer 1: 'state' is no member");
     check_refused("[{\"match\": {\"url\": \"a\"}, \"status\": 100}]", "status is not 200 to 599");
     check_refused("[{\"match\": {\"url\": \"a\"}, \"status\": \"200\"}]",
                   "status is not 200 to 599");
