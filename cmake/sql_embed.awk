@@ -29,6 +29,7 @@ name == "" { print FILENAME ": SQL before the first '-- name:'" > "/dev/stderr";
 END {
     if (failed) exit 1
     flush_statement()
+    if (source == "") source = FILENAME
     upper = toupper(prefix)
     if (mode == "header") {
         print "/* Generated from " source ". */"

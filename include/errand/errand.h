@@ -21,7 +21,8 @@
  *
  * All text is UTF-8. Times are microseconds since 1970 on the database's clock. Nothing here may be
  * called from another thread. The ABI only grows: structs begin with their size, and new members
- * come at the end.
+ * come at the end. errand_setting, errand_statement, errand_header and errand_response have none,
+ * and stay as they are.
  */
 #ifndef ERRAND_ERRAND_H
 #define ERRAND_ERRAND_H

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "config/setting_value.h"
 #include "module/plugin.h"
 #include "module/trust.h"
 
@@ -72,13 +73,29 @@ static bool loader_check_names(const struct loader *loader, const char *name,
     for (size_t i = 0; i < loader->module_count; i++)
         if (strcmp(loader->modules[i]->name, name) == 0)
             return err_set(err, ERR_CONFIG, "there is a module %s in errand already", name);
-    for (size_t i = 0; i < module->setting_count; i++)
-        if (!module->settings[i].name || !module->settings[i].help ||
-            (unsigned)module->settings[i].type > ERRAND_SETTING_SECRET)
+    return true;
+}
+
+/* Its default is held to what operators are held to. */
+static bool loader_check_settings(const struct errand_module *module, struct err *err)
+{
+    char where[300];
+    snprintf(where, sizeof where, "module %.100s: the default of a setting", module->name);
+    for (size_t i = 0; i < module->setting_count; i++) {
+        const struct errand_setting *setting = &module->settings[i];
+        if (!setting->name || !setting->help || (unsigned)setting->type > ERRAND_SETTING_SECRET)
             return err_set(err, ERR_CONFIG,
                            "module %s: setting %zu has no name, no help, or a type that this "
                            "errand does not know",
-                           name, i);
+                           module->name, i);
+        if (setting->initial &&
+            !setting_value_check(setting, module->name, where, setting->initial, err))
+            return false;
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(module->settings[j].name, setting->name) == 0)
+                return err_set(err, ERR_CONFIG, "module %s: there are two settings %.60s",
+                               module->name, setting->name);
+    }
     return true;
 }
 
@@ -95,6 +112,7 @@ static bool loader_open(struct loader *loader, struct loader_file *file,
     const struct errand_module *module =
         asker->describe(file->path, file->name, &loader->registry.arena, err);
     if (!module || !loader_check_names(loader, file->name, module, err) ||
+        !loader_check_settings(module, err) ||
         !registry_add(&loader->registry, (const struct errand_module *const[]){module, NULL}, err))
         return false;
     file->module = module;

@@ -22,7 +22,7 @@ static const struct errand_module *plugin_module(const void *symbol, const char 
         (!module->setting_count || module->settings) &&
         (!module->statement_count || module->statements))
         return module;
-    err_set(err, ERR_CONFIG, "module %s has a count without a table, or no version", name);
+    err_set(err, ERR_CONFIG, "module %s has no name, no version, or a count without a table", name);
     return NULL;
 }
 

@@ -106,11 +106,18 @@ def test_skeleton_out_of_tree(prefix, queue_database, isolation):
         shutil.rmtree(place)
 
 
-def test_pkg_config(prefix):
-    done = subprocess.run(["pkg-config", "--cflags", "--variable=sqlscript", "errand"], capture_output=True, text=True,
+def test_pkg_config(prefix, plugins):
+    """The skeleton without CMake, as the manual says."""
+    page = (ROOT / "docs" / "writing-jobs.md").read_text()
+    [lines] = re.findall(r"```sh\n(embed=.*?)```", page, re.S)
+    for name in ("skeleton.c", "queries.sql"):
+        shutil.copy(prefix / "share" / "errand" / "skeleton" / name, plugins)
+    done = subprocess.run(["sh", "-euc", "umask 022; " + lines], capture_output=True, text=True, cwd=plugins,
                           env={**os.environ, "PKG_CONFIG_PATH": f"{prefix}/share/pkgconfig"})
     assert done.returncode == 0, done.stderr
-    assert subprocess.run(["test", "-f", done.stdout.strip().split()[-1]]).returncode == 0, done.stdout
+    with errand_with(plugins) as errand:
+        assert listed(errand)["skeleton"]["kinds"] == ["skeleton.greet"]
+        assert "/* Generated from queries.sql. */" in (plugins / "skeleton_sql.h").read_text()
 
 
 def test_linked_are_listed(plugins):
@@ -214,6 +221,26 @@ def test_refused_for_what_it_is(plugins, queue_database, how, reason):
     compile_plugin(plugins, "broken")
     how(plugins / "broken.so")
     check_refused(plugins, queue_database, "broken", reason)
+
+
+SETTINGS = {
+    "default": ('{"n", ERRAND_SETTING_INTEGER, "9", NULL, 1, 5, "x"}',
+                "module default: the default of a setting: default.n is '9'; allowed: a whole number from 1 to 5"),
+    "double": ('{"n", ERRAND_SETTING_TEXT, NULL, NULL, 0, 0, "x"}, {"n", ERRAND_SETTING_TEXT, NULL, NULL, 0, 0, "y"}',
+               "module double: there are two settings n"),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_refused_for_its_settings(plugins, name):
+    settings, reason = SETTINGS[name]
+    source = SOURCE.replace("extern const", f"static const struct errand_setting settings[] = {{{settings}}};\nextern const")
+    source = source.replace(".kind_count = 1", ".kind_count = 1, .settings = settings, .setting_count = sizeof settings / sizeof *settings")
+    values = {"kind_size": "sizeof(struct errand_kind)", "size": "sizeof(struct errand_module)", "abi": "ERRAND_ABI",
+              "kind": f"{name}.run", "symbol": name, "named": name, "name": name}
+    compile_plugin(plugins, name, source % values)
+    with errand_with(plugins) as errand:
+        assert listed(errand, state="refused")[name]["reason"] == reason
 
 
 def test_unknown_function(plugins, queue_database):
