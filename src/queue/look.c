@@ -30,13 +30,14 @@ bool look_is_due(const struct lane *lane, int64_t now_us, int64_t horizon_us)
     return lane->read_at_us <= now_us && look_is_planned(lane, horizon_us);
 }
 
-/* While intervals grow they are kept: what commits late is to be found soon. */
+/* While intervals grow they are all but kept: what commits late is to be found soon. Lanes that
+ * were armed one after the other come together all the same. */
 bool look_may_join(const struct lane *lane, int64_t now_us, int64_t horizon_us)
 {
     int64_t interval_us = lane->armed ? lane->pass_every_us : lane->poll_us;
-    if (lane->armed && interval_us < READER_PASS_IDLE_US)
-        return look_is_due(lane, now_us, horizon_us);
-    return lane->read_at_us <= now_us + interval_us / 2 && look_is_planned(lane, horizon_us);
+    bool grows = lane->armed && interval_us < READER_PASS_IDLE_US;
+    return lane->read_at_us <= now_us + interval_us / (grows ? 8 : 2) &&
+           look_is_planned(lane, horizon_us);
 }
 
 static void look_plan_pass(struct lane *const *lanes, size_t count, int64_t now_us)
