@@ -1,6 +1,7 @@
 #include "cli/ask.h"
 
 #include "base/buf.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/failure.h"
@@ -9,6 +10,8 @@
 #include "cli/when.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 bool ask_rows(const struct cli *cli, struct session *session, const struct ask *ask,
@@ -41,6 +44,25 @@ void ask_ids(struct buf *array, const char *const *ids, size_t count)
     for (size_t i = 0; i < count; i++)
         buf_array_text(array, ids[i]);
     buf_array_close(array);
+}
+
+char *ask_list_next(const char **list)
+{
+    if (!*list)
+        return NULL;
+    size_t length = strcspn(*list, ",");
+    char *one = mem_strndup(*list, length);
+    *list = (*list)[length] ? *list + length + 1 : NULL;
+    return one;
+}
+
+void ask_list_add(struct buf *array, const char *list)
+{
+    char *one;
+    while ((one = ask_list_next(&list))) {
+        buf_array_text(array, one);
+        free(one);
+    }
 }
 
 void ask_print_json(const struct session_rows *rows, size_t column, size_t count)

@@ -52,6 +52,12 @@ int ask_change(const struct cli *cli, const struct ask *change, const struct ask
 /* Texts as an array parameter. */
 void ask_ids(struct buf *array, const char *const *ids, size_t count);
 
+/* The next of a comma list, to be freed; *list goes on behind it. NULL: there are no more. */
+char *ask_list_next(const char **list);
+
+/* Adds each of a comma list to an array parameter. */
+void ask_list_add(struct buf *array, const char *list);
+
 /* A column of the first count rows, which holds JSON, as an array: a row a line. */
 void ask_print_json(const struct session_rows *rows, size_t column, size_t count);
 

@@ -166,15 +166,14 @@ select errand.enqueue(
 
 -- name: moment
 -- A time, or seconds from now, as one that stays.
-select pg_catalog.to_char(
-    coalesce($1::timestamptz, pg_catalog.now() + pg_catalog.make_interval(secs => $2::double precision)) at time zone 'UTC',
-    'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+select coalesce(pg_catalog.to_char(m.at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), m.at::text) -- infinity has no such form
+from (select coalesce($1::timestamptz, pg_catalog.now() + pg_catalog.make_interval(secs => $2::double precision))) m(at)
 
 -- name: jobs_find
 -- Jobs, the highest ids first. Owed jobs and dead letters are read lane by lane, the history by its index of ids, each no
 -- further than the limit, before they are merged: nothing is sorted or counted but what is shown. What is dead stands in
 -- the dead letters, so a job that was redriven is not met twice. Each filter may be null:
---   $1 state, $2 queue, $3 kind, $4 key, $5 tags, $6 paths into the args, $7 values there, $8 which of these are JSON,
+--   $1 state, $2 queue, $3 kind, $4 key, $5 tags, $6 paths into the args (each an array, as text), $7 values there, $8 which of these are JSON,
 --   $9 text in the last error, $10 since, $11 until, $12 below this id, $13 limit, $14 in this lane,
 --   $15 $16 $17 whether to look at owed jobs, dead letters, the history, $18 whether whole rows are wanted, as JSON
 select f.id, f.queue, f.kind, f.state, f.attempt || coalesce('/' || m.max_attempts, ''),
@@ -221,8 +220,8 @@ from (
                 and ($6::text[] is null or not exists (
                     select from rows from (pg_catalog.unnest($6), pg_catalog.unnest($7::text[]), pg_catalog.unnest($8::boolean[]))
                         a(path, value, is_json)
-                    where case when a.is_json then s.args #> pg_catalog.string_to_array(a.path, '.') = a.value::jsonb
-                        else s.args #>> pg_catalog.string_to_array(a.path, '.') = a.value end is not true))
+                    where case when a.is_json then s.args #> a.path::text[] = a.value::jsonb
+                        else s.args #>> a.path::text[] = a.value end is not true))
             order by s.id desc
             limit $13::bigint
         ) o
@@ -249,8 +248,8 @@ from (
             and ($6::text[] is null or not exists (
                 select from rows from (pg_catalog.unnest($6), pg_catalog.unnest($7::text[]), pg_catalog.unnest($8::boolean[]))
                     a(path, value, is_json)
-                where case when a.is_json then h.args #> pg_catalog.string_to_array(a.path, '.') = a.value::jsonb
-                    else h.args #>> pg_catalog.string_to_array(a.path, '.') = a.value end is not true))
+                where case when a.is_json then h.args #> a.path::text[] = a.value::jsonb
+                    else h.args #>> a.path::text[] = a.value end is not true))
         order by h.id desc
         limit $13
     )

@@ -72,16 +72,26 @@ static void enqueue_list(const struct cli *cli, const char *name, struct buf *ar
     while ((text = cli_flag_next(cli, name, &at))) {
         if (!array->length)
             buf_array_open(array);
-        while (text) {
-            size_t length = strcspn(text, ",");
-            char *one = mem_strndup(text, length);
-            buf_array_text(array, one);
-            free(one);
-            text = text[length] ? text + length + 1 : NULL;
-        }
+        ask_list_add(array, text);
     }
     if (array->length)
         buf_array_close(array);
+}
+
+/* Each value of --after is an id, or a list of them. */
+static bool enqueue_check_after(const struct cli *cli)
+{
+    const char *text;
+    size_t at = 0;
+    bool ok = true;
+    while (ok && (text = cli_flag_next(cli, "after", &at))) {
+        char *one;
+        while (ok && (one = ask_list_next(&text))) {
+            ok = cli_number(cli, "--after", one, 1, 9223372036854775807LL);
+            free(one);
+        }
+    }
+    return ok;
 }
 
 /* What the flags say beside the plain ones. */
@@ -98,7 +108,7 @@ static bool enqueue_read_flags(struct enqueue *enqueue, const struct cli *cli)
     when_set(&enqueue->expires_at, cli_flag(cli, "expires-at"));
     enqueue_list(cli, "after", &enqueue->after);
     enqueue_list(cli, "tag", &enqueue->tags);
-    return enqueue_check_flags(cli) &&
+    return enqueue_check_flags(cli) && enqueue_check_after(cli) &&
            enqueue_duration(cli, "timeout", enqueue->timeout_s, &enqueue->timeout) &&
            enqueue_duration(cli, "unique-for", enqueue->unique_for_s, &enqueue->unique_for);
 }

@@ -1,11 +1,15 @@
 /* errand help [COMMAND] */
 #include "cli/cmd.h"
 
+#include "base/buf.h"
+#include "base/str.h"
 #include "cli/cli.h"
 #include "cli/failure.h"
 
 #include <stdio.h>
 #include <string.h>
+
+/* ---- For people ---- */
 
 static void help_flags(const char *title, const struct command_flag *flags)
 {
@@ -57,13 +61,90 @@ static void help_one(const struct command *command)
     help_common_flags();
 }
 
+/* ---- As JSON ---- */
+
+/* "name": "text", the value null where there is none. */
+static void help_json_text(struct buf *json, const char *name, const char *text)
+{
+    buf_printf(json, "\"%s\": ", name);
+    if (!text) {
+        buf_add_text(json, "null");
+        return;
+    }
+    buf_add_char(json, '"');
+    for (const char *line = text; *line;) {
+        size_t length = strcspn(line, "\n");
+        str_escape(json, line, length);
+        line += length;
+        if (*line) {
+            buf_add_text(json, "\\n");
+            line++;
+        }
+    }
+    buf_add_char(json, '"');
+}
+
+static void help_json_flags(struct buf *json, const struct command_flag *flags)
+{
+    buf_add_text(json, "\"flags\": [");
+    for (const struct command_flag *flag = flags; flag && flag->name; flag++) {
+        buf_add_text(json, flag == flags ? "{" : ", {");
+        help_json_text(json, "name", flag->name);
+        buf_add_text(json, ", ");
+        help_json_text(json, "value", flag->value);
+        buf_add_text(json, ", ");
+        help_json_text(json, "help", flag->help);
+        buf_add_char(json, '}');
+    }
+    buf_add_char(json, ']');
+}
+
+static void help_json_command(struct buf *json, const struct command *command)
+{
+    buf_add_char(json, '{');
+    help_json_text(json, "name", command->name);
+    buf_add_text(json, ", ");
+    help_json_text(json, "arguments", command->arguments);
+    buf_add_text(json, ", ");
+    help_json_text(json, "summary", command->summary);
+    buf_add_text(json, ", ");
+    help_json_text(json, "details", command->details);
+    buf_add_text(json, ", ");
+    help_json_text(json, "role", command->role);
+    buf_add_text(json, ", ");
+    help_json_flags(json, command->flags);
+    buf_add_char(json, '}');
+}
+
+/* One command, or all of a group (""), beside the flags that every command takes. */
+static void help_json(const struct command *one, const char *group)
+{
+    struct buf json;
+    const struct command *command;
+    size_t length = strlen(group), shown = 0;
+    buf_init(&json, 0);
+    buf_add_text(&json, "{\"commands\": [");
+    for (size_t i = 0; (command = command_at(i)); i++)
+        if (one ? command == one : strncmp(command->name, group, length) == 0) {
+            buf_add_text(&json, shown++ ? ",\n " : "");
+            help_json_command(&json, command);
+        }
+    buf_add_text(&json, "],\n ");
+    help_json_flags(&json, command_common_flags);
+    buf_add_char(&json, '}');
+    puts(buf_text(&json));
+    buf_clear(&json);
+}
+
 int cmd_help(struct cli *cli)
 {
     char name[128];
     snprintf(name, sizeof name, "%s%s%s", cli->arg_count ? cli->args[0] : "",
              cli->arg_count > 1 ? " " : "", cli->arg_count > 1 ? cli->args[1] : "");
     const struct command *command = command_find(name);
-    if (command) {
+    if (cli->json && (command || !*name || command_is_group(name))) {
+        help_json(command, name);
+    } else if (command) {
         help_one(command);
     } else if (!*name || command_is_group(name)) {
         help_all(name);

@@ -131,11 +131,30 @@ static enum failure_exit failure_status(const struct err *err)
         return FAILURE_SCHEMA;
     if (state_is(err, "42704"))
         return FAILURE_NOT_FOUND;
-    if (state_is(err, "22"))
+    if (state_is(err, "22") || state_is(err, "54"))
         return FAILURE_USAGE;
     if (err->code == ERR_UNKNOWN_OUTCOME || state_is(err, "57P") || state_is(err, "08"))
         return FAILURE_DATABASE;
     return FAILURE_FAILED;
+}
+
+/* What PostgreSQL could not read: its own hint, if it has one, is for other callers. "": none. */
+static const char *failure_input_hint(const struct err *err)
+{
+    static const struct {
+        const char *state, *text, *hint;
+    } hints[] = {
+        {"22007", "", "A time is 2031-01-31T09:00:00Z, or from now: +10m, -1h, +1d."},
+        {"22008", "", "A time is 2031-01-31T09:00:00Z, or from now: +10m, -1h, +1d."},
+        {"22P02", "type json",
+         "JSON is like '{\"order\": 4711}'; @FILE takes it from a file, - from stdin."},
+        {"22P05", "Unicode",
+         "PostgreSQL's JSON holds no \\u0000, and no half of a surrogate pair."},
+    };
+    for (size_t i = 0; i < sizeof hints / sizeof *hints; i++)
+        if (state_is(err, hints[i].state) && strstr(err->text, hints[i].text))
+            return hints[i].hint;
+    return "";
 }
 
 static void failure_statement_hint(const struct cli *cli, const struct session *session,
@@ -148,6 +167,8 @@ static void failure_statement_hint(const struct cli *cli, const struct session *
     else if (state_is(err, "42501"))
         snprintf(hint, size, "User \"%s\" may not: connect as the owner of the database.",
                  session_user(session));
+    else if (*failure_input_hint(err))
+        snprintf(hint, size, "%s", failure_input_hint(err));
     else if (*session_hint(session))
         snprintf(hint, size, "%s", session_hint(session));
     else if (failure_status(err) == FAILURE_SCHEMA)

@@ -15,13 +15,47 @@ static const char *const filter_headings[] = {"id",      "queue",  "kind", "stat
 const struct table_shape filter_shape = {filter_headings, 8, 1 << 0 | 1 << 3 | 1 << 4 | 1 << 5,
                                          true};
 
-bool filter_split_args(const char *text, size_t *path_length, const char **value, bool *is_json)
+/* A part in double quotes, from behind the first one; NULL: there is no second one. */
+static const char *filter_quoted_part(const char *at, struct buf *part)
 {
-    const char *equals = strchr(text, '=');
-    if (!equals || equals == text)
+    for (; *at != '"'; at++) {
+        if (*at == '\\' && at[1])
+            at++;
+        if (!*at)
+            return NULL;
+        buf_add_char(part, *at);
+    }
+    return at + 1;
+}
+
+/* One part of a path, up to what ends it: a dot or the equals sign. NULL: something else does. */
+static const char *filter_part(const char *at, struct buf *path)
+{
+    struct buf part;
+    buf_init(&part, 0);
+    if (*at == '"') {
+        at = filter_quoted_part(at + 1, &part);
+    } else {
+        size_t length = strcspn(at, ".=");
+        buf_add(&part, at, length);
+        at += length;
+    }
+    buf_array_text(path, buf_text(&part));
+    buf_clear(&part);
+    return at && (*at == '.' || *at == '=') ? at : NULL;
+}
+
+bool filter_split_args(const char *text, struct buf *path, const char **value, bool *is_json)
+{
+    if (*text == '=')
         return false;
-    *path_length = (size_t)(equals - text);
-    *value = equals + 1;
+    buf_array_open(path);
+    while ((text = filter_part(text, path)) && *text == '.')
+        text++;
+    buf_array_close(path);
+    if (!text)
+        return false;
+    *value = text + 1;
     json_t *parsed = json_loads(*value, JSON_DECODE_ANY, NULL);
     *is_json = parsed != NULL;
     json_decref(parsed);
@@ -31,30 +65,33 @@ bool filter_split_args(const char *text, size_t *path_length, const char **value
 static bool filter_read_args(struct filter *filter, const struct cli *cli)
 {
     const char *text;
-    size_t at = 0, length;
+    size_t at = 0;
+    bool ok = true;
+    struct buf path;
+    buf_init(&path, 0);
     buf_array_open(&filter->paths);
     buf_array_open(&filter->values);
     buf_array_open(&filter->are_json);
-    while ((text = cli_flag_next(cli, "args", &at))) {
+    while (ok && (text = cli_flag_next(cli, "args", &at))) {
         const char *value;
         bool is_json;
-        if (!filter_split_args(text, &length, &value, &is_json)) {
-            failure_usage(cli, "Name a path into the args, dots between its parts: customer.id=42",
+        ok = filter_split_args(text, &path, &value, &is_json);
+        if (!ok) {
+            failure_usage(cli,
+                          "Name a path into the args, dots between its parts, and in double quotes "
+                          "a part that holds a dot: customer.id=42, \"a.b\".id=42",
                           "--args is '%.80s'; it takes PATH=VALUE", text);
-            return false;
+            break;
         }
-        struct buf path;
-        buf_init(&path, 0);
-        buf_add(&path, text, length);
         buf_array_text(&filter->paths, buf_text(&path));
         buf_array_text(&filter->values, value);
         buf_array_text(&filter->are_json, is_json ? "true" : "false");
-        buf_clear(&path);
     }
+    buf_clear(&path);
     buf_array_close(&filter->paths);
     buf_array_close(&filter->values);
     buf_array_close(&filter->are_json);
-    return true;
+    return ok;
 }
 
 static void filter_read_tags(struct filter *filter, const struct cli *cli)
@@ -63,7 +100,7 @@ static void filter_read_tags(struct filter *filter, const struct cli *cli)
     size_t at = 0;
     buf_array_open(&filter->tags);
     while ((tag = cli_flag_next(cli, "tag", &at)))
-        buf_array_text(&filter->tags, tag);
+        ask_list_add(&filter->tags, tag);
     buf_array_close(&filter->tags);
 }
 

@@ -64,9 +64,10 @@ bool filter_resolve(struct filter *filter, const struct cli *cli, struct session
 /* Any of places, as far as jobs in the state that is asked for can be there. */
 void filter_look_in(struct filter *filter, unsigned places);
 
-/* "customer.id=42": where the path ends, and whether the value is JSON (else it is text). False:
- * there is no path, or no value. */
-bool filter_split_args(const char *text, size_t *path_length, const char **value, bool *is_json);
+/* "customer.id=42": the path's parts as an array ({"customer","id"}; a part may stand in double
+ * quotes, \ before one of its own), where the value begins, and whether it is JSON (else it is
+ * text). False: there is no path, or no value. */
+bool filter_split_args(const char *text, struct buf *path, const char **value, bool *is_json);
 
 /* Filters that every command on jobs takes. */
 #define FILTER_FLAGS                                                                               \
@@ -74,7 +75,7 @@ bool filter_split_args(const char *text, size_t *path_length, const char **value
      "scheduled, ready, running, waiting, held, done, cancelled, dead, unknown"},                  \
         {"queue", "NAME", "of this queue"}, {"kind", "KIND", "of this kind"},                      \
         {"key", "KEY", "that bears this key"},                                                     \
-        {"tag", "TAG", "that bears this tag; given again: all of them"},                           \
+        {"tag", "TAG[,TAG]", "that bears these tags; may be given again"},                         \
         {"args", "PATH=VALUE", "whose args hold it: customer.id=42; given again: all of them"},    \
         {"error", "TEXT", "whose last error holds this text"},                                     \
         {"since", "TIME", "enqueued (owed) or ended since: -1h, -2d, 2031-01-31T09:00:00Z"},       \

@@ -39,6 +39,18 @@ def test_help_of_everything(nowhere):
     assert "jobs show" in nowhere.run("help", "jobs").stdout
 
 
+def test_help_as_json(nowhere):
+    told = json.loads(nowhere.run("help", "--json").stdout)
+    assert {"json", "config", "set", "help"} <= {flag["name"] for flag in told["flags"]}
+    assert [command["name"] for command in told["commands"]] == re.findall(
+        r"^  (\w+(?: [\w-]+)?)  ", nowhere.run("help").stdout.split("Flags of every command")[0], re.M)
+    [one] = json.loads(nowhere.run("jobs", "list", "--help", "--json").stdout)["commands"]
+    assert (one["name"], one["role"]) == ("jobs list", "errand_viewer") and one in told["commands"]
+    assert {"name": "kind", "value": "KIND", "help": "of this kind"} in one["flags"]
+    assert "\n" in json.loads(nowhere.run("--json", "help", "jobs", "cancel").stdout)["commands"][0]["details"]
+    assert {command["name"].split()[0] for command in json.loads(nowhere.run("help", "--json", "jobs").stdout)["commands"]} == {"jobs"}
+
+
 def test_help_needs_no_sound_settings(nowhere):
     for args in (("help",), ("version",), ("run", "--help")):
         nowhere.run(*args, env={"ERRAND_CONFIG": "/nonexistent", "ERRAND_CONCURRENCY": "x"})
@@ -70,6 +82,7 @@ def test_help_needs_no_sound_settings(nowhere):
     (("jobs", "redriv", "1"), "Did you mean `errand jobs redrive`?"),
     (("jobs", "list", "--args", "a"), "--args is 'a'; it takes PATH=VALUE"),
     (("jobs", "list", "--args", "=1"), "--args is '=1'; it takes PATH=VALUE"),
+    (("jobs", "list", "--args", '"a.b=1'), "in double quotes a part that holds a dot"),
     (("jobs", "list", "--before", "x"), "--before is 'x'"),
     (("jobs", "wait", "1", "--timeout", "soon"), "--timeout is 'soon'; it takes a time"),
     (("queue", "limit", "a"), "takes at least one limit"),

@@ -37,14 +37,17 @@ def test_jobs_list_filters(errand):
 
 @pytest.mark.parametrize("filter, matches", [
     (["customer.id=42"], {0, 3}), (["customer.id=\"42\""], {1}), (["customer.id=43"], {2}), (["customer.name=Ada O'Neil"], {0, 2}),
-    (["items.1.sku=b"], {3}), (["customer={\"name\": \"Ada O'Neil\", \"id\": 42.0}"], {0}), (["vip=true"], {2}), (["vip=null"], {3}),
+    (["items.1.sku=b"], {3}), (["items.-1.sku=b"], {3}), (["customer={\"name\": \"Ada O'Neil\", \"id\": 42.0}"], {0}), (["vip=true"], {2}), (["vip=null"], {3}),
     (["customer.id=42", "customer.name=Ada O'Neil"], {0}), (["nosuch=1"], set()), (["customer.id="], set()),
     (["big=123456789012345678901234567890"], {1}), (["customer.id=%' or true --"], set()),
+    (['"a.b".c=1'], {4}), (["a.b.c=1"], set()), (['"x=\\"y"=ü'], {4}), (['n"q=1'], {4}), (["list=[]"], {4}), (["list.0=1"], set()), (["ü=ß"], {4}),
+    (["{a},NULL=1"], {4}),
 ])
 def test_jobs_list_by_args(errand, filter, matches):
     args = [{"customer": {"id": 42, "name": "Ada O'Neil"}}, {"customer": {"id": "42"}, "big": 123456789012345678901234567890},
             {"customer": {"id": 43, "name": "Ada O'Neil"}, "vip": True},
-            {"customer": {"id": 42}, "items": [{"sku": "a"}, {"sku": "b"}], "vip": None}]
+            {"customer": {"id": 42}, "items": [{"sku": "a"}, {"sku": "b"}], "vip": None},
+            {"a.b": {"c": 1}, 'x="y': "ü", 'n"q': 1, "list": [], "ü": "ß", "{a},NULL": 1}]
     jobs = [enqueue(errand, "mail.test", json.dumps(one)) for one in args]
     flags = [word for one in filter for word in ("--args", one)]
     assert set(found(errand, *flags)) == {jobs[n] for n in matches}
@@ -54,6 +57,7 @@ def test_jobs_list_by_tag(errand):
     both, one = enqueue(errand, "mail.test", "--tag", "red,blue"), enqueue(errand, "mail.test", "--tag", "red")
     enqueue(errand, "mail.test")
     assert found(errand, "--tag", "red") == [one, both] and found(errand, "--tag", "red", "--tag", "blue") == [both]
+    assert found(errand, "--tag", "red,blue") == [both] and found(errand, "--tag", "red,green") == []
     assert found(errand, "--tag", "{red}") == []
 
 
@@ -76,7 +80,8 @@ def test_jobs_list_by_time_and_error(errand, dsn):
     assert found(errand, "--since", "-3h", "--state", "dead") == [1001] and found(errand, "--until=-3h", "--state", "dead") == [1002]
     assert found(errand, "--since", "-7h", "--until", "-90m") == [1003, 1002, 1001]
     assert set(found(errand, "--since", "-10s")) == {job}  # owed: when it was enqueued
-    assert found(errand, "--since", "+1h") == []
+    assert found(errand, "--since", "+1h") == [] and found(errand, "--since", "infinity") == []
+    assert found(errand, "--until", "infinity") == found(errand, "--since", "-infinity") == found(errand)
     assert found(errand, "--error", "550 no such") == [1004, 1003, 1002, 1001] and found(errand, "--error", "55%") == []
     [(at,)] = sql(dsn, "select (now() - interval '5 h')::text")
     assert found(errand, "--until", at) == [1004, 1003]

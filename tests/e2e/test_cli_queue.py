@@ -31,7 +31,7 @@ def test_queue_create_and_list(errand):
     assert [line[0] for line in lines[1:]] == ["default", "mail", "narrow"]
     assert lines[3] == ["narrow", "1", "1", "1", "0", "0", "14", "open", ""]
     assert "has 1 lanes, which cannot be changed" in refused(errand, "queue", "create", "narrow", status=1)
-    refused(errand, "queue", "create", "No Name", status=1)
+    assert 'queue "No Name" is not valid\n        A queue is 1 to 63' in refused(errand, "queue", "create", "No Name", status=2)
 
 
 def test_queue_pause_and_resume(errand):
@@ -39,6 +39,7 @@ def test_queue_pause_and_resume(errand):
     assert found["pause_reason"] == "spring cleaning" and found["paused_until"] == "infinity"
     assert errand.run("queue", "list").stdout.count("paused: spring cleaning") == 1
     assert re.search(r"paused until 20\d\d-.*Z$", errand.run("queue", "pause", "default", "--until", "+1h").stdout.strip())
+    assert "which is over\n        Give a time to come" in refused(errand, "queue", "pause", "default", "--until", "-1h", status=2)
     assert queue(errand, "pause", "default", "--until", "2031-01-31T09:00:00Z")["paused_until"].startswith("2031-01-31T09:00:00")
     assert queue(errand, "resume", "default")["paused"] is False
     text = refused(errand, "queue", "pause", "nosuch", status=3)
