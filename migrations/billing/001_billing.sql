@@ -131,6 +131,9 @@ begin
         raise exception '% has no %', r.name, case when r.customer_id is null then 'attributes.customer_id'
             when r.object = 'subscriptions' then 'data.id' else 'attributes.subscription_id' end using errcode = '22023';
     end if;
+    if greatest(pg_catalog.octet_length(r.customer_id), pg_catalog.octet_length(r.subscription_id)) > 64 then
+        raise exception '% has an id of more than 64 bytes', r.name using errcode = '22023';
+    end if;
     r.updated_at := (attributes ->> 'updated_at')::timestamptz;
     if r.updated_at is null then
         raise exception '% has no attributes.updated_at', r.name using errcode = '22023';
@@ -164,15 +167,23 @@ begin
 end
 $$;
 
--- The workspace of a customer for what names none; null: there is none yet.
+-- A workspace that is there, and stays there until this transaction ends; null: it is not, or somebody has just deleted it.
+create function errand.billing_hold(workspace_id uuid) returns uuid
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    return (select w.id from public.workspaces w where w.id = billing_hold.workspace_id for key share);
+end
+$$;
+
+-- The workspace of a customer for what names none, held; null: there is none yet.
 create function errand.billing_customer_workspace(customer_id text) returns uuid
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     return coalesce(
-        (select w.id from errand.billing_customer c join public.workspaces w on w.id = c.named_workspace_id
-            where c.customer_id = billing_customer_workspace.customer_id),
-        (select w.id from public.workspaces w where w.lemonsqueezy_customer_id = billing_customer_workspace.customer_id
-            order by w.created_at, w.id limit 1));
+        errand.billing_hold((select c.named_workspace_id from errand.billing_customer c
+            where c.customer_id = billing_customer_workspace.customer_id)),
+        errand.billing_hold((select w.id from public.workspaces w where w.lemonsqueezy_customer_id = billing_customer_workspace.customer_id
+            order by w.created_at, w.id limit 1)));
 end
 $$;
 
@@ -235,7 +246,7 @@ begin
     -- Row by row, and without scans: joined with what is to change, a table whose statistics are old may be read whole.
     for one in
         select s.subscription_id, s.workspace_id as was, coalesce(
-            (select w.id from public.workspaces w where w.id = s.named_workspace_id),
+            errand.billing_hold(s.named_workspace_id),
             errand.billing_customer_workspace(s.customer_id)) as workspace_id
         from errand.billing_subscription s
         where s.customer_id = billing_assign.customer_id or s.subscription_id = billing_assign.subscription_id
@@ -248,8 +259,8 @@ begin
     for one in
         select x.* from (
             select e.source, e.event_id, e.status, e.workspace_id as was, coalesce(
-                (select w.id from public.workspaces w where w.id = e.named_workspace_id),
-                (select s.workspace_id from errand.billing_subscription s where s.subscription_id = e.subscription_id),
+                errand.billing_hold(e.named_workspace_id),
+                errand.billing_hold((select s.workspace_id from errand.billing_subscription s where s.subscription_id = e.subscription_id)),
                 errand.billing_customer_workspace(e.customer_id)) as workspace_id
             from errand.billing_event e
             where e.customer_id = billing_assign.customer_id or e.subscription_id = billing_assign.subscription_id
@@ -335,7 +346,7 @@ begin
     end if;
     begin
         read := errand.billing_read(body);
-    exception when data_exception or invalid_parameter_value then
+    exception when data_exception or program_limit_exceeded then
         status := 'failed';
         effect := 'the body cannot be used: ' || sqlerrm;
         update errand.webhook_event h set status = billing_apply.status, effect = billing_apply.effect
@@ -360,7 +371,7 @@ begin
         perform errand.billing_assign(read.customer_id, read.subscription_id, policy, now);
     end if;
     select e.status, case
-            when read.object is null then 'recorded: ' || read.name || ' changes nothing'
+            when read.object is null then 'recorded: ' || pg_catalog.left(read.name, 100) || ' changes nothing'
             when e.status = 'ignored' then 'recorded: test mode'
             when e.workspace_id is null then 'no workspace is known for customer ' || read.customer_id
             else errand.billing_effect(e.workspace_id) end
@@ -413,7 +424,7 @@ $$;
 
 -- ---- Who may what ----
 
-revoke all on function errand.billing_event_uuid, errand.billing_read, errand.billing_status_rank, errand.billing_customer_workspace,
+revoke all on function errand.billing_event_uuid, errand.billing_read, errand.billing_status_rank, errand.billing_hold, errand.billing_customer_workspace,
     errand.billing_workspace_set, errand.billing_assign, errand.billing_effect, errand.billing_learn, errand.billing_apply,
     errand.billing_forget, errand.billing_sweep from public;
 grant execute on function errand.billing_apply, errand.billing_sweep to errand_runner;

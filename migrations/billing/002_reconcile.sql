@@ -103,7 +103,7 @@ begin
     begin
         read := errand.billing_read(pg_catalog.convert_to(pg_catalog.jsonb_build_object(
             'meta', pg_catalog.jsonb_build_object('event_name', 'subscription_reconciled'), 'data', said)::text, 'UTF8'));
-    exception when data_exception or invalid_parameter_value then
+    exception when data_exception or program_limit_exceeded then
         outcome := 'failed';
         effect := sqlerrm;
         return;

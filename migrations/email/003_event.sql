@@ -258,13 +258,13 @@ begin
     end if;
     begin
         read := errand.email_event_read(body);
-    exception when data_exception or invalid_parameter_value then
+    exception when data_exception or program_limit_exceeded then
         status := 'failed';
         effect := 'the body cannot be used: ' || sqlerrm;
     end;
     if status is null and read.status is null then
         status := 'ignored';
-        effect := read.type || ' changes nothing';
+        effect := pg_catalog.left(read.type, 100) || ' changes nothing';
     elsif status is null then
         perform from errand.email_request_message m where m.message_id = read.message_id and m.done_at is null for update;
         insert into errand.email_mail (provider_message_id) values (read.provider_message_id) on conflict (provider_message_id) do nothing;

@@ -1,5 +1,6 @@
 """Billing: Lemon Squeezy's events, in any order and as often as they like to come, end in one state of the workspaces."""
 
+import contextlib
 import datetime
 import hashlib
 import itertools
@@ -8,6 +9,7 @@ import random
 import threading
 import uuid
 
+import psycopg2
 import psycopg2.extras
 import pytest
 from support.checkout import DAY, START, UTC, checkout, event, invoice, order, subscription
@@ -369,6 +371,9 @@ def test_the_portals_address_is_not_kept(books):
     (order("created", START).replace(b"customer_id", b"x"), "order_created has no attributes.customer_id"),
     (invoice("success", START).replace(b"subscription_id", b"x"), "has no attributes.subscription_id"),
     (subscription("updated", START).replace(b"updated_at", b"x"), "has no attributes.updated_at"),
+    (subscription("updated", START, id="5" * 65), "an id of more than 64 bytes"),
+    (order("created", START, customer_id="7" * 65), "an id of more than 64 bytes"),
+    pytest.param(b'{"meta": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "stack depth limit exceeded", id="deep"),
     (subscription("updated", START, "great"), 'attributes.status "great", which is not known'),
     (subscription("updated", START, "cancelled"), "cancelled without attributes.ends_at"),
     (subscription("updated", START).replace(b"2026-01-31", b"2026-02-31"), "out of range")])
@@ -377,6 +382,30 @@ def test_bodies_that_cannot_be_used(books, body, why):
     assert status == "failed" and why in effect
     assert books.sql("select status, effect from errand.webhook_event") == [("failed", effect)]
     assert books.one("select count(*) from public.subscription_events") == 0
+
+
+# ---- Workspaces that go ----
+
+@pytest.mark.parametrize("known", [False, True], ids=["first event", "later event"])
+@pytest.mark.parametrize("kept", [False, True], ids=["deleted", "not deleted after all"])
+def test_a_workspace_that_is_being_deleted(books, known, kept):
+    """The event waits for what becomes of it, and belongs to nobody if it is gone, or to the customer's other workspace."""
+    workspace, other = books.workspace(), books.workspace()
+    books.sql("update public.workspaces set lemonsqueezy_customer_id = '78' where id = %s", other)
+    if known:
+        books.apply(subscription("created", START, custom=workspace), subscription("created", START, id=501, customer_id=78, custom=workspace))
+    with contextlib.closing(psycopg2.connect(books.dsn)) as deleting, Books(books.dsn) as late:
+        deleting.cursor().execute("delete from public.workspaces where id = %s", (workspace,))
+        events = [subscription("updated", START + DAY, custom=workspace),
+                  subscription("updated", START + DAY, id=501, customer_id=78, custom=workspace)]
+        told = []
+        thread = threading.Thread(target=lambda: told.extend(late.apply(one)[0] for one in events))
+        thread.start()
+        until(lambda: books.one("select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"), "it does not wait")
+        deleting.rollback() if kept else deleting.commit()
+        thread.join()
+    assert told == (["applied"] * 2 if kept else ["unassigned", "applied"])
+    assert books.state(other)[0] == ("free" if kept else "pro")
 
 
 # ---- The binary ----

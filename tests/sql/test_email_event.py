@@ -340,7 +340,7 @@ def test_types_that_say_nothing_of_a_mail(post, type):
     (b"7", "no type"), (b'{"type": "email.sent\\u0000"}', "unsupported Unicode"), (b'{"type": "email.sent"}', "email.sent has no created_at"),
     (b'{"type": "email.sent", "created_at": "2026-02-31T00:00:00Z"}', "out of range"),
     (b'{"type": "email.sent", "created_at": "2026-01-01T00:00:00Z", "data": {"email_id": ""}}', "email.sent has no data.email_id"),
-    (event("sent", mail="m" * 257), "more than 256 bytes")])
+    pytest.param(b'{"type": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "stack depth limit exceeded", id="deep"), (event("sent", mail="m" * 257), "more than 256 bytes")])
 def test_bodies_that_cannot_be_used(post, body, why):
     status, effect = post.tell(body)
     assert status == "failed" and why in effect
