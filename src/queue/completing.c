@@ -291,11 +291,34 @@ static void unit_add_wakes(struct db_unit *unit, const struct errand_job *jobs)
     }
 }
 
+/* A batch whose effects are slow is given up early, well before the unit's deadline, which the
+ * server knows nothing of; its jobs are committed alone then, and have more time each. */
+enum { EACH_MS = 2500, EFFECTS_BETWEEN = 6 };
+
+static void unit_add_patience(struct db_unit *unit, int statement, int each_ms)
+{
+    char each[16], all[16];
+    const char *params[] = {each, all};
+    snprintf(each, sizeof each, "%d", each_ms);
+    snprintf(all, sizeof all, "%d", COMPLETING_EFFECTS_MS);
+    db_unit_add(unit, &queue_sql[statement], statement == QUEUE_SQL_EFFECTS_PATIENCE ? 1 : 2,
+                params);
+}
+
 static void unit_add_effects(struct db_unit *unit, const struct errand_job *jobs)
 {
+    int each_ms = jobs->alone ? COMPLETING_EFFECTS_MS : EACH_MS;
+    size_t between = jobs->alone ? 1 : EFFECTS_BETWEEN, count = 0;
+    if (!jobs->outcome.effects)
+        return;
+    unit_add_patience(unit, QUEUE_SQL_EFFECTS_PATIENCE, each_ms);
     for (const struct errand_job *job = jobs; job; job = job->next)
-        for (const struct effect *effect = job->outcome.effects; effect; effect = effect->next)
+        for (const struct effect *effect = job->outcome.effects; effect; effect = effect->next) {
+            if (count++ % between == 0 && count > 1)
+                unit_add_patience(unit, QUEUE_SQL_EFFECTS_PATIENCE_LEFT, each_ms);
             db_unit_add(unit, effect->statement, effect->count, effect->params);
+        }
+    db_unit_add(unit, &queue_sql[QUEUE_SQL_EFFECTS_OVER], 0, NULL);
 }
 
 /* ---- The unit ---- */
@@ -321,8 +344,6 @@ struct db_unit *completing_new(struct runner *runner, struct errand_job *jobs, s
             lane_add_completions(lane, unit);
     step_add_drops(runner, unit, jobs);
     unit_add_wakes(unit, jobs);
-    if (jobs->outcome.effects)
-        db_unit_add(unit, &queue_sql[QUEUE_SQL_EFFECTS_PATIENCE], 0, NULL);
     unit_add_effects(unit, jobs);
     if (!jobs->outcome.effects && !jobs->alone)
         completing->with_statistic = statistic_join(runner, unit);

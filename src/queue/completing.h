@@ -12,6 +12,9 @@ struct joblog_line;
 struct lane;
 struct runner;
 
+/* How long all effects of a job may take, ms. */
+enum { COMPLETING_EFFECTS_MS = 10000 };
+
 struct completing {
     struct runner *runner;
     int64_t finished_us; /* database's clock, about */

@@ -193,6 +193,12 @@ static void jobs_put_last(struct completion *completion, struct errand_job *jobs
     }
 }
 
+/* statement_timeout, which effects have one of their own of; or somebody has cancelled it. */
+static bool err_is_slow(const struct err *err)
+{
+    return strcmp(err->sqlstate, "57014") == 0;
+}
+
 /* One job by itself was refused: changed by somebody else meanwhile (then nothing of this attempt
  * counts), or by an effect (then the attempt failed with its message). */
 static void job_on_refused(struct runner *runner, struct errand_job *job, const struct err *err)
@@ -207,10 +213,16 @@ static void job_on_refused(struct runner *runner, struct errand_job *job, const 
         return;
     }
     char class[DB_CLASS_BYTES];
+    struct arena *arena = &job->attempt->arena;
     job->outcome = (struct outcome){.code = OUTCOME_RETRY, .delay_ms = -1};
-    job->outcome.error_class = arena_strdup(&job->attempt->arena, db_error_class(err, class));
+    job->outcome.error_class = arena_strdup(arena, db_error_class(err, class));
     job->outcome.text =
-        arena_printf(&job->attempt->arena, "completing the job failed: %s", err->text);
+        err_is_slow(err)
+            ? arena_printf(arena,
+                           "completing the job failed: what commits with it took longer than %d "
+                           "ms, for which others wait",
+                           COMPLETING_EFFECTS_MS)
+            : arena_printf(arena, "completing the job failed: %s", err->text);
     settle_outcome(runner, job);
     jobs_put_back(&runner->completion, job, true);
 }
@@ -226,6 +238,20 @@ static void completing_on_locked(struct completing *completing, const struct err
     }
     log_event(LOG_WARN, "committing failed, trying again", "jobs",
               log_int((long long)completing->count), "error", err->text, NULL);
+    jobs_put_last(&runner->completion, completing->jobs);
+}
+
+/* The effects of one job are slow, which costs that one the attempt: by themselves the others are
+ * not. */
+static void completing_on_slow(struct completing *completing, const struct err *err)
+{
+    struct runner *runner = completing->runner;
+    if (completing->jobs->alone) {
+        job_on_refused(runner, completing->jobs, err);
+        return;
+    }
+    log_event(LOG_WARN, "effects are slow, each job is committed alone", "jobs",
+              log_int((long long)completing->count), NULL);
     jobs_put_last(&runner->completion, completing->jobs);
 }
 
@@ -247,6 +273,8 @@ static void completing_on_done(struct db_unit *unit, void *owner)
         jobs_leave(runner, completing->jobs, completing->finished_us);
     } else if (strcmp(err->sqlstate, "55P03") == 0) {
         completing_on_locked(completing, err);
+    } else if (completing->jobs->outcome.effects && err_is_slow(err)) {
+        completing_on_slow(completing, err);
     } else if (err->code == ERR_TEMPORARY || err->code == ERR_UNKNOWN_OUTCOME ||
                err->code == ERR_CANCELLED) {
         log_event(LOG_WARN, "committing failed, trying again", "jobs",

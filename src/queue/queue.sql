@@ -671,8 +671,20 @@ where j.lane = $1::integer and j.id = any ($3::bigint[])
 order by j.id
 
 -- name: effects_patience
--- An effect must not wait long for somebody's open transaction: others wait behind it.
-select pg_catalog.set_config('lock_timeout', '2s', true)
+-- An effect must not wait long for somebody's open transaction, nor last long itself ($1, ms): others wait behind it.
+select pg_catalog.set_config('lock_timeout', '2s', true),
+    pg_catalog.set_config('errand.effects_before', pg_catalog.current_setting('statement_timeout'), true),
+    pg_catalog.set_config('errand.effects_begun', extract(epoch from pg_catalog.clock_timestamp())::text, true),
+    pg_catalog.set_config('statement_timeout', $1, true)
+
+-- name: effects_patience_left
+-- $1 of the next ones each, $2 of all together, ms.
+select pg_catalog.set_config('statement_timeout', greatest(1, least($1::integer, $2::integer -
+    ((extract(epoch from pg_catalog.clock_timestamp()) - pg_catalog.current_setting('errand.effects_begun')::numeric) * 1000)::integer))::text, true)
+
+-- name: effects_over
+-- The commit has its time: a wait for a replica that is cut off is none.
+select pg_catalog.set_config('statement_timeout', pg_catalog.current_setting('errand.effects_before'), true)
 
 -- name: queue_pause
 -- $1 queue, $2 reason, $3 until: what is over by now would be refused.

@@ -55,6 +55,29 @@ def test_statement_that_fails_undoes_the_completion(jobs):
         assert [row[0] for row in db.sql("select id from paid order by 1")] == [good, 1000000]
 
 
+def test_slow_statements_cost_their_own_job_alone(jobs):
+    """What commits with a job's end is short: where it is not, its own attempt fails, and the others' completions go on."""
+    jobs.put("pay.slow.sql", "-- errand: max_attempts = 1\n"
+             "insert into public.paid (id) values (:id); select pg_sleep(4); select pg_sleep(4); select pg_sleep(600)")
+    jobs.put("pay.note.sql", "insert into public.paid (id, what) values (:id, 'note')")
+    with runner_with(jobs) as (_, db, runner):
+        make_table(db)
+        db.wait("select count(*) = 2 from errand.kind where name like 'pay.%%'")
+        db.sql("select errand.queue_pause('default')")
+        slow = db.enqueue("pay.slow")
+        good = db.enqueue_many(20, kind="pay.note")
+        db.sql("select errand.queue_resume('default')")
+        job = db.wait_ended(slow, timeout=25)
+        assert (job.state, job.attempt) == ("dead", 1)
+        assert job.last_error == "completing the job failed: what commits with it took longer than 10000 ms, for which others wait"
+        db.wait_empty()
+        db.check_history(good + [slow])
+        assert db.row("select count(*) as jobs, count(what) as notes from paid") == (20, 20)
+        assert "connection failed" not in runner.log()
+        assert db.one("select count(*) from pg_stat_activity where query like '%%pg_sleep(600)%%' and state = 'active'"
+                      " and pid <> pg_backend_pid()") == 0
+
+
 def test_notices_are_the_log(jobs):
     """As they come, also those of an attempt that fails; in the completion's transaction they are nobody's."""
     say = ("do $$ begin raise notice E'one\\ntwo'; raise warning 'three'; raise debug 'four'; raise info 'five'; end $$; select pg_sleep(1.5);"
