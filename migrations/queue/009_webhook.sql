@@ -152,6 +152,40 @@ begin
 end
 $$;
 
+-- Says of events whose job has ended what became of them, where nobody has said so: the handler of a source of one's own need not, and one
+-- that died could not. Looks at the max that have been stored the longest; returns how many it was said of. The runner calls it.
+create function errand.webhook_settle(max integer) returns integer
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+declare
+    one record;
+    last record;
+    settled integer := 0;
+begin
+    for one in
+        select x.source, x.event_id, x.job_id from (
+            select e.source, e.event_id, e.job_id from errand.webhook_event e
+            where e.status = 'stored' and e.job_id is not null order by e.received_at limit webhook_settle.max) x
+        where errand.job_lane(x.job_id) is null
+    loop
+        perform from errand.webhook_event e
+        where e.source = one.source and e.event_id = one.event_id and e.status = 'stored' and e.job_id = one.job_id for update skip locked;
+        continue when not found or errand.job_lane(one.job_id) is not null; -- replayed meanwhile
+        -- Its kind or queue may keep nothing of jobs that went well.
+        select coalesce(h.outcome, 'done') as outcome, h.error into last
+        from (select) x left join lateral (
+            select h.outcome, h.error from errand.history h where h.id = one.job_id order by h.finished_at desc limit 1) h on true;
+        update errand.webhook_event e
+        set status = case last.outcome when 'done' then 'applied' else 'failed' end,
+            effect = pg_catalog.left(pg_catalog.concat_ws(': ', case last.outcome when 'done' then 'its job is done'
+                when 'cancelled' then 'its job was cancelled' else 'its job is dead' end, last.error), 500)
+        where e.source = one.source and e.event_id = one.event_id;
+        settled := settled + 1;
+    end loop;
+    return settled;
+end
+$$;
+
 -- Removes events that came so many days ago, at most max of them, the oldest first: those that are applied or ignored after settled_days,
 -- others after open_days, unless their job is yet to end. Returns how many it removed. The runner calls it until it is fewer than max.
 create function errand.webhook_forget(settled_days integer, open_days integer, max integer) returns integer
@@ -177,9 +211,9 @@ begin
 end
 $$;
 
-revoke all on function errand.webhook_accept, errand.webhook_accept_many, errand.webhook_replay, errand.webhook_forget from public;
+revoke all on function errand.webhook_accept, errand.webhook_accept_many, errand.webhook_replay, errand.webhook_settle, errand.webhook_forget from public;
 grant execute on function errand.webhook_replay to errand_operator;
-grant execute on function errand.webhook_accept, errand.webhook_accept_many, errand.webhook_forget to errand_runner;
+grant execute on function errand.webhook_accept, errand.webhook_accept_many, errand.webhook_settle, errand.webhook_forget to errand_runner;
 grant select on errand.webhook_event to errand_operator, errand_runner;
 grant select (source, event_id, type, received_at, headers, job_id, status, effect, kind, queue) on errand.webhook_event to errand_viewer;
 grant select on errand.webhooks to errand_viewer, errand_operator, errand_runner;

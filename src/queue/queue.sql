@@ -697,6 +697,10 @@ select pg_catalog.set_config('statement_timeout', '600000', true), pg_catalog.se
 -- name: history_maintain
 select errand.history_maintain()
 
+-- name: webhook_settle
+-- $1 at most so many are looked at.
+select errand.webhook_settle($1::integer)
+
 -- name: webhook_forget
 -- $1 days that settled events are kept, $2 the others, $3 at most so many.
 select errand.webhook_forget($1::integer, $2::integer, $3::integer)

@@ -201,6 +201,37 @@ def test_sources_of_ones_own(db):
                                             ("resend", "email.delivered", "email.event", "email_event"), ("shop", "order.made", "shop.order", "default")]
 
 
+HANDLER = """#!/bin/sh
+# errand: max_attempts = 1
+grep -q %s && exit 0
+echo not this one >&2
+exit 1
+"""
+
+
+def test_what_becomes_of_their_events(db):
+    """Their handlers know nothing of errand's books, so the job's end is what became of the event; and what failed can be replayed."""
+    bodies = {word: json.dumps({"type": word}).encode() for word in ("good", "bad")}
+    with Errand(db.dsn) as other:
+        handler = other.dir / "jobs" / "forge.push"
+        handler.parent.mkdir()
+        handler.write_text(HANDLER % hashlib.sha256(bodies["good"]).hexdigest())
+        handler.chmod(0o755)
+        env = {"ERRAND_JOBS": str(handler.parent), "ERRAND_QUEUES": "default", "ERRAND_WEBHOOK_SOURCES": "forge",
+               "ERRAND_WEBHOOK_FORGE_SCHEME": "hex",
+               "ERRAND_WEBHOOK_FORGE_HEADER": "X-Hub", "ERRAND_WEBHOOK_FORGE_SECRET": PLAIN_SECRET, "ERRAND_WEBHOOK_FORGE_KIND": "forge.push"}
+        with serving(db.dsn, **env) as sender:
+            for body in bodies.values():
+                assert sender.post("forge", body, hexed(body, "X-Hub")).status == 200
+            db.wait("select count(*) = 2 from errand.webhook_event e join errand.history h on h.id = e.job_id")
+            assert sender.runner.terminate() == 0
+        with serving(db.dsn, **env):  # it looks at start and each minute
+            db.wait("select count(*) = 0 from errand.webhook_event where status = 'stored'")
+        assert {row.type: (row.status, row.effect) for row in db.sql("select * from errand.webhook_event")} == {
+            "good": ("applied", "its job is done"), "bad": ("failed", "its job is dead: exit status 1: not this one")}
+        assert other.run("webhook", "replay", "--failed", "--source", "forge", "--yes").stdout == "redriven\t1\n"
+
+
 def test_verify_knows_them(db):
     with Errand(db.dsn, **OWN) as errand:
         (errand.dir / "conf").write_text(FILE)

@@ -52,6 +52,7 @@ CALLS = {
     "errand.webhook_accept('resend', 'e1', null, '{}', '', 'a')": {"errand_runner"},
     "errand.webhook_replay('resend', 'e1')": {"errand_operator"},
     "errand.webhook_forget(35, 180, 1)": {"errand_runner"},
+    "errand.webhook_settle(1)": {"errand_runner"},
     "errand.webhook_accept_many('x', '{e}', '{null}', '{null}', array[''::bytea], 'some.kind')": {"errand_runner"},
 }
 # Not for callers: they would go round what is checked.

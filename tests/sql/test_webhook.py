@@ -337,7 +337,42 @@ def test_none_is_looked_at_that_stays(db):
     db.sql("reset enable_seqscan")
 
 
+# ---- What became of them ----
+
+def end(db, job, outcome, error=None):
+    db.sql("""with j as (delete from errand.job where id = %s returning *)
+        insert into errand.history (lane, attempt, priority, id, run_at, created_at, finished_at, keep_until, outcome, kind, args, error)
+        select lane, 1, priority, id, run_at, created_at, now(), current_date + 30, %s, kind, args, %s from j where %s is not null""",
+           job, outcome, error, outcome)
+
+
+def test_what_became_of_an_event_whose_handler_says_nothing(db):
+    ends = {"done": ("done", None), "dead": ("dead", "no such shop"), "cancelled": ("cancelled", None), "not kept": (None, None), "said": ("dead", "x")}
+    for id, (outcome, error) in ends.items():
+        end(db, accept(db, id), outcome, error)
+    accept(db, "waits")
+    db.sql("update errand.webhook_event set status = 'ignored', effect = 'a test' where event_id = 'said'")
+    assert db.one("select errand.webhook_settle(100)") == 4
+    assert {row.event_id: (row.status, row.effect) for row in db.sql("select * from errand.webhook_event")} == {
+        "done": ("applied", "its job is done"), "dead": ("failed", "its job is dead: no such shop"), "cancelled": ("failed", "its job was cancelled"),
+        "not kept": ("applied", "its job is done"), "said": ("ignored", "a test"), "waits": ("stored", None)}
+    assert db.one("select errand.webhook_settle(100)") == 0
+
+
+def test_one_that_is_being_replayed_is_left(db):
+    end(db, accept(db), "dead", "x")
+    other = connect(db.dsn)
+    other.autocommit = False
+    ask(other, "select errand.webhook_replay('resend', 'e1')")
+    assert db.one("select errand.webhook_settle(100)") == 0
+    other.commit()
+    other.close()
+    assert db.one("select errand.webhook_settle(100)") == 0
+    assert db.one("select status from errand.webhook_event") == "stored"
+
+
 @pytest.mark.parametrize("statement, may", [
+    ("select errand.webhook_settle(1)", {"errand_runner"}),
     ("select errand.webhook_forget(35, 180, 1)", {"errand_runner"}),
     ("select errand.webhook_accept('x', 'e2', null, '{}', '', 'some.kind')", {"errand_runner"}),
     ("select errand.webhook_accept_many('x', '{e2}', '{null}', '{null}', array[''::bytea], 'some.kind')", {"errand_runner"}),
