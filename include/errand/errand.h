@@ -236,7 +236,8 @@ size_t errand_rows_length(const struct errand_rows *rows, size_t row, size_t col
 
 /* Adds a statement to what commits with the job's completion, in the order of the calls; params are
  * copied. A statement that fails then undoes the completion, and the attempt counts as failed with
- * its message; so do effects that take longer than 10 s together, because others wait for them. One that the module does not have makes the job a dead letter. */
+ * its message; so do effects that take longer than 10 s together, because others wait for them. One
+ * that the module does not have makes the job a dead letter. */
 void errand_effect(struct errand_job *job, int statement, size_t count, const char *const *params);
 
 /* ---- Parameters and values in other forms ---- */
