@@ -14,6 +14,9 @@
 
 enum { FILE_TEXT_MAX = 1 << 20, FILE_HEAD_MAX = 1 << 14 };
 
+/* What some editors put before a text. */
+static const char byte_order_mark[] = "\xef\xbb\xbf";
+
 struct kind_value {
     const struct errand_setting *setting;
     const char *text;
@@ -162,8 +165,12 @@ static bool file_read_from(struct kind_file *file, int fd, struct err *err)
         return err_set(err, ERR_CONFIG, "the file is larger than %zu bytes", most);
     length = length > most ? most : length;
     text[length] = '\0';
-    file->text = text;
-    file->text_bytes = length;
+    if (file->type->reads_text && strlen(text) != length)
+        return err_set(err, ERR_CONFIG, "the file holds a NUL byte");
+    size_t mark =
+        strncmp(text, byte_order_mark, strlen(byte_order_mark)) == 0 ? strlen(byte_order_mark) : 0;
+    file->text = text + mark;
+    file->text_bytes = length - mark;
     return true;
 }
 

@@ -55,6 +55,15 @@ def test_statement_that_fails_undoes_the_completion(jobs):
         assert [row[0] for row in db.sql("select id from paid order by 1")] == [good, 1000000]
 
 
+def test_byte_order_mark(jobs):
+    """What some editors begin a file with is neither SQL nor in the way of the settings."""
+    jobs.put("pay.note.sql", "\ufeff-- errand: max_attempts = 3\ninsert into public.paid (id) values (:id)")
+    with runner_with(jobs) as (_, db, _runner):
+        make_table(db)
+        db.wait("select max_attempts = 3 from errand.kind where name = 'pay.note'")
+        assert db.wait_ended(db.enqueue("pay.note")).state == "done"
+
+
 def test_slow_statements_cost_their_own_job_alone(jobs):
     """What commits with a job's end is short: where it is not, its own attempt fails, and the others' completions go on."""
     jobs.put("pay.slow.sql", "-- errand: max_attempts = 1\n"
@@ -217,6 +226,7 @@ REFUSED = {
     "transaction": ("-- errand: transaction = mine\nselect 1", "transaction is 'mine'; allowed: completion or own"),
     "commit": ("select 1;\ncommit", "a.b.sql: line 2: commit: begin and end of the transaction are errand's"),
     "nothing": ("-- nothing\n", "there is no statement in it"),
+    "nul": ("select 1;\0 select 2", "the file holds a NUL byte"),
 }
 
 
