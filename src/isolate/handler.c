@@ -5,12 +5,15 @@
 #include "module/job_lines.h"
 #include "module/rows.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     GRACE_MS = 2000,
-    CLOSED_MS = 500,   /* a process that ends closes its socket first */
-    FRAMES_A_TURN = 64 /* then the others' turn */
+    CLOSED_MS = 500,    /* a process that ends closes its socket first */
+    FRAMES_A_TURN = 64, /* then the others' turn */
+    GONE_US = 2000000   /* until it is looked whether a file is there again */
 };
 
 struct handler {
@@ -259,6 +262,17 @@ static void job_crash(struct handler *handler, struct errand_job *job, const cha
                  last ? "after a call of " : "before any call", last ? last : "");
 }
 
+/* Its file may be about to be replaced: that is no fault of the job. True: it waits for that. */
+static bool job_wait_for_file(const struct handler *handler, struct errand_job *job)
+{
+    const struct attempt *attempt = handler->attempt;
+    const char *path = isolate_plan(attempt->kind->module, attempt->host->settings).path;
+    if (access(path, F_OK) == 0)
+        return false;
+    errand_snooze(job, errand_now_us(job) + GONE_US, "%s: %s", path, strerror(errno));
+    return true;
+}
+
 /* Nothing that it added stays, as with one that is unwound. */
 static void job_drop(struct errand_job *job)
 {
@@ -277,6 +291,8 @@ static void job_conclude(struct handler *handler, struct errand_job *job)
     job_drop(job);
     if (handler->attempt->cancelled)
         return; /* it is unwound */
+    if (handler->refusal && job_wait_for_file(handler, job))
+        return;
     if (handler->refusal)
         errand_retry(job, -1, "the plug-in does not start: %s", handler->refusal);
     else if (handler->process.child->end == CHILD_NOT_STARTED)
@@ -307,6 +323,8 @@ static bool handler_start(struct handler *handler, struct err *err)
         if (process_adopt(&handler->process, children, &forked, &events))
             return true;
     }
+    if (access(plan.path, F_OK) != 0) /* which a process would find, too, but it costs more */
+        return err_set(err, ERR_TEMPORARY, "%s: %s", plan.path, strerror(errno));
     return process_start(&handler->process, children, &plan, &events, err);
 }
 
@@ -321,7 +339,8 @@ void handler_run_batch(struct errand_job *const *jobs, size_t count)
     loop_timer_init(&handler.closed, attempt->host->loop, handler_on_closed, &handler);
     if (!handler_start(&handler, &err)) {
         for (size_t i = 0; i < count; i++)
-            errand_retry(jobs[i], -1, "%s", err.text);
+            if (!job_wait_for_file(&handler, jobs[i]))
+                errand_retry(jobs[i], -1, "%s", err.text);
         loop_defer_cancel(attempt->host->loop, &handler.wake);
         return;
     }

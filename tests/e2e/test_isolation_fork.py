@@ -122,6 +122,20 @@ def test_file_that_is_replaced(db, directory):
         assert {edition for *_, edition in results(db)} == {2}
 
 
+def test_file_that_has_gone_fails_no_job(db, directory):
+    """While it is replaced by removing it first; jobs wait until it is there again."""
+    compile_tell(directory)
+    with errand_with(directory, db.dsn) as errand:
+        runner = errand.start().wait_ready()
+        (directory / "tell.so").rename(directory / "kept")
+        id = db.enqueue("tell.run")
+        db.wait("select errand.why(%s) like '%%No such file%%' or (select last_error from errand.job where id = %s) like '%%No such file%%'", id, id)
+        (directory / "kept").rename(directory / "tell.so")
+        job = db.wait_ended(id)
+        assert (job.state, job.attempt) == ("done", 1)
+        assert "level=error" not in runner.log()
+
+
 def test_plugin_with_threads_is_loaded_each_time(db, directory):
     head = "#include <pthread.h>\n#include <unistd.h>\nstatic void *wait(void *x) { for (;;) pause(); return x; }\n"
     compile_tell(directory, load="pthread_t thread; pthread_create(&thread, NULL, wait, NULL);", head=head)
