@@ -275,9 +275,9 @@ begin
         is_new := found;
         was_assigned := log is not null;
         if not was_assigned then
-            -- One that was logged by somebody else, or before there were events.
+            -- One that was logged by somebody else, or before there were events; not one that is just being deleted.
             select l.id into log from public.email_delivery_log l where l.provider_message_id = read.provider_message_id
-            order by l.created_at, l.id limit 1;
+            order by l.created_at, l.id limit 1 for key share;
             log := coalesce(log, errand.email_settle(read));
             update errand.email_mail m set log_id = log where log is not null and m.provider_message_id = read.provider_message_id;
         end if;

@@ -1,5 +1,6 @@
 """What the provider tells of mails: in any order and as often as it likes, before and after the mail's id is known, one end state."""
 
+import contextlib
 import datetime
 import itertools
 import json
@@ -317,6 +318,20 @@ def test_one_that_was_logged_by_somebody_else(post):
     post.sql("""insert into public.email_delivery_log (recipient, provider_message_id, status) values ('ann@example.com', 'm1', 'queued')""")
     assert post.tell(event("delivered"))[0] == "applied"
     assert post.one("select status from public.email_delivery_log") == "delivered"
+
+
+def test_an_entry_of_the_log_that_is_being_deleted(post):
+    """The event waits for what becomes of it, and then belongs to no mail."""
+    post.sql("insert into public.email_delivery_log (recipient, provider_message_id, status) values ('ann@example.com', 'm1', 'sent')")
+    told = []
+    with contextlib.closing(psycopg2.connect(post.dsn)) as deleting, Post(post.dsn) as second:
+        deleting.cursor().execute("delete from public.email_delivery_log where provider_message_id = 'm1'")
+        thread = threading.Thread(target=lambda: told.append(second.tell(event("delivered"))))
+        thread.start()
+        until(lambda: post.one("select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"), "it does not wait")
+        deleting.commit()
+        thread.join()
+    assert told == [("unassigned", "no mail with the id m1 is known yet")]
 
 
 def test_what_nobody_knows_is_forgotten(post):
