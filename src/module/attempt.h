@@ -73,6 +73,7 @@ struct errand_job {
     struct errand_job *next; /* the queue's lists */
     bool alone;              /* the queue's: commits in a transaction of its own */
     bool sent_before;        /* the queue's: its completion was, and the answer lost */
+    int losses;              /* the queue's: how often, by itself */
     bool uncounted;          /* the queue's: its outcome changed nothing */
 };
 

@@ -14,10 +14,11 @@ enum {
     COMPLETION_TIMEOUT_MS = 30000,
     COMPLETION_AGAIN_US = 100000,
     UNITS_MAX = 2,
-    BATCH_JOBS = 4096,           /* of one transaction */
-    BATCH_JOBS_NEXT = 512,       /* of one that does not wait for another's end, at least */
-    BATCH_EFFECT_JOBS = 256,     /* of one with effects */
-    BATCH_RESULT_BYTES = 8 << 20 /* of one, about */
+    BATCH_JOBS = 4096,            /* of one transaction */
+    BATCH_JOBS_NEXT = 512,        /* of one that does not wait for another's end, at least */
+    BATCH_EFFECT_JOBS = 256,      /* of one with effects */
+    BATCH_RESULT_BYTES = 8 << 20, /* of one, about */
+    LOSSES_MAX = 4                /* of the connection, with the effects of one job */
 };
 
 static void completion_flush(void *owner);
@@ -255,6 +256,27 @@ static void completing_on_slow(struct completing *completing, const struct err *
     jobs_put_last(&runner->completion, completing->jobs);
 }
 
+/* Nobody knows what became of it, or it was not sent: the same again. Effects may be the reason,
+ * by what they do to the connection or the server: then each job goes alone, and one with which it
+ * is lost again and again has failed the attempt. Where it was done after all, that changes no row.
+ */
+static void completing_on_lost(struct completing *completing, const struct err *err)
+{
+    struct runner *runner = completing->runner;
+    struct errand_job *first = completing->jobs;
+    bool sent = err->code == ERR_UNKNOWN_OUTCOME, suspect = sent && first->outcome.effects;
+    log_event(LOG_WARN, "committing failed, trying again", "jobs",
+              log_int((long long)completing->count), "error", err->text, NULL);
+    for (struct errand_job *job = first; job; job = job->next)
+        job->sent_before |= sent;
+    if (suspect && first->alone && ++first->losses == LOSSES_MAX)
+        job_on_refused(runner, first, err);
+    else if (suspect && !first->alone)
+        jobs_put_last(&runner->completion, first);
+    else
+        jobs_put_back(&runner->completion, first, first->alone);
+}
+
 static void completing_on_done(struct db_unit *unit, void *owner)
 {
     struct completing *completing = owner;
@@ -277,11 +299,7 @@ static void completing_on_done(struct db_unit *unit, void *owner)
         completing_on_slow(completing, err);
     } else if (err->code == ERR_TEMPORARY || err->code == ERR_UNKNOWN_OUTCOME ||
                err->code == ERR_CANCELLED) {
-        log_event(LOG_WARN, "committing failed, trying again", "jobs",
-                  log_int((long long)completing->count), "error", err->text, NULL);
-        for (struct errand_job *job = completing->jobs; job; job = job->next)
-            job->sent_before |= err->code == ERR_UNKNOWN_OUTCOME;
-        jobs_put_back(completion, completing->jobs, completing->jobs->alone);
+        completing_on_lost(completing, err);
         loop_timer_set(&completion->again, clock_mono_us() + COMPLETION_AGAIN_US);
         return;
     } else if (completing->count > 1 || completing->with_statistic || completing->lines) {

@@ -55,6 +55,28 @@ def test_statement_that_fails_undoes_the_completion(jobs):
         assert [row[0] for row in db.sql("select id from paid order by 1")] == [good, 1000000]
 
 
+def test_statement_that_ends_its_connection_costs_its_own_job_alone(jobs):
+    """Whatever ends the server's process; others of its batch go on, and it has failed when it did so again and again."""
+    jobs.put("pay.kill.sql", "-- errand: max_attempts = 2\nselect pg_terminate_backend(pg_backend_pid())")
+    jobs.put("pay.note.sql", "insert into public.paid (id, what) values (:id, 'note')")
+    with runner_with(jobs) as (_, db, runner):
+        make_table(db)
+        db.wait("select count(*) = 2 from errand.kind where name like 'pay.%%'")
+        db.sql("select errand.kind_retry_set('pay.kill', 'fixed', delays => array[interval '10 milliseconds'])")
+        db.sql("select errand.queue_pause('default')")
+        good = db.enqueue_many(20, kind="pay.note")
+        kill = db.enqueue("pay.kill")
+        good += db.enqueue_many(20, kind="pay.note")
+        db.sql("select errand.queue_resume('default')")
+        job = db.wait_ended(kill, timeout=20)
+        assert (job.state, job.attempt) == ("dead", 2)
+        assert job.last_error.startswith("completing the job failed: the connection was lost before the answer")
+        db.wait_empty()
+        db.check_history(good + [kill])
+        assert db.one("select count(*) from paid") == 40
+        assert runner.log().count("committing failed, trying again") <= 2 * 5
+
+
 def test_byte_order_mark(jobs):
     """What some editors begin a file with is neither SQL nor in the way of the settings."""
     jobs.put("pay.note.sql", "\ufeff-- errand: max_attempts = 3\ninsert into public.paid (id) values (:id)")
