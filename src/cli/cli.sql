@@ -181,9 +181,10 @@ select f.id, f.queue, f.kind, f.state, f.attempt || coalesce('/' || m.max_attemp
     case when $18::boolean then pg_catalog.json_build_object(
         'id', f.id, 'lane', f.lane, 'queue', f.queue, 'kind', f.kind, 'state', f.state, 'priority', f.priority,
         'run_at', f.run_at, 'attempt', f.attempt, 'max_attempts', m.max_attempts, 'key', f.key, 'tags', f.tags,
-        'args', f.args, 'progress', f.progress, 'result', f.result, 'runner', f.runner, 'started_at', f.started_at,
-        'finished_at', f.finished_at, 'expires_at', f.expires_at, 'waiting_for', coalesce(f.waiting_for, 0), 'trace', f.trace,
-        'last_error', f.last_error, 'error_class', f.error_class, 'created_at', f.created_at) end
+        'args', f.args, 'progress', f.progress, 'result', f.result, 'runner', coalesce(f.runner, d.runner),
+        'started_at', coalesce(f.started_at, d.started_at), 'finished_at', f.finished_at, 'expires_at', f.expires_at,
+        'waiting_for', coalesce(f.waiting_for, 0), 'trace', f.trace, 'last_error', f.last_error,
+        'error_class', coalesce(f.error_class, d.error_class), 'created_at', f.created_at) end
 from (
     (
         select l.queue, o.*
@@ -256,6 +257,12 @@ from (
 ) f
 left join errand.kind k on k.name = f.kind
 cross join lateral (select coalesce(f.max_attempts, case when f.owed then coalesce(k.max_attempts, 20) end)) m(max_attempts)
+-- Of a dead letter's last attempt its history tells more.
+left join lateral (
+    select h.runner, h.started_at, h.error_class from errand.history h
+    where $18::boolean and f.state = 'dead' and h.id = f.id and h.outcome = 'dead' and h.finished_at = f.finished_at
+    limit 1
+) d on true
 order by f.id desc
 limit $13
 

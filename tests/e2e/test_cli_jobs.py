@@ -118,6 +118,18 @@ def test_a_dead_letter_outlives_its_history(errand, dsn):
     assert json.loads(errand.run("jobs", "show", "1000", "--json").stdout)["last_error"] == "smtp: 550 no such user"
 
 
+def test_a_dead_letter_in_a_list_is_told_of_as_by_itself(errand, dsn):
+    """Who ran it last, when, and the class of its error stand in its history."""
+    make_ended(dsn, [("dead", 1), ("dead", 2)])
+    sql(dsn, "update errand.history set error_class = 'timeout', runner = 7 where id = 1000; delete from errand.history where id = 1001")
+    listed = {job["id"]: job for job in json.loads(errand.run("jobs", "list", "--json", "--state", "dead").stdout)["jobs"]}
+    names = ("state", "error_class", "runner", "started_at", "finished_at", "last_error")
+    for id in (1000, 1001):
+        shown = json.loads(errand.run("jobs", "show", str(id), "--json").stdout)
+        assert {name: listed[id][name] for name in names} == {name: shown[name] for name in names}
+    assert (listed[1000]["error_class"], listed[1000]["runner"], listed[1001]["error_class"]) == ("timeout", 7, None)
+
+
 def test_jobs_list_in_pages(errand, dsn):
     make_ended(dsn, [("done", 1), ("dead", 1), ("done", 2)])
     jobs = [enqueue(errand, "mail.test") for _ in range(4)]
