@@ -51,6 +51,7 @@ struct lane *lane_new(struct runner *runner, struct workqueue *queue, int number
     lane->acquired_us = clock_mono_us();
     lane->crashed = crashed;
     lane->limit = reader_limit_least(lane, READER_LIMIT_FIRST);
+    lane->limit_most = READER_LIMIT_MAX;
     lane->cautious_left = crashed ? LANE_CAUTIOUS_ROWS : 0;
     lane->look_us = INT64_MAX;
     lane->idle_at_us = INT64_MAX;

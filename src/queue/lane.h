@@ -39,7 +39,8 @@ struct lane {
     size_t waiting;                      /* of the held, those LATER or DUE */
     size_t elsewhere;                    /* of the held, those ELSEWHERE */
     int limit;                           /* rows of the next read, a class */
-    int64_t read_at_us;                  /* monotonic: when to read next */
+    int limit_most;     /* of any read: what the args of more would take was seen by the last one */
+    int64_t read_at_us; /* monotonic: when to read next */
     int64_t idle_at_us; /* read_at_us as it was planned, when a look will do then (look.h);
                            INT64_MAX: it will not */
     int64_t last_full_us;

@@ -124,7 +124,7 @@ static void lane_add_read(struct lane *lane, struct db_unit *unit, int64_t horiz
         struct lane_class *class = &lane->classes[i];
         bool pass = lane->pass && class->passing;
         /* A pass looks at much that is held already; all others bring what is not. */
-        class->read_limit = pass && class->cursor_us != INT64_MIN ? READER_LIMIT_MAX : lane->limit;
+        class->read_limit = pass && class->cursor_us != INT64_MIN ? lane->limit_most : lane->limit;
         buf_array_text(&cursors, db_time_text(at, pass ? class->pass_us : class->cursor_us));
         buf_array_int(&ids, pass ? class->pass_id : class->cursor_id);
         buf_array_int(&limits, class->read_limit);
@@ -339,13 +339,14 @@ static void lane_adapt_limit(struct lane *lane, const PGresult *rows, size_t wai
         else if (since_us > READ_MANY_US)
             lane->limit /= 2;
     }
-    int most = READER_LIMIT_MAX;
-    if (count && bytes / count * most > READ_BYTES_MAX)
-        most = (int)(READ_BYTES_MAX / (bytes / count));
+    if (count) {
+        int64_t most = READ_BYTES_MAX / (bytes / count + 1);
+        lane->limit_most = most >= READER_LIMIT_MAX ? READER_LIMIT_MAX : most > 0 ? (int)most : 1;
+    }
     if (lane->limit < reader_limit_least(lane, READER_LIMIT_LEAST))
         lane->limit = reader_limit_least(lane, READER_LIMIT_LEAST);
-    if (lane->limit > most)
-        lane->limit = most > 0 ? most : 1;
+    if (lane->limit > lane->limit_most)
+        lane->limit = lane->limit_most;
 }
 
 /* What a lost runner had sent may be committed when the lane has been taken over already: for as

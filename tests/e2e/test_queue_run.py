@@ -5,7 +5,8 @@ import time
 import pytest
 
 from support.cluster import shared_cluster
-from support.errand import Errand
+from support.errand import SANITIZER_ENV, Errand
+from support.process import resident_kib
 from support.wait import QueueDatabase, until
 
 CLOCKS = 0.02  # seconds: a runner knows the database's clock from its answers
@@ -311,6 +312,20 @@ def test_queues_are_the_border():
         db.wait_ended(db.enqueue(queue="ours"))
         assert db.job(foreign).state == "ready"
         assert [row.queue for row in db.sql("select queue from errand.lane where owner is not null")] == ["ours"]
+
+
+def test_large_args_are_not_read_all_at_once():
+    """A lane that holds hundreds of large jobs is looked through again and again while it works: never by more of them at a time than
+    some megabytes, whatever their number."""
+    options = f"{SANITIZER_ENV['ASAN_OPTIONS']}:quarantine_size_mb=1"
+    with QueueDatabase(shared_cluster(vector=False)) as db, Errand(db.dsn, ASAN_OPTIONS=options) as errand:
+        db.sql("select errand.queue_create('large', 1)")
+        runner = errand.start("--queues", "large", "--concurrency", "8").wait_ready()
+        args = "array_fill(jsonb_build_object('sleep_ms', 40, 'text', repeat('x', 400000)), array[450])"
+        db.sql(f"select count(*) from errand.enqueue_many('probe.run', {args}, queue => 'large')")
+        db.wait("select count(*) = 450 from errand.history where outcome = 'done'", timeout=120, every=0.2)
+        peak = resident_kib(runner.pid) / 1024
+    assert peak < 250, f"{peak} MB, for args of 180"
 
 
 def test_all_of_it_ends_in_order(db, runner):
