@@ -1,7 +1,11 @@
 #include "module/json_text.h"
 
+#include <limits.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+
+enum { NUMERIC_DIGITS_MAX = 16383 }; /* of PostgreSQL's numeric, behind the point */
 
 bool json_text_is_shallow(const char *text)
 {
@@ -22,6 +26,47 @@ bool json_text_is_shallow(const char *text)
     return true;
 }
 
+/* Behind one number of valid JSON; *digits is how many it has behind the point, written out. */
+static const char *number_end(const char *at, long *digits)
+{
+    char *end;
+    *digits = 0;
+    at += *at == '-';
+    at += strspn(at, "0123456789");
+    if (*at == '.') {
+        *digits = (long)strspn(at + 1, "0123456789");
+        at += 1 + *digits;
+    }
+    if (*at != 'e' && *at != 'E')
+        return at;
+    long exponent = strtol(at + 1, &end, 10);
+    if (exponent < -NUMERIC_DIGITS_MAX)
+        *digits = LONG_MAX;
+    else if (exponent < 0)
+        *digits -= exponent;
+    return end;
+}
+
+/* A double's smallest numbers are far smaller: PostgreSQL takes none with more digits. */
+static bool text_has_tiny_number(const char *text)
+{
+    long digits;
+    for (const char *at = text; *at;) {
+        if (*at == '"') {
+            for (at++; *at != '"'; at++)
+                at += *at == '\\';
+            at++;
+        } else if (*at == '-' || (*at >= '0' && *at <= '9')) {
+            at = number_end(at, &digits);
+            if (digits > NUMERIC_DIGITS_MAX)
+                return true;
+        } else {
+            at++;
+        }
+    }
+    return false;
+}
+
 /* jansson takes less than PostgreSQL: no integers past 64 bits, no \u0000, no numbers past a
  * double. */
 const char *json_text_fault(const char *text, size_t max_bytes)
@@ -35,7 +80,8 @@ const char *json_text_fault(const char *text, size_t max_bytes)
     if (!value)
         return "it is not JSON (with integers of at most 64 bits, and no \\u0000)";
     json_decref(value);
-    return NULL;
+    return text_has_tiny_number(text) ? "a number has more than 16383 digits behind the point"
+                                      : NULL;
 }
 
 static bool value_is_shallow(const json_t *value, int levels)

@@ -201,11 +201,13 @@ static bool err_is_slow(const struct err *err)
 }
 
 /* One job by itself was refused: changed by somebody else meanwhile (then nothing of this attempt
- * counts), or by an effect (then the attempt failed with its message). */
+ * counts), or by an effect, or for its result, which the server does not take (then the attempt
+ * failed with its message). */
 static void job_on_refused(struct runner *runner, struct errand_job *job, const struct err *err)
 {
     struct entry *entry = job_entry(job);
-    if (strcmp(err->sqlstate, "ER001") == 0 || !job->outcome.effects) {
+    bool by_value = job->outcome.result && strncmp(err->sqlstate, "22", 2) == 0;
+    if (strcmp(err->sqlstate, "ER001") == 0 || (!job->outcome.effects && !by_value)) {
         log_event(LOG_INFO, "job changed while it ran", "kind", job->attempt->kind->name, "job",
                   log_int(job->id), "error", err->text, NULL);
         job->outcome.code = OUTCOME_SNOOZE; /* looked at again from where it stood */

@@ -84,6 +84,7 @@ OUTPUTS = {
     "empty": ("printf ' \\n'", None, None),
     "no_json": ("echo done", None, "stdout is no result, the job has none: "),
     "two": ("echo 1; echo 2", None, "stdout is no result"),
+    "tiny": ("echo 1e-20000", None, "a number has more than 16383 digits behind the point"),
     "long": ("head -c 2000000 /dev/zero", None, "stdout is longer than 1 MiB"),
 }
 

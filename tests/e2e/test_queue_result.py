@@ -55,6 +55,20 @@ def test_results_among_many(db, runner):
         assert result(db, id) == (None if n % 3 == 1 else n)
 
 
+def test_result_that_the_server_refuses(db, runner):
+    """For its value, whatever that may be: the attempt has failed, and those beside it have not."""
+    db.sql("create function public.refuse() returns trigger language plpgsql as $$ begin "
+           "if new.result = '13' then raise 'no thirteen' using errcode = '22003'; end if; return new; end $$")
+    db.sql("create trigger refuse before insert on errand.history for each row execute function public.refuse()")
+    try:
+        ids = db.enqueue_many(10, {"result": 12}) + [db.enqueue(args={"result": 13}, max_attempts=1)] + db.enqueue_many(10)
+        job = db.wait_ended(ids[10])
+        assert (job.state, job.attempt, job.last_error) == ("dead", 1, "completing the job failed: no thirteen")
+        assert {db.wait_ended(id).state for id in ids[:10] + ids[11:]} == {"done"}
+    finally:
+        db.sql("drop trigger refuse on errand.history")
+
+
 def test_retried_attempt_leaves_no_result(db, runner):
     id = db.enqueue(args={"outcome": "retry", "text": "no", "delay_ms": 1, "times": 1, "result": 1})
     assert result(db, id) == 1 and db.job(id).attempt == 2

@@ -36,6 +36,20 @@ static void test_bad(void **state)
     }
 }
 
+static void test_numbers_of_postgresql(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"1e-16383", "[1.25e-16381, -0]", "\"1e-20000\"",
+                                       "{\"\\\"1e-20000\": 1E-5}", "1e300"};
+    static const char *const bad[] = {"1e-16384", "[1, -1.5E-16383]", "{\"a\": 0.0000e-99999}",
+                                      "1e-99999999999999999999"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_null(json_text_fault(good[i], 100));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_string_equal(json_text_fault(bad[i], 100),
+                            "a number has more than 16383 digits behind the point");
+}
+
 static void nest(char *text, int levels)
 {
     memset(text, '[', (size_t)levels);
@@ -86,6 +100,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),
         cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_numbers_of_postgresql),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_of_values),
     };
