@@ -405,13 +405,13 @@ begin
     if pg_catalog.pg_column_size(enqueue_check.args) > 16777216 then
         select pg_catalog.max(pg_catalog.pg_column_size(a.args)) into most_bytes from pg_catalog.unnest(enqueue_check.args) a(args);
         if most_bytes > 16777216 then
-            raise exception 'args has % bytes', most_bytes using errcode = '54000',
+            raise exception 'args has % bytes', most_bytes using errcode = '22023',
                 hint = 'At most 16777216: store what is larger, and let the args say where.';
         end if;
     end if;
     select pg_catalog.max(pg_catalog.octet_length(k.key)) into most_bytes from pg_catalog.unnest(enqueue_check.keys) k(key);
     if most_bytes > 2000 then
-        raise exception 'a key has % bytes', most_bytes using errcode = '54000',
+        raise exception 'a key has % bytes', most_bytes using errcode = '22023',
             hint = 'At most 2000: for something longer, let its hash be the key.';
     end if;
     if enqueue_check.priority is not null then

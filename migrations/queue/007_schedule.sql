@@ -153,7 +153,8 @@ begin
         raise exception 'jitter % is not valid', schedule_check.jitter using errcode = '22023', hint = 'It is from 0 to 1 day.';
     end if;
     if schedule_check.starts_at >= schedule_check.ends_at then
-        raise exception 'ends_at % is not later than starts_at %', schedule_check.ends_at, schedule_check.starts_at using errcode = '22023';
+        raise exception 'ends_at % is not later than starts_at %', schedule_check.ends_at, schedule_check.starts_at using errcode = '22023',
+            hint = 'It would never fire.';
     end if;
 end
 $$;

@@ -24,7 +24,8 @@ create function errand.signal_check(name text, payload jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     if signal_check.name is null or pg_catalog.octet_length(signal_check.name) not between 1 and 200 then
-        raise exception 'the name of a signal is not 1 to 200 bytes long' using errcode = '22023';
+        raise exception 'the name of a signal is not 1 to 200 bytes long' using errcode = '22023',
+            hint = 'It is the one that the handler waits for, like approved.';
     end if;
     if signal_check.payload is null then
         raise exception 'payload is null' using errcode = '22004', hint = 'Leave it out, or give ''null''::jsonb.';
@@ -59,7 +60,8 @@ begin
     elsif s.until <= now_at then
         return 'late';
     elsif (select pg_catalog.count(*) from errand.signal x where x.lane = signal_send.lane and x.job_id = signal_send.job_id) >= 1000 then
-        raise exception 'job % has 1000 signals, which is the most', signal_send.job_id using errcode = '54000';
+        raise exception 'job % has 1000 signals, which is the most', signal_send.job_id using errcode = '54000',
+            hint = 'Each stands until the job has ended: use fewer names, or let one payload say more.';
     end if;
     insert into errand.signal (lane, job_id, sent_at, name, payload)
     values (signal_send.lane, signal_send.job_id, now_at, signal_send.name, signal_send.payload)
@@ -108,7 +110,7 @@ declare
 begin
     perform errand.signal_check(signal_key.name, signal_key.payload);
     if signal_key.key is null then
-        raise exception 'key is null' using errcode = '22004';
+        raise exception 'key is null' using errcode = '22004', hint = 'Give the key of the jobs that are meant, or send to one by errand.signal.';
     end if;
     select l.lane into at_lane from errand.lane l
     where l.queue = signal_key.queue and l.shard = (pg_catalog.hashtextextended(signal_key.key, 0) & 1073741823)::integer % lanes;

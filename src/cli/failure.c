@@ -131,7 +131,7 @@ static enum failure_exit failure_status(const struct err *err)
         return FAILURE_SCHEMA;
     if (state_is(err, "42704"))
         return FAILURE_NOT_FOUND;
-    if (state_is(err, "22") || state_is(err, "54"))
+    if (state_is(err, "22"))
         return FAILURE_USAGE;
     if (err->code == ERR_UNKNOWN_OUTCOME || state_is(err, "57P") || state_is(err, "08"))
         return FAILURE_DATABASE;
@@ -148,6 +148,7 @@ static const char *failure_input_hint(const struct err *err)
         {"22008", "", "A time is 2031-01-31T09:00:00Z, or from now: +10m, -1h, +1d."},
         {"22P02", "type json",
          "JSON is like '{\"order\": 4711}'; @FILE takes it from a file, - from stdin."},
+        {"22021", "", "What is given here is read as UTF-8."},
         {"22P05", "Unicode",
          "PostgreSQL's JSON holds no \\u0000, and no half of a surrogate pair."},
     };

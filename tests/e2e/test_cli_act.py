@@ -236,7 +236,7 @@ def test_signal(errand, dsn, tmp_path):
     (("x", "go"), 2, "ID"),
     (("1", "go", "@/no/such/file"), 2, "cannot open /no/such/file"),
     (("1", "go", "{"), 2, "invalid input syntax for type json"),
-    (("1", ""), 2, "the name of a signal is not 1 to 200 bytes long"),
+    (("1", ""), 2, "the name of a signal is not 1 to 200 bytes long\n        It is the one that the handler waits for, like approved."),
     (("1", "go", '"' + "x" * 1048576 + '"'), 2, "payload has 1048578 bytes, more than 1048576"),
 ])
 def test_signal_refused(errand, dsn, args, status, error):

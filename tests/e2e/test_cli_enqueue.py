@@ -78,6 +78,7 @@ JSON = r"""\(.*\)\n +JSON is like '\{"order": 4711\}'; @FILE takes it from a fil
     (("mail.test", "{bad"), 2, f"invalid input syntax for type json {JSON}"),
     (("mail.test", ""), 2, f"invalid input syntax for type json {JSON}"),
     (("mail.test", '{"a": "\\u0000"}'), 2, r"unsupported Unicode escape sequence \(.*\)\n +PostgreSQL's JSON holds no \\u0000"),
+    (("a", "--key", "\udcff"), 2, r'invalid byte sequence for encoding "UTF8": 0xff\n +What is given here is read as UTF-8\.'),
     (("Mail Test",), 2, 'kind "Mail Test" is not valid'),
     (("a", "--run-at", "soonish"), 2, f'"soonish"{TIME}'),
     (("a", "--run-at", "+10x"), 2, rf'"\+10x"{TIME}'),

@@ -173,7 +173,7 @@ def test_largest_args(db):
     call = "array[jsonb_build_object('a', repeat('x', %s)), '{}']"
     hint = "At most 16777216: store what is larger, and let the args say where."
     for made in ("errand.enqueue('a', (%s)[1])", "errand.enqueue_many('a', %s)", "errand.enqueue('a', (%s)[1], key => 'k')"):
-        refused(db, "54000", "args has 16777217 bytes", hint, made % (call % (16777216 - 16)))
+        refused(db, "22023", "args has 16777217 bytes", hint, made % (call % (16777216 - 16)))
         db.sql("select " + made % (call % (16777216 - 17)))
         db.sql("delete from errand.job")
 
@@ -184,7 +184,7 @@ def test_largest_args(db):
 def test_longest_key(db, call):
     """What an index can hold, also of text that does not compress."""
     key = "(select left(string_agg(md5(n::text), ''), %s - 2) || 'ä' from generate_series(1, 63) n)"
-    refused(db, "54000", "a key has 2001 bytes", "At most 2000: for something longer, let its hash be the key.", call.format(key % 2001))
+    refused(db, "22023", "a key has 2001 bytes", "At most 2000: for something longer, let its hash be the key.", call.format(key % 2001))
     db.sql("select " + call.format(key % 2000))
 
 
