@@ -4,6 +4,7 @@
 #include "httpd/server.h"
 
 #include "base/clock.h"
+#include "httpd/chunks.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -172,12 +173,25 @@ static void gate_admit(struct httpd_conn *conn, const struct head_verdict *verdi
 
 /* A small body is waited for here, too; but not over a unix socket, which has room for few pieces,
  * however small they are. */
-static bool gate_is_whole(const struct httpd_conn *conn, const struct head_verdict *verdict,
-                          size_t bytes)
+static bool gate_waits(const struct httpd_conn *conn, const struct head_verdict *verdict,
+                       size_t bytes, enum chunks_verdict chunks)
 {
     size_t whole = verdict->head_bytes + verdict->body_bytes;
-    return verdict->complete && (!verdict->is_plain || whole > GATE_BYTES || bytes >= whole ||
-                                 conn->peer.any.sa_family == AF_UNIX);
+    if (!verdict->complete)
+        return true;
+    if (conn->peer.any.sa_family == AF_UNIX)
+        return false;
+    return verdict->is_chunked ? chunks == CHUNKS_MORE && bytes < GATE_BYTES
+                               : verdict->is_plain && whole <= GATE_BYTES && bytes < whole;
+}
+
+/* Of what has come. Larger bodies are libmicrohttpd's; behind none of them anything is read. */
+static enum chunks_verdict gate_chunks(const struct httpd_conn *conn,
+                                       const struct head_verdict *verdict, size_t bytes)
+{
+    if (!verdict->is_chunked)
+        return CHUNKS_WHOLE;
+    return chunks_judge(conn->server->scratch + verdict->head_bytes, bytes - verdict->head_bytes);
 }
 
 static void gate_look(struct httpd_conn *conn, bool ends)
@@ -192,11 +206,14 @@ static void gate_look(struct httpd_conn *conn, bool ends)
     struct head_verdict verdict = {0};
     if (bytes)
         verdict = head_judge(server->scratch, bytes, server->options.max_body);
+    enum chunks_verdict chunks = gate_chunks(conn, &verdict, bytes);
     if (verdict.status)
         gate_refuse(conn, verdict.status, verdict.why);
+    else if (chunks == CHUNKS_BAD)
+        gate_refuse(conn, 400, "the body's chunks are malformed");
     else if (verdict.complete && !gate_knows(conn, &verdict))
         gate_refuse(conn, 503, "too many connections from this address");
-    else if (gate_is_whole(conn, &verdict, bytes))
+    else if (!gate_waits(conn, &verdict, bytes, chunks))
         gate_admit(conn, &verdict, bytes, !ends && gate_may_keep(conn, &verdict, bytes));
     else if (ends && bytes)
         server_close(conn);

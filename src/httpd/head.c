@@ -122,6 +122,7 @@ static struct head_verdict head_judge_whole(const struct head *head, const char 
                                  .head_bytes = (size_t)(head->at - data),
                                  .body_bytes = head->body_bytes,
                                  .is_plain = !head->encodings && !head->expects,
+                                 .is_chunked = head->encodings && !head->expects,
                                  .keeps = !head->old && !head->closes};
 }
 

@@ -14,8 +14,9 @@ struct head_verdict {
     const char *why; /* a sentence */
     /* Of one that may go on: */
     size_t head_bytes, body_bytes; /* with the empty line; by Content-Length */
-    bool is_plain; /* the body comes behind the head by itself, as many bytes as that says */
-    bool keeps;    /* whoever sent it may send another one on the same connection */
+    bool is_plain;   /* the body comes behind the head by itself, as many bytes as that says */
+    bool is_chunked; /* it comes in chunks by itself */
+    bool keeps;      /* whoever sent it may send another one on the same connection */
 };
 
 /* data begins with the request line. max_body: of a Content-Length. */

@@ -200,6 +200,40 @@ def test_a_body_in_many_pieces_over_a_unix_socket(db):
         assert server.status(POST + "Content-Length: 2000\r\n\r\n", *"x" * 2000, pause=0) == 404
 
 
+CHUNKED = POST + "Transfer-Encoding: chunked\r\n\r\n"
+BAD_CHUNKS = {
+    "bare LF behind the size": "3\nabc\r\n0\r\n\r\n",
+    "bare LF behind the data": "3\r\nabc\n0\r\n\r\n",
+    "bare LF behind the last chunk": "3\r\nabc\r\n0\n\r\n",
+    "bare LF at the end": "3\r\nabc\r\n0\r\n\n",
+    "bare LF in a trailer": "3\r\nabc\r\n0\r\nX: y\n\r\n",
+    "bare LF in an extension": "3;a\nb\r\nabc\r\n0\r\n\r\n",
+    "bare CR": "3\rabc\r0\r\r\n",
+    "no end of the data": "3\r\nabcd\r\n0\r\n\r\n",
+    "no size": "\r\nabc\r\n0\r\n\r\n",
+    "a prefix": "0x3\r\nabc\r\n0\r\n\r\n",
+    "a sign": "+3\r\nabc\r\n0\r\n\r\n",
+    "a blank": "3 \r\nabc\r\n0\r\n\r\n",
+    "a size out of range": "100000003\r\nabc\r\n0\r\n\r\n",
+    "a trailer without a colon": "3\r\nabc\r\n0\r\nX\r\n\r\n",
+    "an endless extension": "3;" + "a" * 5000,
+    "behind much": "6000\r\n" + "x" * 0x6000 + "\r\n3\nabc\r\n0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("name", BAD_CHUNKS)
+def test_chunks_that_could_be_understood_otherwise(server, name):
+    assert server.status(CHUNKED + BAD_CHUNKS[name]) == 400
+    assert server.status(CHUNKED, *BAD_CHUNKS[name].partition("\n"), pause=0.02) == 400
+
+
+@pytest.mark.parametrize("body", ["3\r\nabc\r\n0\r\n\r\n", "3;a=b\r\na\nc\r\n1\r\n\n\r\n000\r\n\r\n", "03\r\n\r\n\r\r\n0\r\nX: y\r\nZ:\r\n\r\n",
+                                  "0\r\n\r\n", "A\r\n0123456789\r\n0\r\n\r\n"])
+def test_chunks_in_pieces(server, body):
+    assert server.status(CHUNKED + body) == 404
+    assert server.status(CHUNKED, *body, pause=0.002) == 404
+
+
 def test_expect_continue(server):
     with server.connect() as peer:
         peer.sendall((POST + "Content-Length: 2\r\nExpect: 100-continue\r\n\r\n").encode())
