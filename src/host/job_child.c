@@ -56,5 +56,9 @@ void errand_child(struct errand_job *job, const struct errand_child *given,
     child_write(&child);
     struct frame_reader reader = call_ask();
     result_read(&reader, &told);
+    if (result->size < sizeof told) /* of the first one, and up to now of all */
+        errand_log(job, ERRAND_ERROR,
+                   "mistake: errand_child: its result has no size (.size = sizeof(struct "
+                   "errand_child_result))");
     memcpy(result, &told, result->size < sizeof told ? result->size : sizeof told);
 }

@@ -325,6 +325,10 @@ static bool text_has_line_break(const char *text)
 
 const char *http_request_fault(const struct errand_request *request)
 {
+    if (request->size < offsetof(struct errand_request, failpoint) || !request->url)
+        return "the request has no url, or no size (.size = sizeof(struct errand_request))";
+    if (!request->method)
+        return "the request has no method";
     if (text_has_line_break(request->method))
         return "the request's method holds a line break";
     for (size_t i = 0; i < request->header_count; i++)

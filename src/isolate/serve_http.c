@@ -12,7 +12,7 @@ static void request_read(struct errand_job *job, struct frame_reader *in,
                          struct errand_request *request)
 {
     *request = (struct errand_request){
-        .size = sizeof *request, .method = frame_read_present(in), .url = frame_read_present(in)};
+        .size = sizeof *request, .method = frame_read_text(in), .url = frame_read_text(in)};
     request->header_count = frame_read_count(in, HEADERS_MAX);
     struct errand_header *headers =
         arena_alloc(&job->attempt->arena, (request->header_count + 1) * sizeof *headers);

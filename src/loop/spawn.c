@@ -266,7 +266,9 @@ bool spawn_start(const struct spawn_plan *plan, struct spawn *spawn, struct err 
     int ours[PIPE_COUNT];
     err_clear(err);
     if (!plan->argv || !plan->argv[0])
-        return err_set(err, ERR_BUG, "no program was named");
+        return err_set(err, ERR_BUG,
+                       "no program was named, or the struct has no size (.size = "
+                       "sizeof(struct errand_child))");
     if (!pipes_make(stage.theirs, ours))
         return err_set(err, ERR_TEMPORARY, "cannot start %s: pipes: %s", plan->argv[0],
                        strerror(errno));

@@ -7,7 +7,11 @@
 
 #include <string.h>
 
-enum { CHILD_MAX_BYTES = 1048576, CHILD_GRACE_MS = 2000 };
+enum {
+    CHILD_MAX_BYTES = 1048576,
+    CHILD_GRACE_MS = 2000,
+    RESULT_LEAST = sizeof(struct errand_child_result) /* of the first one, and up to now of all */
+};
 
 static void on_child_done(struct child *child, void *owner)
 {
@@ -99,6 +103,11 @@ void errand_child(struct errand_job *job, const struct errand_child *child,
                                        .out = "",
                                        .err = ""};
     size_t size = result->size < sizeof told ? result->size : sizeof told;
+    if (size < RESULT_LEAST) { /* which it could not be told of otherwise */
+        call_is_wrong(job, "errand_child",
+                      "its result has no size (.size = sizeof(struct errand_child_result))", NULL);
+        return;
+    }
     memcpy(&asked, child, child->size < sizeof asked ? child->size : sizeof asked);
     told.size = result->size;
     if (!call_begins_waiting(job, "errand_child", &told.error)) {

@@ -49,7 +49,7 @@ static const char *time_text(struct errand_job *job, int64_t at_us)
 static const char *enqueue_fault(const struct errand_new_job *new_job)
 {
     if (!new_job->kind)
-        return "it has no kind";
+        return "it has no kind, or no size (.size = sizeof(struct errand_new_job))";
     if (new_job->run_at_us && new_job->delay_ms)
         return "it has run_at_us and delay_ms";
     if (new_job->delay_ms < 0)

@@ -246,6 +246,36 @@ def test_where_it_runs(db, plugins, isolation):  # noqa: F811
         assert (db.wait_ended(db.enqueue("where.run")).result == runner.pid) == (isolation == "none")
 
 
+FORGOTTEN = """static void forget(struct errand_job *job)
+{
+    static const char *const argv[] = {"true", 0};
+    const struct errand_request request = {.method = "GET", .url = "http://127.0.0.1:1/"};
+    const struct errand_child child = {.argv = argv};
+    const struct errand_new_job new_job = {.kind = "forgets.run"};
+    struct errand_response response;
+    struct errand_child_result result = {.size = sizeof result};
+    const char *error;
+    errand_http(job, &request, &response);
+    errand_child(job, &child, &result);
+    errand_enqueue(job, &new_job, 0, &error);
+    errand_fail(job, "%s; %s; %s", response.error, result.error, error);
+}
+"""
+
+
+@pytest.mark.parametrize("isolation", ["process", "none"])
+def test_size_that_was_forgotten(db, plugins, isolation):  # noqa: F811
+    """The commonest mistake: the error names it."""
+    compile_plugin(plugins, "forgets", source_with("forgets", FORGOTTEN).replace(".run = run", ".run = forget"))
+    with QueueDatabase(db.cluster) as db, errand_with(plugins, db.dsn, ERRAND_FORGETS_ISOLATION=isolation) as errand:
+        errand.start().wait_ready()
+        job = db.wait_ended(db.enqueue("forgets.run"))
+        assert job.last_error.split("; ") == [
+            "the request has no url, or no size (.size = sizeof(struct errand_request))",
+            "no program was named, or the struct has no size (.size = sizeof(struct errand_child))",
+            "new job: it has no kind, or no size (.size = sizeof(struct errand_new_job))"]
+
+
 # ---- All of the ABI is there ----
 
 def exported(program):

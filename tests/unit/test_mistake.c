@@ -61,6 +61,23 @@ static void test_calls_after_the_finish_do_nothing(void **state)
     assert_non_null(attempt->jobs[0].outcome.effects);
 }
 
+static void child_without_a_result(struct errand_job *job)
+{
+    static const char *const argv[] = {"true", NULL};
+    const struct errand_child child = {.size = sizeof child, .argv = argv};
+    struct errand_child_result result = {.size = 0};
+    errand_child(job, &child, &result);
+    trace("end");
+}
+
+static void test_result_without_a_size(void **state)
+{
+    (void)state;
+    run((struct errand_kind){.run = child_without_a_result}, 1, LONG_MS, NULL);
+    assert_string_equal(seen.trace, "end");
+    assert_non_null(strstr(seen.line, "mistake: errand_child: its result has no size"));
+}
+
 static void name_no_statement(struct errand_job *job)
 {
     const struct errand_rows *rows;
@@ -177,6 +194,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_first_finish_counts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_calls_after_the_finish_do_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_result_without_a_size, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_such_statement, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_job_of_another_attempt, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_call_from_another_thread, set_up, tear_down),
