@@ -517,3 +517,23 @@ begin
                 where a.pid = r.backend_pid and (a.backend_start = r.backend_start or a.backend_start is null))));
 end
 $$;
+
+-- Whether what is due in a lane waits for long jobs to end: all slots of the runner that owns it are taken by jobs that have run for so long
+-- that they were written down, and one of the kinds of who asks is due.
+create function errand.lane_is_stuck(lane integer, owner bigint, slots integer, kinds text[]) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+    return exists (
+        select from (values (0::smallint), (1::smallint), (2::smallint), (3::smallint)) p(priority)
+        cross join lateral (
+            select j.kind from errand.job j
+            where j.lane = lane_is_stuck.lane and j.priority = p.priority and j.run_at <= pg_catalog.clock_timestamp()
+                and j.claimed_by is null
+            order by j.run_at, j.id limit 100
+        ) due
+        where due.kind = any (lane_is_stuck.kinds)
+    ) and lane_is_stuck.slots <= (
+        select pg_catalog.count(*) from errand.lane l
+        cross join lateral (select from errand.job j where j.lane = l.lane and j.claimed_by = lane_is_stuck.owner offset 0) j);
+end
+$$;

@@ -17,7 +17,7 @@ grant execute on function errand.cancel, errand.retry, errand.redrive, errand.re
     errand.kind_limit, errand.kind_keep, errand.kind_retry_set, errand.kind_retry_reset, errand.schedule_set,
     errand.schedule_remove, errand.schedule_enable, errand.schedule_disable, errand.schedule_run_now to errand_operator, errand_runner;
 grant execute on function errand.history_maintain, errand.runner_listen, errand.completion_check,
-    errand.lanes_wake, errand.keep_until, errand.queue_is_whole,
+    errand.lanes_wake, errand.keep_until, errand.queue_is_whole, errand.lane_is_stuck,
     errand.job_before, errand.lanes_look, errand.dependents_release, errand.schedules_fire to errand_runner;
 grant insert, update, delete on errand.job, errand.dead_letter, errand.runner, errand.kind, errand.dependency, errand.parent_ended
     to errand_runner;

@@ -161,8 +161,9 @@ select pg_catalog.pg_notify('errand.' || l.owner, 'ended ' || l.lane || ' ' || $
 from errand.lane l where l.lane = $1::integer and l.owner is not null
 
 -- name: lanes_spread
--- Who owns what of a queue: $1 queue. For a runner that has less than its share and free slots.
-select l.lane, l.epoch, l.owner, l.wanted_by is not null as wanted, r.running >= r.concurrency as saturated
+-- Who owns what of a queue: $1 queue, $2 kinds of the runner that asks, which has less than its share and free slots.
+select l.lane, l.epoch, l.owner, l.wanted_by is not null as wanted, r.running >= r.concurrency as saturated,
+    r.running >= r.concurrency and l.wanted_by is null and errand.lane_is_stuck(l.lane, r.id, r.concurrency, $2::text[]) as stuck
 from errand.lane l join errand.runner r on r.id = l.owner
 where l.queue = $1
 order by l.lane

@@ -19,12 +19,12 @@ size_t spread_own_lanes(const struct workqueue *queue)
 }
 
 /* Columns of lanes_spread. */
-enum { SPREAD_LANE, SPREAD_EPOCH, SPREAD_OWNER, SPREAD_WANTED, SPREAD_SATURATED };
+enum { SPREAD_LANE, SPREAD_EPOCH, SPREAD_OWNER, SPREAD_WANTED, SPREAD_SATURATED, SPREAD_STUCK };
 
 struct spread_owner {
     int64_t id;
     size_t lanes; /* that it keeps: not yet wanted by somebody */
-    bool saturated;
+    bool saturated, stuck;
 };
 
 struct spread {
@@ -53,11 +53,13 @@ static void spread_count(struct spread *spread, const PGresult *rows, int64_t ow
             continue;
         owner->lanes += db_get_int(rows, row, SPREAD_WANTED) == 0;
         owner->saturated = db_get_int(rows, row, SPREAD_SATURATED) != 0;
+        owner->stuck |= db_get_int(rows, row, SPREAD_STUCK) != 0;
     }
 }
 
 /* Whom to ask for one more lane: who has at least two more than we, else one that has no free slot
- * and more than one lane. */
+ * and more than one lane. Its last one is asked for only when its jobs wait there for long ones to
+ * end: where jobs are short, two busy runners would take it from each other for ever. */
 static struct spread_owner *spread_choose(struct spread *spread, size_t own, bool whole)
 {
     struct spread_owner *most = NULL, *saturated = NULL;
@@ -65,7 +67,8 @@ static struct spread_owner *spread_choose(struct spread *spread, size_t own, boo
         struct spread_owner *owner = &spread->owners[i];
         if (!most || owner->lanes > most->lanes)
             most = owner;
-        if (owner->saturated && owner->lanes > 1 && (!saturated || owner->lanes > saturated->lanes))
+        if (owner->saturated && owner->lanes > (owner->stuck ? 0 : 1) &&
+            (!saturated || owner->lanes > saturated->lanes))
             saturated = owner;
     }
     return most && most->lanes > own + 1 && !whole ? most : saturated;
@@ -134,10 +137,10 @@ static void on_spread(struct db_unit *unit, void *owner)
 
 static void spread_ask(struct workqueue *queue)
 {
-    const char *params[] = {queue->name};
+    const char *params[] = {queue->name, queue->runner->kinds};
     struct db_unit *unit = db_unit_new(DB_PLAIN, on_spread, queue);
     queue->asking = true;
-    db_unit_add_binary(unit, &queue_sql[QUEUE_SQL_LANES_SPREAD], 1, params);
+    db_unit_add_binary(unit, &queue_sql[QUEUE_SQL_LANES_SPREAD], 2, params);
     db_pool_submit(&queue->runner->control, unit, SPREAD_TIMEOUT_MS);
 }
 
@@ -152,7 +155,7 @@ void spread_check(struct runner *runner)
             continue;
         size_t own = spread_own_lanes(queue);
         bool uneven = (size_t)queue->most_lanes > own + 1 && !queue->limits.config.whole;
-        if (uneven || (queue->saturated && queue->most_lanes > 1))
+        if (uneven || queue->saturated)
             spread_ask(queue);
     }
 }

@@ -167,6 +167,38 @@ def test_two_runners_never_share_a_job(db, errand):
     assert db.one("select count(*) from errand.lane where owner is not null") == 0
 
 
+def test_last_lane_of_a_runner_whose_slots_are_taken_by_long_jobs(db, errand):
+    """What waits in it goes to a runner with free slots, and the long ones run on where they began."""
+    db.sql("select errand.queue_create('one', 1)")
+    full = errand.start("--name", "full", "--concurrency", "2").wait_ready()
+    long = [db.enqueue(queue="one", args={"sleep_ms": 12000}) for _ in range(2)]
+    db.wait("select count(*) = 2 from errand.job where claimed_by is not null")
+    waiting = db.enqueue(queue="one")
+    free = errand.start("--name", "free", "--queues", "one").wait_ready()
+    found = db.wait_ended(waiting, timeout=8)
+    assert db.one("select name from errand.runner where id = %s", found.runner) == "free"
+    assert [db.job(id).state for id in long] == ["running"] * 2 and lanes_of(db, "free") == 1
+    assert {(job.state, job.attempt, job.runner) for job in map(db.wait_ended, long)} == {
+        ("done", 1, db.one("select id from errand.runner where name = 'full'"))}
+    check_once(db, [*long, waiting], full, free)
+
+
+@pytest.mark.parametrize("kind", ["probe.run", "nobody.knows"])
+def test_last_lane_stays_where_no_job_waits_that_the_other_knows(db, errand, kind):
+    db.sql("select errand.queue_create('one', 1)")
+    full = errand.start("--name", "full", "--concurrency", "1").wait_ready()
+    db.enqueue(queue="one", args={"sleep_ms": 20000})
+    db.wait("select count(*) = 1 from errand.job where claimed_by is not null")
+    db.enqueue(queue="one", kind=kind, after=3600 if kind == "probe.run" else None)
+    errand.start("--name", "free", "--queues", "one").wait_ready()
+    for _ in range(3):
+        lease = db.one("select lease_until from errand.runner where name = 'free'")
+        db.wait("select lease_until > %s from errand.runner where name = 'free'", lease, timeout=3)
+    assert db.row("select epoch, owner = (select id from errand.runner where name = 'full'), wanted_by from errand.lane where queue = 'one'") == (
+        1, True, None)
+    assert full.running
+
+
 def test_frozen_runner_finds_its_lanes_taken_and_takes_them_again(db, errand):
     first = errand.start("--name", "first").wait_ready()
     second = errand.start("--name", "second").wait_ready()

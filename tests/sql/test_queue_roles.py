@@ -45,6 +45,7 @@ CALLS = {
     "errand.runner_alive(1)": set(ROLES) - {"errand_enqueue"},
     "errand.lanes_wake(array[1], null)": {"errand_runner"},
     "errand.queue_is_whole('default')": {"errand_runner"},
+    "errand.lane_is_stuck(1, 1, 1, '{a}')": {"errand_runner"},
     "errand.job_before(1, 'k', now(), 1)": {"errand_runner"},
     "errand.lanes_look('{1}', now(), now(), 1)": {"errand_runner"},
     "errand.keep_until('default')": {"errand_runner"},
