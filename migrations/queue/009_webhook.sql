@@ -152,6 +152,21 @@ begin
 end
 $$;
 
+-- What became of an event whose job has ended. Its kind or queue may keep nothing of jobs that went well.
+create function errand.webhook_job_end(job_id bigint, out status text, out effect text)
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+    last record;
+begin
+    select coalesce(h.outcome, 'done') as outcome, h.error into last
+    from (select) x left join lateral (
+        select h.outcome, h.error from errand.history h where h.id = webhook_job_end.job_id order by h.finished_at desc limit 1) h on true;
+    status := case last.outcome when 'done' then 'applied' else 'failed' end;
+    effect := pg_catalog.left(pg_catalog.concat_ws(': ', case last.outcome when 'done' then 'its job is done'
+        when 'cancelled' then 'its job was cancelled' else 'its job is dead' end, last.error), 500);
+end
+$$;
+
 -- Says of events whose job has ended what became of them, where nobody has said so: the handler of a source of one's own need not, and one
 -- that died could not. Looks at the max that have been stored the longest; returns how many it was said of. The runner calls it.
 create function errand.webhook_settle(max integer) returns integer
@@ -159,7 +174,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
     one record;
-    last record;
+    ended record;
     settled integer := 0;
 begin
     for one in
@@ -171,14 +186,8 @@ begin
         perform from errand.webhook_event e
         where e.source = one.source and e.event_id = one.event_id and e.status = 'stored' and e.job_id = one.job_id for update skip locked;
         continue when not found or errand.job_lane(one.job_id) is not null; -- replayed meanwhile
-        -- Its kind or queue may keep nothing of jobs that went well.
-        select coalesce(h.outcome, 'done') as outcome, h.error into last
-        from (select) x left join lateral (
-            select h.outcome, h.error from errand.history h where h.id = one.job_id order by h.finished_at desc limit 1) h on true;
-        update errand.webhook_event e
-        set status = case last.outcome when 'done' then 'applied' else 'failed' end,
-            effect = pg_catalog.left(pg_catalog.concat_ws(': ', case last.outcome when 'done' then 'its job is done'
-                when 'cancelled' then 'its job was cancelled' else 'its job is dead' end, last.error), 500)
+        select x.status, x.effect into ended from errand.webhook_job_end(one.job_id) x;
+        update errand.webhook_event e set status = ended.status, effect = ended.effect
         where e.source = one.source and e.event_id = one.event_id;
         settled := settled + 1;
     end loop;
@@ -211,7 +220,7 @@ begin
 end
 $$;
 
-revoke all on function errand.webhook_accept, errand.webhook_accept_many, errand.webhook_replay, errand.webhook_settle, errand.webhook_forget from public;
+revoke all on function errand.webhook_accept, errand.webhook_accept_many, errand.webhook_replay, errand.webhook_job_end, errand.webhook_settle, errand.webhook_forget from public;
 grant execute on function errand.webhook_replay to errand_operator;
 grant execute on function errand.webhook_accept, errand.webhook_accept_many, errand.webhook_settle, errand.webhook_forget to errand_runner;
 grant select on errand.webhook_event to errand_operator, errand_runner;

@@ -74,7 +74,7 @@ INTERNAL = [
     "errand.why_waiting(1, false)", "errand.why_nobody(1, 'a')", "errand.why_running('default', null, null)",
     "errand.why_limit(1, 1, 'a', 'k')", "errand.why_rate(1, 1, 'k', 2, now())",
     "errand.why_key_before(1, 1, 'k', 2, now())", "errand.why_due(1, 1, 'a', 'k', 2, now())",
-    "errand.name_check('kind', 'a')", "errand.number_check('lanes', 1, 1, 64, '')", "errand.pause_check(null)",
+    "errand.webhook_job_end(1)", "errand.name_check('kind', 'a')", "errand.number_check('lanes', 1, 1, 64, '')", "errand.pause_check(null)",
     "errand.enqueue_check('a', array['{}'::jsonb], null, null, 'keep')",
     "errand.schedule_check('a', '@hourly', 'UTC', 'skip', '1 day', 'allow', '0', null, null)", "errand.schedule_check_cron('@hourly')",
     "errand.schedule_changed()", "errand.schedule_missing('a')", "errand.schedule_lane(null)", "errand.schedule_time(now(), 'UTC')",
