@@ -9,7 +9,6 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -21,7 +20,7 @@
 enum { CORO_IDLE_MAX = 128 };
 
 struct coro {
-    jmp_buf self, outside, tried;
+    jmp_buf self, *tried; /* the innermost coro_try's, on the stack */
     struct coro_pool *pool;
     struct coro *next;
     void (*body)(void *owner);
@@ -39,6 +38,7 @@ struct coro {
 
 /* Another thread is in none. */
 static _Thread_local struct coro *current;
+static _Thread_local jmp_buf outside; /* of the current one */
 
 struct coro *coro_current(void)
 {
@@ -69,7 +69,7 @@ __attribute__((noinline, no_sanitize_address)) static void coro_make_and_enter(s
  * and nothing but the coroutine is used afterwards. */
 __attribute__((noinline)) static void coro_switch_in(struct coro *coro)
 {
-    if (_setjmp(coro->outside) != 0)
+    if (_setjmp(outside) != 0)
         return;
     if (!coro->made)
         coro_make_and_enter(coro);
@@ -79,7 +79,7 @@ __attribute__((noinline)) static void coro_switch_in(struct coro *coro)
 __attribute__((noinline)) static void coro_switch_out(struct coro *coro)
 {
     if (_setjmp(coro->self) == 0)
-        _longjmp(coro->outside, 1);
+        _longjmp(outside, 1);
 }
 
 /* The sanitizer must be told of every change of stack, on both sides of it. */
@@ -218,20 +218,20 @@ void coro_resume(struct coro *coro)
 __attribute__((noinline)) bool coro_try(void (*call)(void *owner), void *owner)
 {
     struct coro *coro = current;
-    jmp_buf outer;
     assert(coro);
-    memcpy(outer, coro->tried, sizeof outer);
-    bool ended = _setjmp(coro->tried) != 0;
+    jmp_buf here, *outer = coro->tried;
+    coro->tried = &here;
+    bool ended = _setjmp(here) != 0;
     if (!ended)
         call(owner);
-    memcpy(coro->tried, outer, sizeof outer);
+    coro->tried = outer;
     return !ended;
 }
 
 void coro_unwind(void)
 {
     assert(current);
-    _longjmp(current->tried, 1);
+    _longjmp(*current->tried, 1);
 }
 
 void *coro_owner(void)
