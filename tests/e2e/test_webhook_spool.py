@@ -15,7 +15,7 @@ from support.cluster import Cluster, free_port
 from support.errand import Errand
 from support.hooks import PLAIN_SECRET, SECRET, Sender
 from support.tempdir import make_tempdir
-from support.wait import QueueDatabase, until
+from support.wait import QueueDatabase, ask, connect, until
 
 COUNT = 200
 REFUSE = """
@@ -166,20 +166,17 @@ def test_outlasts_the_runner(cluster, db, state):
 
 
 def test_a_stop_answers_what_is_under_way(cluster, db, state):
-    with away(cluster), serving(db, state, ready=False) as sender, concurrent.futures.ThreadPoolExecutor(1) as pool:
+    """Here for the two seconds that the database has, in which somebody holds the table."""
+    with serving(db, state) as sender, concurrent.futures.ThreadPoolExecutor(1) as pool, contextlib.closing(connect(db.dsn)) as other:
+        ask(other, "begin; lock table errand.webhook_event")
         answer = pool.submit(sender.resend, body_of(1), "msg_1")
-        until(lambda: connections_to(sender), "no connection")
+        db.wait("select count(*) = 1 from pg_locks where relation = 'errand.webhook_event'::regclass and not granted")
         sender.runner.process.terminate()
+        sender.runner.wait_log("stopping")
+        assert not answer.done()
         assert answer.result().status == 200
         assert sender.runner.wait() == 0
         assert spooled(state)
-
-
-def connections_to(sender):
-    """Established ones, of the server's side."""
-    port = f":{sender.port:04X}"
-    with open("/proc/net/tcp") as lines:
-        return [line for line in lines if line.split()[1].endswith(port) and line.split()[3] == "01"]
 
 
 def test_what_is_damaged_is_passed_over(cluster, db, state):
