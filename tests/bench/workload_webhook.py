@@ -1,5 +1,5 @@
 """Workload of webhooks: signed events that come in over HTTP, a connection each, to one runner, which stores them and answers; and those that
-it refuses beside them. The jobs of the events wait: no runner serves their queue. errand only."""
+it refuses beside them, over the same connection where the runner keeps it. The jobs of the events wait: no runner serves their queue. errand only."""
 
 import json
 import subprocess
