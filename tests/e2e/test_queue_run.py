@@ -202,8 +202,10 @@ def test_cancel_of_a_waiting_job(db, runner):
 @pytest.mark.parametrize("kind", ["probe.run", "probe.claim"])
 def test_cancel_of_a_running_job(db, runner, kind):
     """A sleeping handler is woken, and tells so itself; a lazily claimed one can be asked once it was written down."""
-    id = db.enqueue(kind, {"sleep_ms": 10000})
+    id = db.enqueue(kind, {"progress": ["begun"], "sleep_ms": 10000})
     db.wait_state(id, "running")
+    # A handler in a process of its own begins a little later than its job is written down.
+    db.wait("select progress is not null from errand.job where id = %s", id)
     begun = time.monotonic()
     assert db.one("select errand.cancel(%s)", id) == "requested"
     job = db.wait_ended(id, timeout=15)
