@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "queue/cutoff.h"
 #include "queue/dispatch.h"
+#include "queue/handover.h"
 #include "queue/reader.h"
 #include "queue/runner_state.h"
 #include "queue/spread.h"
@@ -80,12 +81,20 @@ void acquire_tell_ready(struct runner *runner)
     runner->ready = true;
 }
 
+static void acquire_end(struct runner *runner)
+{
+    runner->acquiring = false;
+    if (runner->check_more)
+        acquire_check_owned(runner);
+    runner->check_more = false;
+}
+
 static void on_acquired(struct db_unit *unit, void *owner)
 {
     struct acquiring *acquiring = owner;
     struct runner *runner = acquiring->runner;
     int count = 0, crashed = 0;
-    runner->acquiring = false;
+    acquire_end(runner);
     if (unit->err.code != ERR_NONE) {
         log_event(LOG_WARN, "acquiring lanes failed", "error", unit->err.text, NULL);
         acquire_check_owned(runner); /* they may be ours all the same */
@@ -102,6 +111,10 @@ static void on_acquired(struct db_unit *unit, void *owner)
     }
     log_event(LOG_INFO, "lanes acquired", "lanes", log_int(count), "taken_over", log_int(crashed),
               NULL);
+    if (runner->phase != RUNNER_RUNNING) {
+        handover_start_all(runner); /* it was told to stop meanwhile */
+        return;
+    }
     acquire_tell_ready(runner);
     reader_schedule(runner);
     if (runner->acquire_more)
@@ -161,7 +174,7 @@ static void on_free(struct db_unit *unit, void *owner)
     struct runner *runner = owner;
     if (unit->err.code != ERR_NONE || PQntuples(db_unit_result(unit, 0)) == 0 ||
         runner->phase != RUNNER_RUNNING) {
-        runner->acquiring = false;
+        acquire_end(runner);
         if (unit->err.code == ERR_NONE)
             acquire_tell_ready(runner);
         return;
@@ -188,7 +201,7 @@ static void on_free(struct db_unit *unit, void *owner)
         return;
     }
     db_unit_free(next);
-    runner->acquiring = false;
+    acquire_end(runner);
     acquire_tell_ready(runner);
 }
 
@@ -237,9 +250,10 @@ static void acquire_let_go_unknown(struct runner *runner, const PGresult *rows)
             continue;
         snprintf(number, sizeof number, "%" PRId64, db_get_int(rows, row, 0));
         snprintf(epoch, sizeof epoch, "%" PRId64, db_get_int(rows, row, 1));
-        const char *params[] = {number, epoch};
-        db_unit_add(unit, &queue_sql[QUEUE_SQL_LANE_RELEASE], 2, params);
+        const char *params[] = {number, epoch, NULL, NULL}; /* nobody knows of tokens */
+        db_unit_add(unit, &queue_sql[QUEUE_SQL_LANE_RELEASE], 4, params);
     }
+    runner->check_more = unit->count && runner->acquiring; /* they may be what that acquires */
     if (unit->count && !runner->acquiring)
         db_pool_submit(&runner->control, unit, ACQUIRE_TIMEOUT_MS);
     else

@@ -93,6 +93,13 @@ void handover_start(struct lane *lane)
     handover_check(lane->runner);
 }
 
+void handover_start_all(struct runner *runner)
+{
+    for (struct lane *lane = runner->lanes; lane; lane = lane->next)
+        lane_leave(lane);
+    handover_check(runner);
+}
+
 void handover_check_whole(struct workqueue *queue)
 {
     bool any = false;

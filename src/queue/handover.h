@@ -13,6 +13,7 @@ struct workqueue;
 
 /* A lane of a whole queue takes the queue's others with it. */
 void handover_start(struct lane *lane);
+void handover_start_all(struct runner *runner);
 /* Lanes of a queue that is whole (now) belong to who has its first one. */
 void handover_check_whole(struct workqueue *queue);
 /* The statement that lets go of the lane, with what is left of the queue's rate. */

@@ -183,8 +183,7 @@ static void on_signal(struct ev_loop *ev, struct ev_signal *watcher, int events)
         runner->front->stop(runner->front->owner);
     for (struct workqueue *queue = runner->workqueues; queue; queue = queue->next)
         workqueue_stop(queue);
-    for (struct lane *lane = runner->lanes; lane; lane = lane->next)
-        handover_start(lane);
+    handover_start_all(runner);
     int64_t grace_us = settings_integer(runner->settings, "errand", "stop_timeout_ms") * 1000;
     loop_timer_set(&runner->grace, clock_mono_us() + grace_us);
     dispatch_schedule(runner);

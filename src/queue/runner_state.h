@@ -94,6 +94,7 @@ struct runner {
     struct loop_timer grace, upkeep;
     struct retention retention;
     bool acquiring, acquire_more, checking, asking_cancelled, ready;
+    bool check_more;       /* which lanes are ours, when the acquisition under way is over */
     int64_t crash_seen_us; /* monotonic: a lane whose owner is gone, first seen; 0: none */
     struct loop_timer acquire_again;
     int64_t away_since_us; /* monotonic: the control connection is down; 0: it is up */

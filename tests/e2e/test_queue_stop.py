@@ -122,6 +122,31 @@ def test_other_runner_goes_on_while_one_stops(db, errand):
     check_given_back(db)
 
 
+HOLD = """
+create function public.hold() returns trigger language plpgsql as $$ begin perform pg_advisory_xact_lock(7); return new; end $$;
+create trigger hold before update on errand.lane for each row when (new.queue = 'late' and new.owner is not null)
+    execute function public.hold();
+"""
+
+
+def test_stop_while_a_lane_is_being_acquired(db, errand):
+    """It comes to a runner that takes no more, and is let go at once, not with the last job that still runs."""
+    runner = errand.start().wait_ready()
+    long = db.enqueue("probe.claim", {"sleep_ms": 6000})
+    db.wait_state(long, "running")
+    db.sql(HOLD)
+    db.sql("select pg_advisory_lock(7)")
+    db.sql("select errand.queue_create('late', 1)")
+    db.wait("select count(*) = 1 from pg_locks where locktype = 'advisory' and not granted")
+    runner.process.terminate()
+    runner.wait_log("stopping")
+    db.sql("select pg_advisory_unlock(7)")
+    db.wait("select owner is null and epoch > 0 from errand.lane where queue = 'late'", timeout=3)
+    assert runner.running
+    assert runner.wait(10) == 0
+    assert db.wait_ended(long).state == "done"
+
+
 def test_lanes_of_a_stopping_runner_are_taken_at_once(db, errand):
     """Whatever the other one is doing at that moment: told, it takes them, and needs no look at a later time."""
     stays = errand.start("--name", "stays").wait_ready()

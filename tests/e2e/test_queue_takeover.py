@@ -276,3 +276,16 @@ def test_all_start_at_the_same_moment_on_an_empty_database(db, errand):
             " group by owner) x", timeout=10)
     for runner in runners:
         assert runner.terminate() == 0
+
+
+def test_lane_that_is_ours_and_unknown(db, errand):
+    """As when the answer to its acquisition was lost: who looks at what it owns lets it go, and acquires it like any other."""
+    runner = errand.start(env={"ERRAND_LEASE_TTL_MS": "2000"}).wait_ready()
+    with db.connection.cursor() as cursor:
+        cursor.execute("begin; select errand.queue_create('lost', 1);"
+                       " update errand.lane set owner = (select id from errand.runner), epoch = 1 where queue = 'lost'; commit")
+    id = db.enqueue(queue="lost")
+    runner.process.send_signal(signal.SIGSTOP)
+    db.wait("select lease_until < now() from errand.runner", timeout=5)
+    runner.process.send_signal(signal.SIGCONT)
+    assert db.wait_ended(id).state == "done"
