@@ -1,11 +1,10 @@
 /* errand help [COMMAND] */
 #include "cli/cmd.h"
 
-#include "base/buf.h"
-#include "base/str.h"
 #include "cli/cli.h"
 #include "cli/failure.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -63,77 +62,35 @@ static void help_one(const struct command *command)
 
 /* ---- As JSON ---- */
 
-/* "name": "text", the value null where there is none. */
-static void help_json_text(struct buf *json, const char *name, const char *text)
+static json_t *help_json_flags(const struct command_flag *flags)
 {
-    buf_printf(json, "\"%s\": ", name);
-    if (!text) {
-        buf_add_text(json, "null");
-        return;
-    }
-    buf_add_char(json, '"');
-    for (const char *line = text; *line;) {
-        size_t length = strcspn(line, "\n");
-        str_escape(json, line, length);
-        line += length;
-        if (*line) {
-            buf_add_text(json, "\\n");
-            line++;
-        }
-    }
-    buf_add_char(json, '"');
+    json_t *list = json_array();
+    for (const struct command_flag *flag = flags; flag && flag->name; flag++)
+        json_array_append_new(list, json_pack("{s:s, s:s?, s:s?}", "name", flag->name, "value",
+                                              flag->value, "help", flag->help));
+    return list;
 }
 
-static void help_json_flags(struct buf *json, const struct command_flag *flags)
+static json_t *help_json_command(const struct command *command)
 {
-    buf_add_text(json, "\"flags\": [");
-    for (const struct command_flag *flag = flags; flag && flag->name; flag++) {
-        buf_add_text(json, flag == flags ? "{" : ", {");
-        help_json_text(json, "name", flag->name);
-        buf_add_text(json, ", ");
-        help_json_text(json, "value", flag->value);
-        buf_add_text(json, ", ");
-        help_json_text(json, "help", flag->help);
-        buf_add_char(json, '}');
-    }
-    buf_add_char(json, ']');
-}
-
-static void help_json_command(struct buf *json, const struct command *command)
-{
-    buf_add_char(json, '{');
-    help_json_text(json, "name", command->name);
-    buf_add_text(json, ", ");
-    help_json_text(json, "arguments", command->arguments);
-    buf_add_text(json, ", ");
-    help_json_text(json, "summary", command->summary);
-    buf_add_text(json, ", ");
-    help_json_text(json, "details", command->details);
-    buf_add_text(json, ", ");
-    help_json_text(json, "role", command->role);
-    buf_add_text(json, ", ");
-    help_json_flags(json, command->flags);
-    buf_add_char(json, '}');
+    return json_pack("{s:s, s:s?, s:s?, s:s?, s:s?, s:o}", "name", command->name, "arguments",
+                     command->arguments, "summary", command->summary, "details", command->details,
+                     "role", command->role, "flags", help_json_flags(command->flags));
 }
 
 /* One command, or all of a group (""), beside the flags that every command takes. */
 static void help_json(const struct command *one, const char *group)
 {
-    struct buf json;
     const struct command *command;
-    size_t length = strlen(group), shown = 0;
-    buf_init(&json, 0);
-    buf_add_text(&json, "{\"commands\": [");
+    json_t *commands = json_array();
     for (size_t i = 0; (command = command_at(i)); i++)
-        if (one ? command == one : strncmp(command->name, group, length) == 0) {
-            buf_add_text(&json, shown++ ? ",\n " : "");
-            help_json_command(&json, command);
-        }
-    buf_add_text(&json, "],\n ");
-    help_json_flags(&json, command_common_flags);
-    buf_add_char(&json, '}');
-    puts(buf_text(&json));
-    buf_clear(&json);
+        if (one ? command == one : strncmp(command->name, group, strlen(group)) == 0)
+            json_array_append_new(commands, help_json_command(command));
+    json_t *all = json_pack("{s:o, s:o}", "commands", commands, "flags",
+                            help_json_flags(command_common_flags));
+    json_dumpf(all, stdout, JSON_INDENT(2));
+    putchar('\n');
+    json_decref(all);
 }
 
 int cmd_help(struct cli *cli)

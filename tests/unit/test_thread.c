@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
@@ -109,6 +110,21 @@ static void never(void *owner)
     fail_msg("the end is told to a loop that is gone");
 }
 
+/* Until the process has no other thread. */
+static void wait_alone(void)
+{
+    int64_t until_us = clock_mono_us() + 20000000;
+    for (size_t threads = 0; threads != 3;) { /* ".", ".." and this one */
+        struct dirent *entry;
+        DIR *tasks = opendir("/proc/self/task");
+        assert_non_null(tasks);
+        assert_true(clock_mono_us() < until_us);
+        for (threads = 0; (entry = readdir(tasks));)
+            threads++;
+        closedir(tasks);
+    }
+}
+
 /* One that has ended, untold, and one that has not: neither touches the loop afterwards. */
 static void test_a_loop_does_not_outlive_its_threads(void **state)
 {
@@ -126,7 +142,7 @@ static void test_a_loop_does_not_outlive_its_threads(void **state)
     loop_clear(&loop);
     assert_int_equal(write(late[1], "", 1), 1);
     assert_int_equal(read(late[2], &word, 1), 1);
-    usleep(20000); /* so that a thread which went on to the loop is seen to do so */
+    wait_alone(); /* what a thread does behind its work is done */
     for (int i = 0; i < 4; i++) {
         close(early[i]);
         close(late[i]);
