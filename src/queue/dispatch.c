@@ -85,7 +85,9 @@ void dispatch_begin(struct runner *runner, struct attempt *attempt)
     for (size_t i = 0; i < attempt->count; i++) {
         struct entry *entry = attempt->jobs[i].owner;
         entry->state = ENTRY_RUNNING;
-        entry->started_us = attempt->started_us;
+        /* It was due by an estimate of the database's clock that may have been corrected since. */
+        entry->started_us =
+            attempt->started_us > entry->run_at_us ? attempt->started_us : entry->run_at_us;
         limit_start(entry);
     }
     if (attempt->count) {
